@@ -80,6 +80,7 @@ class App:
         metrics: Metrics,
         observer: Observer,
         secret: bytes,
+        workspaces: LocalWorkspaces | None,
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
@@ -104,8 +105,8 @@ class App:
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
         remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
-        self.workspaces = _workspaces(config, store)
-        files = None if self.workspaces is None else AgentFiles(self.workspaces, store)
+        self.workspaces = workspaces
+        files = None if workspaces is None else AgentFiles(workspaces, store)
         further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
@@ -183,7 +184,7 @@ class App:
             render_metrics=self._render_metrics,
             compacting=self.compactor,
             secret=secret,
-            workspaces=self.workspaces,
+            workspaces=workspaces,
             observer=observer,
         )
 
@@ -219,7 +220,7 @@ def _is_small(model: Model) -> bool:
 
 
 def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
-    """Return the workspaces, None where the settings or this system have none.
+    """Return the workspaces, which commands run in, too; None where the settings or this system have none.
 
     Raises:
         ConfigError: a shared folder cannot be one.
@@ -375,10 +376,12 @@ async def open_app(
         settings.scope_rules(config),
     )
     audit: AuditLog | None = None
+    workspaces: LocalWorkspaces | None = None
     randomness = randomness or SystemRandomness()
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
-        async with _shell(config, store, clock, randomness) as shell:
+        workspaces = _workspaces(config, store)
+        async with _shell(config, workspaces, clock, randomness) as shell:
             app = App(
                 config,
                 store,
@@ -389,6 +392,7 @@ async def open_app(
                 metrics,
                 Observers((observer, shell.commands)) if shell.commands else observer,
                 secret,
+                workspaces,
                 fetcher,
                 source,
                 shell.jobs,
@@ -399,6 +403,9 @@ async def open_app(
                 yield app
     finally:
         await models.close()
+        if workspaces is not None:
+            # Commands have left them by now.
+            await workspaces.close()
         await store.close()
         if audit is not None:
             # It writes what is left to the disk.
@@ -414,14 +421,16 @@ class _Shell(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def _shell(config: Config, store: Store, clock: Clock, randomness: Randomness) -> AsyncIterator[_Shell]:
+async def _shell(
+    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
+) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
         return
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, store, clock, randomness) as shell:
+    async with open_shell(config, workspaces, clock, randomness) as shell:
         if shell is None:
             yield _Shell()
             return
@@ -451,8 +460,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.followers.close()
             await app.deliveries.close()
             await app.workers.close()
-            if app.workspaces is not None:
-                await app.workspaces.close()
             engine.cancel()
             compactor.cancel()
             periodic.cancel()

@@ -1,4 +1,6 @@
-"""Sets up the agent's commands, where the settings allow them and this machine can confine them."""
+"""Sets up the agent's commands, where the settings allow them and this machine can confine them. They run in
+the workspaces of their sessions.
+"""
 
 import asyncio
 import contextlib
@@ -12,17 +14,15 @@ from nanobot.app.settings import MIB
 from nanobot.config import Config
 from nanobot.core.accounts import check_pattern
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError, NanobotError, ToolError
+from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import Tool
-from nanobot.core.workspace import Identities, SessionIdentity
-from nanobot.stores.workspaces.commit import FILES
-from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.tools.sandbox.command import CommandLimits
 from nanobot.tools.sandbox.layers import probe_layers
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
 from nanobot.tools.shell.access import ShellAccess
-from nanobot.tools.shell.commands import Directory, ShellCommands, ShellSettings
+from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.tools import shell_tools
 
 _TEMPORARY = "commands"
@@ -40,22 +40,22 @@ class Shell:
 
 @contextlib.asynccontextmanager
 async def open_shell(
-    config: Config, sessions: Identities, clock: Clock, randomness: Randomness
+    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
-    why. Afterwards they end.
+    why. They run in `workspaces`. Afterwards they end.
 
     Raises:
         ConfigError: the settings of the shell make no sense.
     """
     access, settings = shell_access(config), shell_settings(config)
     layer = await best_layer(config.data, clock, randomness)
-    if layer is None:
+    if layer is None or workspaces is None:
         yield None
         return
     sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness)
     await asyncio.to_thread(sandbox.open)
-    commands = ShellCommands(sandbox, _directories(WorkspaceFolder(config.data), sessions), settings)
+    commands = ShellCommands(sandbox, workspaces.command_folder, settings)
     try:
         yield Shell(commands, shell_tools(commands, access), sandbox)
     finally:
@@ -113,19 +113,3 @@ def shell_settings(config: Config) -> ShellSettings:
         processes=table.processes,
     )
     return ShellSettings(limits, max_commands=table.max_commands, readable=table.readable)
-
-
-def _directories(folder: WorkspaceFolder, sessions: Identities) -> Directory:
-    async def directory(session_key: str) -> Path:
-        try:
-            identity = await sessions.identify(session_key)
-            return await asyncio.to_thread(make, identity)
-        except (OSError, NanobotError) as error:
-            raise ToolError(f"the workspace cannot be used: {error}") from error
-
-    def make(identity: SessionIdentity) -> Path:
-        files = folder.make(identity) / FILES
-        files.mkdir(mode=0o700, exist_ok=True)
-        return files
-
-    return directory

@@ -1,10 +1,11 @@
 """The agent runs commands where the settings let it, each session in a place of its own."""
 
 import asyncio
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,7 @@ async def test_the_model_sees_what_a_command_writes_and_how_it_ends(open_harness
 
 async def test_a_command_is_asked_about_first_unless_a_policy_allows_it(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo kumquat"), "Done.")
-    harness = await open_harness(model, shell=ALLOW)
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     question = (await harness.door.chat("k", [ASK])).said
     assert "echo kumquat" in question and "run_command" in question
     assert len(model.requests) == 1
@@ -262,8 +263,9 @@ class HeldRunning:
         self.over.set()
 
 
-async def directory(_: str) -> Path:
-    return Path("/workspace")
+@contextlib.asynccontextmanager
+async def directory(_: str) -> AsyncIterator[Path]:
+    yield Path("/workspace")
 
 
 async def test_a_session_has_four_background_commands_and_only_sees_its_own() -> None:

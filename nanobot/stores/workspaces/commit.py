@@ -2,6 +2,9 @@
 
 New contents are written beside the files first. Where there are several changes, a journal then says which
 they are; from that moment on they are made, if need be after the next start. Everything here blocks.
+
+Commands of the session may change its files at the same time: what they put in the way is never followed. As
+root they run as a user of their own, to whom the top of the files belongs, and what is written here with it.
 """
 
 import contextlib
@@ -21,17 +24,16 @@ from nanobot.stores.workspaces.tree import Tree, on_disk
 FILES = "files"
 STAGED = "staged"
 JOURNAL = "journal"
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _OPEN_FOLDER = (
     os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
-_MADE_OR_HINDERED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
-"""A step was made before the server died, or something else has taken its place since."""
+_MADE_OR_HINDERED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+"""A step was made before the server died, or a command has put something else in its place since."""
 _MOST_CHANGES = 200
 _COUNTED_DEPTH = 64
-_MOST_COPIED = 100_000
-_MOST_COPIED_BYTES = 100 * 1024 * 1024
 
 
 class _Step(msgspec.Struct, frozen=True, array_like=True):
@@ -59,7 +61,7 @@ class Commit:
         Raises:
             StoreError
         """
-        with _reported(self._path), self._staging() as staged:
+        with reported(self._path), self._staging() as staged:
             if self.is_unfinished:
                 self._resume(staged)
             self._clear(staged)
@@ -85,16 +87,15 @@ class Commit:
             raise WorkspaceError(f"{len(changes)} files at once: at most {_MOST_CHANGES} are changed")
         self.finish()
         tree = Tree(self.open_files, max_file_bytes=self._limits.max_file_bytes)
-        places = self._places(changes, tree)
-        self._check_room(changes, places, tree)
-        with _reported(self._path), self._staging() as staged:
+        with reported(self._path), self._staging() as staged:
+            places = self._places(changes, tree)
+            self._check_room(changes, places, tree)
             steps = self._stage(staged, changes, places)
             if len(steps) > 1:
                 _write(staged, f"{JOURNAL}.part", msgspec.json.encode(steps), _FILE_MODE)
                 os.rename(f"{JOURNAL}.part", JOURNAL, src_dir_fd=staged, dst_dir_fd=staged)
                 os.fsync(staged)
-            for step in steps:
-                self._make_step(staged, step)
+            self._make_steps(staged, steps, tree)
             self._clear(staged)
         return tuple(
             Entry(tree.path(place), "file", len(change.content))
@@ -104,7 +105,7 @@ class Commit:
 
     def open_files(self) -> int:
         """Open the folder with the files."""
-        return _opened_below(self._path, FILES)
+        return opened_below(self._path, FILES)
 
     # Before ---------------------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class Commit:
 
     @contextlib.contextmanager
     def _staging(self) -> Iterator[int]:
-        staged = _opened_below(self._path, STAGED)
+        staged = opened_below(self._path, STAGED)
         try:
             yield staged
         finally:
@@ -214,8 +215,32 @@ class Commit:
             steps.append(_Step(str(number), place))
         return tuple(steps)
 
+    def _make_steps(self, staged: int, steps: Sequence[_Step], tree: Tree) -> None:
+        """Make the steps; where a command has put something else in the way of one, the others are made all
+        the same, as they would be after a crash.
+
+        Raises:
+            WorkspaceError: it names those that were not made.
+        """
+        hindered = []
+        for step in steps:
+            try:
+                self._make_step(staged, step)
+            except OSError as error:
+                if error.errno not in _MADE_OR_HINDERED:
+                    raise
+                hindered.append(tree.path(step.parts))
+        if hindered:
+            self._clear(staged)
+            raise WorkspaceError(
+                f"{', '.join(map(repr, hindered))} could not be changed: a command put something else there"
+                f" meanwhile, or closed it{'; the rest was changed' if len(hindered) < len(steps) else ''}"
+            )
+
     def _mode(self, place: Parts) -> int:
-        """Return the mode of the file that is replaced, such as that of a program."""
+        """Return the mode of the file that is replaced, such as that of a program, whose owner always may
+        read and write it.
+        """
         opened = self.open_files()
         try:
             with contextlib.suppress(OSError):
@@ -223,7 +248,7 @@ class Commit:
                     below = os.open(part, _OPEN_FOLDER, dir_fd=opened)
                     os.close(opened)
                     opened = below
-                return os.stat(place[-1], dir_fd=opened, follow_symlinks=False).st_mode & 0o777
+                return os.stat(place[-1], dir_fd=opened, follow_symlinks=False).st_mode & 0o777 | 0o600
         finally:
             os.close(opened)
         return _FILE_MODE
@@ -244,7 +269,14 @@ class Commit:
     def _make_last(self, staged: int, step: _Step, folders: list[int]) -> None:
         name = step.parts[-1]
         if step.staged is not None:
-            os.rename(step.staged, name, src_dir_fd=staged, dst_dir_fd=folders[-1])
+            opened = os.open(step.staged, _READ, dir_fd=staged)
+            try:
+                os.rename(step.staged, name, src_dir_fd=staged, dst_dir_fd=folders[-1])
+                # Not before: a command that starts takes the top first, then what is there already.
+                for each in (*folders[1:], opened):
+                    give_to_owner(each, folders[0])
+            finally:
+                os.close(opened)
             os.fsync(folders[-1])
             return
         os.unlink(name, dir_fd=folders[-1])
@@ -264,45 +296,19 @@ class Commit:
             os.unlink(name, dir_fd=staged)
 
 
-def copy_files(source: Path, target: Path) -> None:
-    """Copy the files of a workspace into one that has none and that nobody uses yet.
-
-    Raises:
-        StoreError
-    """
-    tree = Tree(lambda: _opened_below(source, FILES), max_file_bytes=_MOST_COPIED_BYTES)
-    listing = tree.listing((), depth=_COUNTED_DEPTH, limit=_MOST_COPIED)
-    with _reported(target):
-        top = _opened_below(target, FILES)
-        try:
-            for entry in listing.entries:
-                parts = tuple(entry.path.split("/"))
-                if entry.kind == "file":
-                    with contextlib.suppress(WorkspaceError):
-                        _copy(top, parts, tree.read(parts)[1])
-        finally:
-            os.close(top)
-
-
-def _copy(top: int, parts: Parts, content: bytes) -> None:
-    opened = os.dup(top)
-    try:
-        for part in parts[:-1]:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, _FOLDER_MODE, dir_fd=opened)
-            below = os.open(part, _OPEN_FOLDER, dir_fd=opened)
-            os.close(opened)
-            opened = below
-        _write(opened, parts[-1], content, _FILE_MODE)
-    finally:
-        os.close(opened)
-
-
 def _check_writable(parts: Parts, path: str) -> None:
     if not parts:
         raise WorkspaceError("the path is empty: name a file")
     if folded(parts[0]) in (UPLOADS, SHARED):
         raise WorkspaceError(f"{path!r}: {parts[0]}/ can only be read; write elsewhere")
+
+
+def give_to_owner(opened: int, top: int) -> None:
+    """Let what is open belong to whom `top` belongs; only root needs to, and can."""
+    if os.geteuid() == 0:
+        owner = os.fstat(top)
+        if os.fstat(opened).st_uid != owner.st_uid:
+            os.fchown(opened, owner.st_uid, owner.st_gid)
 
 
 def _write(folder: int, name: str, content: bytes, mode: int) -> None:
@@ -318,19 +324,25 @@ def _write(folder: int, name: str, content: bytes, mode: int) -> None:
         os.close(opened)
 
 
-def _opened_below(path: Path, name: str) -> int:
-    """Open, or make, a folder of a workspace."""
+def opened_below(path: Path, name: str) -> int:
+    """Open, or make, a folder of a workspace, which only its owner may enter."""
     above = os.open(path, _OPEN_FOLDER)
     try:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(name, 0o755, dir_fd=above)
-        return os.open(name, _OPEN_FOLDER, dir_fd=above)
+            os.mkdir(name, 0o700, dir_fd=above)
+        try:
+            return os.open(name, _OPEN_FOLDER, dir_fd=above)
+        except PermissionError:
+            # A command has closed the folder that it runs in. What lies above no command reaches, so this is
+            # no link.
+            os.chmod(name, 0o700, dir_fd=above)
+            return os.open(name, _OPEN_FOLDER, dir_fd=above)
     finally:
         os.close(above)
 
 
 @contextlib.contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
     """Tell as an error of the store what the disk refuses."""
     try:
         yield

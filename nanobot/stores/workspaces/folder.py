@@ -9,13 +9,13 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from nanobot.core.errors import StoreError
 from nanobot.core.workspace import SessionIdentity
-from nanobot.stores.workspaces.commit import copy_files
+from nanobot.stores.workspaces.copying import copy_files
+from nanobot.stores.workspaces.removing import remove_tree
 
 FOLDER = "workspaces"
 _SECRET = "secret"  # noqa: S105 - the name of a file
@@ -54,6 +54,18 @@ class WorkspaceFolder:
             path.mkdir(mode=0o700, exist_ok=True)
             return path
 
+    def open_to_commands(self, path: Path) -> None:
+        """Let the users of commands go through to the files of a workspace, by its name, which nobody can
+        guess. Only a server that is root has such users.
+
+        Raises:
+            StoreError
+        """
+        if os.geteuid() == 0:
+            with self._reported():
+                for each in (self._folder, path):
+                    each.chmod(0o711)
+
     def copy(self, source: SessionIdentity, target: SessionIdentity) -> None:
         """Let a new session have the files of another, if that has some; what is no plain file stays behind.
 
@@ -76,7 +88,7 @@ class WorkspaceFolder:
         for identity in identities:
             path = self.path(identity)
             if path is not None:
-                shutil.rmtree(path, ignore_errors=True)
+                remove_tree(path)
 
     def numbers(self) -> tuple[int, ...]:
         """Return the numbers of the sessions that have, or had, a workspace."""
@@ -88,9 +100,7 @@ class WorkspaceFolder:
         """
         kept = {self._name(identity) for identity in sessions}
         gone = [path for number, path in self._workspaces() if number in numbers and path.name not in kept]
-        for path in gone:
-            shutil.rmtree(path, ignore_errors=True)
-        return len(gone)
+        return sum([remove_tree(path) for path in gone])
 
     def _workspaces(self) -> list[tuple[int, Path]]:
         try:

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from nanobot.core.errors import NoSuchFile, WorkspaceError
+from nanobot.core.errors import NoSuchFile, SessionNotFound, StoreError, ToolError, WorkspaceError
 from nanobot.core.workspace import (
     SHARED,
+    UPLOADS,
     Contents,
     Entry,
     Listing,
@@ -20,7 +21,7 @@ from nanobot.core.workspace import (
     SessionIdentity,
     WorkspaceLimits,
 )
-from nanobot.stores.workspaces.commit import Commit
+from nanobot.stores.workspaces.commit import FILES, Commit
 from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.stores.workspaces.paths import Parts, folded, parse_path
 from nanobot.stores.workspaces.tree import Tree
@@ -134,6 +135,45 @@ class LocalWorkspaces:
             # Not broken off by a cancellation: others may go on only once the thread has let go.
             return await _whole(self._run(make))
 
+    # Commands -------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def command_folder(self, session_key: str) -> AsyncIterator[Path]:
+        """Yield the folder with the files of the session, made if it has none yet, for a command to run in.
+        If the session is deleted meanwhile, so is what the command has written since.
+
+        Raises:
+            ToolError: the session is gone, or there can be none.
+        """
+        try:
+            identity = await self._identify(session_key)
+            async with self._alone(session_key):
+                path = await _whole(self._run(self._made_for_commands, identity))
+        except (SessionNotFound, StoreError) as error:
+            raise ToolError(f"there is no workspace to run commands in: {error.public_message}") from error
+        try:
+            yield path / FILES
+        finally:
+            await _whole(self._left(session_key, identity))
+
+    def _made_for_commands(self, identity: SessionIdentity) -> Path:
+        path = self._folder.make(identity)
+        commit = Commit(path, self._limits)
+        commit.finish()
+        os.close(commit.open_files())
+        self._folder.open_to_commands(path)
+        return path
+
+    async def _left(self, session_key: str, identity: SessionIdentity) -> None:
+        """Delete what is left where the session is gone."""
+        with contextlib.suppress(StoreError):
+            try:
+                if await self._identify(session_key) == identity:
+                    return
+            except SessionNotFound:
+                pass
+            await self._run(self._folder.delete, (identity,))
+
     async def close(self) -> None:
         """Let the threads end with what they do."""
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
@@ -170,7 +210,11 @@ class LocalWorkspaces:
         return tree
 
     def _tree(self, path: Path) -> Tree:
-        return Tree(Commit(path, self._limits).open_files, max_file_bytes=self._limits.max_file_bytes)
+        return Tree(
+            Commit(path, self._limits).open_files,
+            max_file_bytes=self._limits.max_file_bytes,
+            hidden=frozenset((UPLOADS, SHARED)),
+        )
 
     async def _path(self, session_key: str) -> Path | None:
         """Return where the workspace of the session is, with what a crash left undone made."""

@@ -16,10 +16,10 @@ from nanobot.stores.workspaces.paths import Parts, folded, why_refused
 _MOST_NAMES = 10_000
 """How many names of one folder are looked at."""
 # Windows lacks some; `is_supported` says so.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | NO_FOLLOW
 # Not to wait for whoever writes into a pipe that took the place of a file.
-_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _NO_FOLLOW
+_FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | NO_FOLLOW
 _DEEPEST = 64
 _CHUNK_BYTES = 1024 * 1024
 
@@ -34,7 +34,8 @@ class Tree:
     """The files under a folder, which `open_top` opens. `prefix` stands before paths in entries and errors.
 
     `max_file_bytes`: how large a file may be that is read. `takes_hard_links`: whether files are read that
-    have another name elsewhere.
+    have another name elsewhere. `hidden`: names at the top that are not shown, as they stand for something
+    else.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Tree:
         prefix: Parts = (),
         max_file_bytes: int,
         takes_hard_links: bool = False,
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
         self._open_top = open_top
         self._prefix = prefix
         self._max_file_bytes = max_file_bytes
         self._takes_hard_links = takes_hard_links
+        self._hidden = hidden
 
     def path(self, parts: Parts) -> str:
         """Return the path as it is shown."""
@@ -61,13 +64,15 @@ class Tree:
         Raises:
             NoSuchFile: there is none, or a link or a file is in its place.
         """
+        if parts and folded(parts[0]) in self._hidden:
+            raise NoSuchFile(f"there is no folder {self.path(parts)!r}")
         opened = self._open_top()
         found: Parts = ()
         try:
             for part in parts:
                 name = on_disk(opened, part)
                 try:
-                    below = os.open(name or part, _FOLDER, dir_fd=opened)
+                    below = os.open(name or part, FOLDER, dir_fd=opened)
                 except OSError as error:
                     raise NoSuchFile(f"there is no folder {self.path(parts)!r}") from error
                 os.close(opened)
@@ -86,6 +91,8 @@ class Tree:
         shown = self.path(parts)
         if not parts:
             raise NoSuchFile("the path is empty: name a file")
+        if folded(parts[0]) in self._hidden:
+            raise NoSuchFile(f"there is no file {shown!r}")
         try:
             with self.folder(parts[:-1]) as (opened, above):
                 name = on_disk(opened, parts[-1])
@@ -94,6 +101,20 @@ class Tree:
                 content, status = self._content(opened, name, shown)
                 entry = Entry(self.path((*above, name)), "file", len(content), status.st_mtime)
                 return entry, content
+        except OSError as error:
+            raise WorkspaceError(f"{shown!r} cannot be read ({error.strerror})") from error
+
+    def read_with_mode(self, parts: Parts) -> tuple[bytes, int]:
+        """Return what is in a file, by its exact path, and its mode.
+
+        Raises:
+            WorkspaceError: as `read`.
+        """
+        shown = self.path(parts)
+        try:
+            with self.folder(parts[:-1]) as (opened, _):
+                content, status = self._content(opened, parts[-1], shown)
+                return content, status.st_mode
         except OSError as error:
             raise WorkspaceError(f"{shown!r} cannot be read ({error.strerror})") from error
 
@@ -159,7 +180,7 @@ class Tree:
     def _list(self, opened: int, above: Parts, depth: int, limit: int, entries: list[Entry]) -> bool:
         names, is_whole = names_in(opened)
         for name in names:
-            if why_refused(name) is not None:
+            if why_refused(name) is not None or (not above and folded(name) in self._hidden):
                 is_whole = False
                 continue
             if len(entries) >= limit:
@@ -180,7 +201,7 @@ class Tree:
             entries.append(Entry(self.path(parts), "folder", 0, status.st_mtime))
             if depth > 1:
                 try:
-                    below = os.open(name, _FOLDER, dir_fd=opened)
+                    below = os.open(name, FOLDER, dir_fd=opened)
                 except OSError:
                     is_whole = False
                     continue

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -16,8 +16,9 @@ from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Runnin
 from nanobot.tools.shell.output import HeadAndTail, Unread
 from nanobot.workers.slots import FairSlots
 
-Directory = Callable[[str], Awaitable[Path]]
-"""Returns the directory of a session's workspace, which is made where there is none yet.
+Directory = Callable[[str], contextlib.AbstractAsyncContextManager[Path]]
+"""Yields the directory of a session's workspace, which is made where there is none yet, for one command; it
+is left when that has ended.
 
 Raises ToolError: there can be none.
 """
@@ -106,8 +107,8 @@ class ShellCommands(Observer):
             ToolError: it cannot be run.
         """
         output = HeadAndTail(most_bytes)
-        async with self._slot(session_key):
-            running = await self._start(session_key, line, timeout_s, has_input=False)
+        async with self._slot(session_key), self._directory(session_key) as directory:
+            running = await self._start(directory, line, timeout_s, has_input=False)
             self._foreground.add(running)
             try:
                 while data := await running.read():
@@ -135,14 +136,14 @@ class ShellCommands(Observer):
                 ) from None
             yield
 
-    async def _start(self, session_key: str, line: str, timeout_s: float, *, has_input: bool) -> Running:
+    async def _start(self, directory: Path, line: str, timeout_s: float, *, has_input: bool) -> Running:
         limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
         further = [f"{path}/bin" for path in self._settings.readable]
         environment = {**_ENVIRONMENT, "PATH": ":".join([*further, _ENVIRONMENT["PATH"]])}
         return await self._sandbox.start(
             Command(
                 (await asyncio.to_thread(_shell), "-c", line),
-                await self._directory(session_key),
+                directory,
                 environment,
                 limits,
                 self._settings.readable,
@@ -170,22 +171,20 @@ class ShellCommands(Observer):
             del own[name]
         number = self._numbers.get(turn_id, 0) + 1
         self._numbers[turn_id] = number
-        slot = contextlib.AsyncExitStack()
-        await slot.enter_async_context(self._slot(session_key))
-        try:
-            background = _Background(await self._start(session_key, line, timeout_s, has_input=True), turn_id)
-        except BaseException:
-            await slot.aclose()
-            raise
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._slot(session_key))
+            directory = await stack.enter_async_context(self._directory(session_key))
+            background = _Background(await self._start(directory, line, timeout_s, has_input=True), turn_id)
+            places = stack.pop_all()
         name = f"command-{number}"
         own[name] = background
-        task = asyncio.create_task(self._follow(background, slot))
+        task = asyncio.create_task(self._follow(background, places))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return name
 
-    async def _follow(self, background: _Background, slot: contextlib.AsyncExitStack) -> None:
-        async with slot:
+    async def _follow(self, background: _Background, places: contextlib.AsyncExitStack) -> None:
+        async with places:
             await background.follow()
 
     async def read(self, session_key: str, name: str, wait_s: float) -> tuple[str, Ending | None]:
@@ -243,6 +242,15 @@ class ShellCommands(Observer):
         return own[name]
 
     # The end --------------------------------------------------------------------------------------
+
+    def turn_withdrawn(self, turn_id: str) -> None:
+        """End at once what the turn runs in the background: its session may have been deleted. What it waits
+        for ends with its task.
+        """
+        for own in self._background.values():
+            for background in own.values():
+                if background.turn_id == turn_id:
+                    background.running.stop()
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
         """End what the turn has left running."""

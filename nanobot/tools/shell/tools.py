@@ -9,7 +9,6 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands
-from nanobot.tools.workspace.files import refuse_untraced
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
 _BYTES_PER_TOKEN = 3
@@ -49,7 +48,8 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
 
     async def run(arguments: RunArguments, context: ToolContext) -> str:
         access.check(context.session_key)
-        refuse_untraced(context)
+        if not context.leaves_trace:
+            raise ToolError("this request leaves no trace (store: false), so no command can be run")
         if "\0" in arguments.command or not arguments.command.strip():
             raise ToolError("the command is empty, or has a null character in it")
         if arguments.background:
@@ -80,7 +80,7 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
         Tool(
             RUN,
             "Run a shell command in the workspace, without network. Each starts there anew; files stay, also"
-            " those in /tmp.",
+            " those in /tmp. uploads/ and shared/ are not there.",
             RunArguments,
             run,
             timeout_s=longest_s,

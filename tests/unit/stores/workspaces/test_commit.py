@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -181,3 +182,61 @@ def test_any_changes_leave_what_a_model_of_them_says(
                 else:
                     model[name] = content
         assert (files_in(path) if (path / "files").exists() else {}) == model
+
+
+# Commands that write at the same time -------------------------------------------------------------
+
+
+def test_what_takes_the_place_of_a_folder_meanwhile_leads_nowhere(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    make(path, **{"a/x": b"1", "b": b"1"})
+    stage = vars(Commit)["_stage"]
+
+    def swapped(commit: Commit, *arguments: Any) -> Any:
+        steps = stage(commit, *arguments)
+        (path / "files" / "a" / "x").unlink()
+        (path / "files" / "a").rmdir()
+        (path / "files" / "a").symlink_to(outside)
+        return steps
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Commit, "_stage", swapped)
+        with pytest.raises(WorkspaceError, match=r"'a/x' could not be changed.*the rest was changed"):
+            make(path, **{"a/x": b"2", "b": b"2"})
+    assert os.listdir(outside) == [] and (path / "files" / "b").read_bytes() == b"2"
+    assert os.listdir(path / "staged") == [], "nothing is tried again"
+    make(path, c=b"3")
+    assert (path / "files" / "c").read_bytes() == b"3"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_what_is_written_belongs_to_whom_the_top_belongs_also_if_that_changes_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(path, **{"a/b": b"1"})
+    assert {each.stat().st_uid for each in (path / "files").rglob("*")} == {0}
+    stage = vars(Commit)["_stage"]
+
+    def given(commit: Commit, *arguments: Any) -> Any:
+        steps = stage(commit, *arguments)
+        for each in (path / "files", path / "files" / "a", path / "files" / "a" / "b"):
+            os.chown(each, 61_000, 61_000)
+        return steps
+
+    monkeypatch.setattr(Commit, "_stage", given)
+    make(path, **{"a/b": b"2", "c/d/e": b"2"})
+    found = list((path / "files").rglob("*"))
+    assert len(found) == 5 and {each.stat().st_uid for each in found} == {61_000}
+    assert {each.stat().st_gid for each in found} == {61_000}
+
+
+def test_a_folder_that_a_command_has_closed_is_opened_again(path: Path) -> None:
+    make(path, a=b"1")
+    (path / "files" / "a").chmod(0)
+    (path / "files").chmod(0)
+    make(path, a=b"2")
+    (path / "files").chmod(0o700)
+    assert (path / "files" / "a").stat().st_mode & 0o777 == 0o600
