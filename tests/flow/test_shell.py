@@ -63,7 +63,7 @@ async def test_the_model_sees_what_a_command_writes_and_how_it_ends(open_harness
 
 async def test_a_command_is_asked_about_first_unless_a_policy_allows_it(open_harness: OpenHarness) -> None:
     model = ScriptedModel(run("echo kumquat"), "Done.")
-    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
+    harness = await open_harness(model, shell=ALLOW)
     question = (await harness.door.chat("k", [ASK])).said
     assert "echo kumquat" in question and "run_command" in question
     assert len(model.requests) == 1
