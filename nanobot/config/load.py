@@ -115,7 +115,7 @@ _LISTS = (
     ("web", "blocked_hosts"),
     ("web", "private_hosts"),
 )
-_OBJECTS = (("model", "headers"), ("model", "body"), ("model", "price"))
+_OBJECTS = (("model", "headers"), ("model", "body"), ("model", "price"), ("workspace", "roots"))
 
 
 def _from_text(table: str, name: str, text: str, where: str) -> object:

@@ -244,7 +244,7 @@ class BadPath(WorkspaceError):
 class NoSuchFile(WorkspaceError):
     """The workspace has no such file or folder."""
 
-    code, http_status = "file_not_found", 404
+    code, http_status = "workspace_file_not_found", 404
 
 
 class WorkspaceFull(WorkspaceError):

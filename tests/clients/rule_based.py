@@ -1,8 +1,8 @@
 """A provider for tests of clients, whose model answers by rule as a good model would, and says what it saw.
 
-* A tool is called when a word of its name stands in the last user message ("weather" calls `get_weather`),
-  once per name in the message ("Paris and Tokyo": two calls), or once where `parallel_tool_calls` is false.
-  `tool_choice` is obeyed.
+* A tool, but for most of the server's own, is called when a word of its name stands in the last user
+  message ("weather" calls `get_weather`), once per name in the message ("Paris and Tokyo": two calls), or
+  once where `parallel_tool_calls` is false. `tool_choice` is obeyed.
 * Lines `call NAME {…}` in the last user message are calls too, one a step, in their order; what stands
   after `answer with:`, to the end or to a line `end of answer`, is then the answer, word for word.
 * After results it says `The tools said: …`. Where a schema is asked for, it answers with an object of that
@@ -36,6 +36,13 @@ from tests.upstream import (
 
 SLOWLY: Final = "Count slowly"
 SEE: Final = "What do you see?"
+_BY_LINE_ONLY: Final = frozenset(
+    (
+        *("read_file", "write_file", "edit_file", "apply_patch", "list_files", "find_files", "grep"),
+        *("remember", "recall", "forget", "web_fetch", "web_search", "search_history"),
+    )
+)
+"""Tools of the server, whose names are made of words that any message may have."""
 _NOTES = "\n\nToday is "
 _WRITTEN_CALL = re.compile(r"^call (\S+) (\{.*\})$", re.MULTILINE)
 _WRITTEN_ANSWER = re.compile(r"^answer with: ?(.*?)(?:\nend of answer\b.*)?\Z", re.MULTILINE | re.DOTALL)
@@ -107,7 +114,8 @@ def _calls(request: dict[str, Any], said: str) -> list[tuple[str, str]]:
         tools = [
             tool
             for tool in tools
-            if set(re.split(r"[^a-z]+", tool["name"].lower())) & set(re.findall(r"[a-z]{4,}", said.lower()))
+            if tool["name"] not in _BY_LINE_ONLY
+            and set(re.split(r"[^a-z]+", tool["name"].lower())) & set(re.findall(r"[a-z]{4,}", said.lower()))
         ]
     names = _names(said)
     times = (

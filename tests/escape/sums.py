@@ -142,7 +142,7 @@ EXCESSES = (
         "left behind: one that starts another and ends, again and again",
         "if os.fork() == 0:\n    os.close(0); os.close(1); os.close(2)\n    while True:\n        try:\n            if os.fork(): os._exit(0)\n"
         "            os.setsid()\n        except OSError: pass",
-        "exit 0",
+        "exit 0|at most 30",
         3.0,
     ),
     Excess(

@@ -10,11 +10,13 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import pytest
 
 from nanobot.api.compaction import CompactBody
+from nanobot.api.wire.approvals import ApprovalDecision
 from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
@@ -23,10 +25,11 @@ from nanobot.api.wire.memory import FactChangeBody, NewFactBody
 from nanobot.api.wire.people import LinkBody
 from nanobot.api.wire.response_request import ResponseBody
 from nanobot.api.wire.session_lists import ForkBody, RewindBody, SessionChange
+from nanobot.core.model import ModelRequest
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.http.guard import Guard
 from nanobot.http.operations import Operation
-from nanobot.testing import FakeClock, ScriptedModel
+from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.access import OWNER, bearer, give_key
 from tests.asgi import Exchange
 from tests.forms import form
@@ -44,6 +47,8 @@ class Names(msgspec.Struct, frozen=True):
     response: str
     item: str
     fact: str
+    approval: str
+    rule: str
 
 
 def person_of(names: Names) -> str:
@@ -64,8 +69,12 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
     "conversation_id": lambda names: (names.session,),
     "item_id": lambda names: (names.item,),
     "fact_id": lambda names: (names.fact,),
+    "approval_id": lambda names: (names.approval,),
+    "rule_id": lambda names: (names.rule,),
     "x-session-key": lambda names: (names.session, OWN),
-    "after": lambda names: (names.session, names.turn, names.file, names.fact, person_of(names), "1"),
+    "after": lambda names: (
+        *(names.session, names.turn, names.file, names.fact, names.approval, person_of(names), "1"),
+    ),
     "last-event-id": lambda names: (f"{names.turn}:1",),
 }
 """Parameters that name something of a session, and what they are filled with, in turn."""
@@ -83,6 +92,7 @@ PLAIN: Mapping[str, str | None] = {
     "limit": None,
     "order": None,
     "purpose": None,
+    "state": None,
     "stream": None,
     "starting_after": None,
     "prefix": "wx",
@@ -98,6 +108,9 @@ PLAIN: Mapping[str, str | None] = {
 BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
     NewFactBody: lambda names: tuple(
         json.dumps({"text": "mine", **fields}).encode() for fields in ({}, {"replaces": names.fact})
+    ),
+    ApprovalDecision: lambda names: tuple(
+        json.dumps({"decision": decision}).encode() for decision in ("once", "deny")
     ),
     FactChangeBody: lambda names: (b'{"text": "mine"}',),
     SessionChange: lambda names: (b'{"title": "mine"}',),
@@ -267,6 +280,12 @@ async def plant(harness: Harness, session: str) -> Names:
         headers=owner | {"content-type": "application/json"},
     )
     assert noted.status == 200, noted.text
+    agreed, asked_about = [await ask_about(harness, session, what) for what in ("calculate", "current_time")]
+    made = await harness.door.call(
+        "POST", f"/v1/approvals/{agreed}", body=b'{"decision": "session"}', headers=bearer(OWNER)
+    )
+    assert made.status == 200, made.text
+    rules = (await harness.door.get("/v1/approval-rules", owner)).json["data"]
     return Names(
         session,
         said.turn_id,
@@ -274,7 +293,36 @@ async def plant(harness: Harness, session: str) -> Names:
         answered.json["id"],
         answered.json["output"][0]["id"],
         noted.json["id"],
+        asked_about,
+        next(rule["id"] for rule in rules if rule["session_key"] == session),
     )
+
+
+async def ask_about(harness: Harness, session: str, tool: str) -> str:
+    """Let the agent ask whether it may call the tool; return the id of the approval."""
+    assert (await harness.door.chat(session, f"call {tool}", bearer(OWNER))).status == 200
+    headers = bearer(OWNER) | {"x-session-key": session}
+    pending = (await harness.door.get("/v1/approvals?state=pending", headers)).json["data"]
+    return str(next(each["id"] for each in pending if each["tool"] == tool))
+
+
+ASKING: Mapping[str, Any] = {
+    "api": {"key": OWNER},
+    "policy": [{"tools": {"calculate": "ask", "current_time": "ask"}}],
+}
+
+
+def secretive() -> ScriptedModel:
+    """Return a model that makes the calls that a user names."""
+
+    def answer(request: ModelRequest) -> str | Say:
+        last = request.messages[-1]
+        if last.role == "user" and last.text.startswith("call "):
+            name = last.text.removeprefix("call ")
+            return call(name, '{"expression": "1 + 1"}' if name == "calculate" else "{}")
+        return "ok"
+
+    return ScriptedModel(answer)
 
 
 async def ask(harness: Harness, sent: Sent, key: Mapping[str, str]) -> Exchange:
@@ -303,18 +351,25 @@ def shown(answer: Exchange, names: Names) -> str:
         person_of(names),
         names.response,
         names.item,
+        names.approval,
+        names.rule,
         names.fact,
     ):
         text = text.replace(name, "NAME")
     return _SEALED.sub("SEALED", _ID.sub("ID", text))
 
 
+async def said(harness: Harness) -> list[str]:
+    return [row.message.text for row in await harness.app.store.messages("wx:dm:ann", limit=99)]
+
+
 async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_operation(
     open_harness: OpenHarness,
 ) -> None:
-    full = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
-    empty = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    full = await open_harness(secretive(), clock=FakeClock(), **ASKING)
+    empty = await open_harness(secretive(), clock=FakeClock(), **ASKING)
     names = await plant(full, "wx:dm:ann")
+    before = await said(full)
     foreign = [await give_key(harness, "foreign", "other:*") for harness in (full, empty)]
     asked = 0
     for operation in offered(full):
@@ -326,10 +381,7 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
             assert "secret" not in there.text, sent
             asked += 1
     assert asked > 50
-    assert [row.message.text for row in await full.app.store.messages("wx:dm:ann", limit=9)] == [
-        "a secret",
-        "ok",
-    ] * 2
+    assert await said(full) == before
     for path in (f"/v1/files/{names.file}", f"/v1/memory/{names.fact}"):
         kept = await full.door.get(path, bearer(OWNER) | {"x-session-key": "wx:dm:ann"})
         assert kept.status == 200, "a stranger deleted it"
@@ -337,7 +389,7 @@ async def test_what_a_key_may_not_see_is_answered_as_what_is_not_there_on_every_
 
 async def test_the_same_requests_reach_something_when_the_owner_sends_them(open_harness: OpenHarness) -> None:
     """Else the test above would prove nothing."""
-    harness = await open_harness(ScriptedModel("ok"), clock=FakeClock(), api={"key": OWNER})
+    harness = await open_harness(secretive(), clock=FakeClock(), **ASKING)
     for number, operation in enumerate(offered(harness)):
         names = await plant(harness, f"wx:dm:ann{number}")
         if any(name in NAMES for name in in_path(operation)):
@@ -353,7 +405,7 @@ def test_a_parameter_or_a_body_that_nobody_knows_how_to_fill_fails() -> None:
     class New(msgspec.Struct):
         secret_id: str
 
-    names = Names("a", "t", "f", "r", "i", "m")
+    names = Names("a", "t", "f", "r", "i", "m", "p", "u")
     for operation in (
         Operation(method="GET", path="/v1/new/{new_id}", run=run, summary="", tag="", right="chat"),
         Operation(method="POST", path="/v1/new", run=run, summary="", tag="", right="chat", body=New),

@@ -182,7 +182,7 @@ async def test_what_the_model_reads_begins_as_it_did_the_turn_before(open_harnes
         return script(request)
 
     model = ScriptedModel(answer)
-    harness = await open_harness(model, agent={"window_tokens": 16_000})
+    harness = await open_harness(model, agent={"window_tokens": 20_000})
     for number in range(50):
         text = f"sum {number}" if number % 5 == 0 else f"{number}. {FILLER}"
         await talk(harness, "a", text)
