@@ -392,7 +392,7 @@ KERNEL = {
     "more processes": "h = resource.getrlimit(resource.RLIMIT_NPROC)[1]; h == -1 or h > 100_000 or os.open('/none', 0)",
     "locked memory": "m = mmap.mmap(-1, 1 << 24); libc.mlock(ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(m))), ctypes.c_size_t(1 << 24)) == 0 or os.open('/none', 0)",
     "a real-time schedule": "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))",
-    "a better priority": "os.nice(-os.getpriority(0, 0) - 1)",
+    "a better priority": "os.nice(-1)",
     "a core": "resource.getrlimit(resource.RLIMIT_CORE)[1] != 0 or os.open('/none', 0)",
     "the 32-bit numbers": (
         "X86 or os.open('/none', 0)\n"
