@@ -18,6 +18,7 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import Tool
 from nanobot.stores.workspaces.local import LocalWorkspaces
+from nanobot.stores.workspaces.removing import remove_tree
 from nanobot.tools.sandbox.command import CommandLimits
 from nanobot.tools.sandbox.layers import probe_layers
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
@@ -53,7 +54,7 @@ async def open_shell(
     if layer is None or workspaces is None:
         yield None
         return
-    sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness)
+    sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
     commands = ShellCommands(sandbox, workspaces.command_folder, settings)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.stores.workspaces.removing import remove_tree
 from nanobot.tools.sandbox import linux
 
 CANARY = "canary-7f3a"
@@ -66,7 +67,7 @@ def open_arena(owner: int, uid: int) -> Iterator[Arena]:
     """
     with contextlib.ExitStack() as stack:
         base = Path(tempfile.mkdtemp(prefix="nanobot-escape-", dir="/var/tmp"))
-        stack.callback(shutil.rmtree, base, ignore_errors=True)
+        stack.callback(remove_tree, base)
         base.chmod(0o755)
         directory, other = base / "outside", base / "w" / CANARY
         for path in (directory, other, directory / "sparedir"):

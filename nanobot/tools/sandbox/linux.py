@@ -9,6 +9,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,13 +41,24 @@ class Layer(msgspec.Struct, frozen=True):
         return "bubblewrap" if self.bubblewrap else "launcher"
 
 
+_remove = partial(shutil.rmtree, ignore_errors=True)
+
+
 class LinuxSandbox:
     """Runs commands by a layer. `state`: a directory of its own, for what commands write to /tmp; `open`
-    empties it.
+    empties it. `remove` deletes a directory that commands have written to, whatever is in it.
     """
 
-    def __init__(self, state: Path, layer: Layer, clock: Clock, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        state: Path,
+        layer: Layer,
+        clock: Clock,
+        randomness: Randomness,
+        remove: Callable[[Path], object] = _remove,
+    ) -> None:
         self._state = state
+        self._remove = remove
         self._layer = layer
         self._clock = clock
         self._users = _users(randomness)
@@ -59,7 +71,7 @@ class LinuxSandbox:
         Raises:
             OSError: the directory cannot be written.
         """
-        shutil.rmtree(self._state, ignore_errors=True)
+        self._remove(self._state)
         # Users of commands go through it to what is theirs, by names that they know.
         self._state.mkdir(mode=0o711, parents=True, exist_ok=True)
 
@@ -72,7 +84,7 @@ class LinuxSandbox:
             if now - used_at > _KEPT_S or not await asyncio.to_thread(workspace.exists):
                 del self._used_at[workspace]
                 # A command that starts meanwhile makes them anew, or is told that they are gone.
-                await asyncio.to_thread(shutil.rmtree, self._places(workspace), ignore_errors=True)
+                await asyncio.to_thread(self._remove, self._places(workspace))
 
     def _places(self, workspace: Path) -> Path:
         return self._state / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
