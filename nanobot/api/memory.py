@@ -123,7 +123,7 @@ def _id(request: Request) -> str:
 
 
 def _layer(query: Query) -> Layer | None:
-    named = query.one_of("layer", ("", *LAYERS), default="")
+    named = query.one_of("layer", LAYERS, default=LAYERS[0]) if "layer" in query else None
     return next((layer for layer in LAYERS if layer == named), None)
 
 

@@ -22,6 +22,10 @@ class Query:
                 f"the query has more than {_MOST_FIELDS} fields, or is not percent-encoded UTF-8"
             ) from error
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the field is there, even if it is empty."""
+        return name in self._fields
+
     def text(self, name: str) -> str | None:
         """Return a field, None where it is not there or empty."""
         return self._fields.get(name) or None

@@ -280,6 +280,7 @@ async def test_facts_are_added_searched_corrected_pinned_and_forgotten(open_harn
     await ask(harness, "POST", "/v1/memory", ALICE, {"text": "lives in Rome"})
     assert await texts(harness, ALICE, "?q=tea") == ["likes tea"]
     assert await texts(harness, ALICE, "?layer=session") == []
+    assert (await harness.door.get("/v1/memory?layer=", {"x-session-key": ALICE})).status == 400
     one = f"/v1/memory/{made['id']}"
     await ask(harness, "PATCH", one, ALICE, {"text": "likes coffee", "pinned": True})
     shown = (await ask(harness, "GET", one, ALICE)).json
