@@ -101,9 +101,7 @@ class Server:
         root: Path = ROOT,
     ) -> None:
         self.name, self.port, self._log = name, port, log
-        clean = {
-            key: value for key, value in os.environ.items() if not key.startswith(_DROPPED)
-        }
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(_DROPPED)}
         with log.open("wb") as output:
             self.started_at = time.perf_counter()
             self._process = subprocess.Popen(

@@ -39,8 +39,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError:
         return _read_again(body, decoder.type)
-    except msgspec.DecodeError:
-        return _read_again(without_half_pairs(body.removeprefix(codecs.BOM_UTF8)), decoder.type)
+    except msgspec.DecodeError as error:
+        mended = without_half_pairs(body.removeprefix(codecs.BOM_UTF8))
+        if mended is body:
+            raise InvalidJson("Invalid JSON body") from error
+        return _read_again(mended, decoder.type)
     except UnicodeDecodeError as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
