@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.http.body import read_body
+from nanobot.http.body import joined, read_pieces
 from nanobot.http.request import Request
 from nanobot.workers.slots import FairSlots
 
@@ -48,25 +48,28 @@ class JsonBodies:
             InvalidRequest: it has too many entries.
             BodyTooLarge, SlowRequest, ClientGone: as `read_body`.
         """
-        body = await read_body(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-        if len(body) <= _LARGE_BYTES:
+        pieces = await read_pieces(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
+        if sum(map(len, pieces)) <= _LARGE_BYTES:
+            body = joined(pieces)
             return parse(body), body
         async with self._slots.slot(request.caller.key_id or request.address or ""):
             clock = asyncio.get_running_loop().time
             began = clock()
             try:
-                return await asyncio.to_thread(self._parsed, body, parse), body
+                return await asyncio.to_thread(self._parsed, pieces, parse)
             finally:
                 # Threads share one interpreter: who sends one large body after the other gets half of it.
                 await asyncio.sleep(clock() - began)
 
-    def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
+    def _parsed(self, pieces: list[bytes], parse: Callable[[bytes], T]) -> tuple[T, bytes]:
+        body = joined(pieces)
+        pieces.clear()
         if has_more_entries(body, self._max_entries):
             raise InvalidRequest(
                 f"the body has more than {self._max_entries} entries (members of objects, elements of"
                 " arrays): no more are allowed (api.max_json_entries)"
             )
-        return parse(body)
+        return parse(body), body
 
 
 def has_more_entries(body: bytes, most: int) -> bool:
