@@ -3,9 +3,12 @@
 import os
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
+from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
+from nanobot.agent.offer import Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.steps import TurnSteps
@@ -32,13 +35,12 @@ from nanobot.core.message import (
     Message,
     Text,
     ToolCall,
-    Usage,
     estimate_tokens,
 )
-from nanobot.core.model import Model
+from nanobot.core.model import Ability, Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
-from nanobot.core.persona import Persona, Personas
+from nanobot.core.persona import PLAIN, Persona, Personas
 from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
@@ -77,12 +79,20 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._recaller = recaller
+        self._offers = Offers(
+            toolset, most_tokens=settings.tools_tokens, window_tokens=settings.window_tokens
+        )
         self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
 
     @property
     def window_tokens(self) -> int:
         """The most history that any turn may need."""
         return self._settings.window_tokens
+
+    @property
+    def tools_tokens(self) -> int:
+        """How much of the prompt the tools take that a model is offered which can use all of them."""
+        return tools_size(self._offers.of(PLAIN, frozenset(get_args(Ability))).always)
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
@@ -97,9 +107,9 @@ class Agent:
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
             toolset = self._toolset
-            own = toolset.specs_for(model.abilities)
-            own += not_among(own, toolset.file_specs + toolset.history_specs)
-            tokens = self._tools_tokens[asked] = tools_size(persona.offered(own))
+            own = self._offers.of(persona, model.abilities).always
+            further = not_among(own, toolset.file_specs + toolset.history_specs)
+            tokens = self._tools_tokens[asked] = tools_size(own + persona.offered(further))
         return tokens
 
     def model_of(self, session_key: str) -> str | None:
@@ -191,6 +201,9 @@ class Agent:
         persona = permissions.limited(persona)
         profile = self._profile_of(turn, model, history)
         budget_tokens = self.budget(turn, model) - profile.tokens
+        offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
+        transcript = TurnTranscript(history, emit)
+        budget = TurnBudget(turn, self._settings, self._clock, model.name, produced)
         model_call = ModelCall(
             turn,
             model,
@@ -198,16 +211,15 @@ class Agent:
             take_back,
             audience=audience,
             persona=persona,
-            tools=offered_tools(
-                turn, self._toolset.specs_for(model.abilities, leaves_trace=turn.trace), persona
-            ),
+            tools=offered_tools(turn, offer.always),
+            offer=offer,
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
             recaller=self._recaller,
             profile=profile,
             budget_tokens=budget_tokens,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
-            usage=sum((message.usage or Usage() for message in produced), Usage()),
+            budget=budget,
             clock=self._clock,
             limits=self._settings,
             schemas=self._schemas,
@@ -225,9 +237,9 @@ class Agent:
             permissions,
             read,
             sees_images="images" in model.abilities,
+            deferred=lambda: offer.left(transcript.state.found),
         )
-        transcript = TurnTranscript(history, emit)
-        await TurnSteps(turn, transcript, produced, model_call, tool_calls, self._settings).run()
+        await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, self._settings).run()
 
     def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""

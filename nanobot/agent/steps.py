@@ -1,5 +1,6 @@
 """The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
 
+from nanobot.agent.budget import TurnBudget
 from nanobot.agent.consultation import MOST_TRIES, Consultation
 from nanobot.agent.limits import AgentSettings
 from nanobot.agent.model_call import ModelCall
@@ -24,16 +25,17 @@ class TurnSteps:
         produced: tuple[Message, ...],
         model_call: ModelCall,
         tool_calls: ToolCalls,
+        budget: TurnBudget,
         limits: AgentSettings,
     ) -> None:
         self._turn = turn
+        self._budget = budget
         self._transcript = transcript
         self._produced = produced
         self._model_call = model_call
         self._tool_calls = tool_calls
         self._consultation = Consultation(transcript, tool_calls)
         self._limits = limits
-        self._steps = sum(1 for message in produced if message.role == "assistant")
         self._continuations = 0
 
     async def run(self) -> None:
@@ -52,8 +54,10 @@ class TurnSteps:
                 return
         while True:
             await self._consultation.take_answer()
-            message = await self._model_call.ask(transcript.history(), may_call=self._may_call())
-            self._steps += 1
+            message = await self._model_call.ask(
+                transcript.history(), transcript.state, used_up=self._used_up()
+            )
+            self._budget.steps += 1
             if message.client_calls:
                 await self._hand_over(message)
                 return
@@ -68,19 +72,18 @@ class TurnSteps:
                 return
 
     def _end(self) -> TurnEnded:
-        return TurnEnded("done", self._model_call.usage)
+        return TurnEnded("done", self._budget.usage)
 
     def _waits_for_client(self) -> bool:
         """Whether all that was left to do before a restart was to hand over the client's calls."""
         last = next((message for message in reversed(self._produced) if message.role == "assistant"), None)
         return last is not None and bool(last.client_calls)
 
-    def _may_call(self) -> bool:
-        """Whether the next message may call tools."""
-        limits = self._limits
-        return (
-            self._steps < limits.max_steps and self._tool_calls.malformed_steps < limits.max_malformed_steps
-        )
+    def _used_up(self) -> str | None:
+        """Return why the next message may call no tools; None where it may."""
+        if self._tool_calls.malformed_steps >= self._limits.max_malformed_steps:
+            return "your tries to call tools"
+        return self._budget.used_up()
 
     def _goes_on(self, message: Message) -> bool:
         """Whether the message was cut off by a limit that the asker did not set, and is to be continued."""

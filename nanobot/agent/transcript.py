@@ -12,12 +12,15 @@ Emit = Callable[[tuple[Fact, ...]], Awaitable[tuple[Message, ...]]]
 
 
 class TurnTranscript:
-    """What a turn shows of its conversation, at its end what it has added itself; `emit` commits that."""
+    """What a turn shows of its conversation, at its end what it has added itself; `emit` commits that.
+    `state`: what the agent keeps beside it.
+    """
 
     def __init__(self, history: History, emit: Emit) -> None:
         self._known = history
         self._added: list[Message] = []
         self._emit = emit
+        self.state = history.state
 
     def history(self) -> History:
         """Return the transcript so far; what was added since the last time is joined to it at once."""
@@ -31,6 +34,10 @@ class TurnTranscript:
         joined = await self._emit(facts)
         self._added += (fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished))
         self._added += joined
+        for fact in facts:
+            if isinstance(fact, ToolFinished):
+                for result in fact.message.tool_results:
+                    self.state = self.state.after(result.plan, result.found)
         return bool(joined)
 
     async def add_results(self, results: Sequence[ToolResult]) -> None:
