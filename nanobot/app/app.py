@@ -25,7 +25,6 @@ from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, read_policy
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
-from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
@@ -128,7 +127,7 @@ class App:
         agent = Agent(
             toolset,
             clock,
-            settings.agent_settings(config),
+            settings.agent_settings(config, models),
             schemas,
             observer,
             secret=secret,
@@ -177,7 +176,7 @@ class App:
             keys=self.keys,
             audit=self.audit,
             settings=settings.api_settings(
-                config, models, tools_tokens=tools_size(toolset.specs), personas=personas
+                config, models, tools_tokens=agent.tools_tokens, personas=personas
             ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),

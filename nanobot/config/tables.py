@@ -144,9 +144,13 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     """Who answers, and the bounds of a turn."""
 
     max_steps: AtLeast1 = 50
+    max_turn_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_turn_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_turn_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
     result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
+    tools_tokens: Annotated[int, msgspec.Meta(ge=0)] = 1_500
 
 
 class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
