@@ -23,6 +23,10 @@ COMMANDS = {
         "List, search, read, copy, export, import and delete conversations.",
     ),
     "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "import": (
+        "nanobot.cli.import_",
+        "Take in conversations and memories of ChatGPT, HKUDS' nanobot or mem0, also while a server runs.",
+    ),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",
