@@ -23,6 +23,7 @@ COMMANDS = {
         "List, search, read, copy, export, import and delete conversations.",
     ),
     "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "skills": ("nanobot.cli.skills", "List, add, check and remove the agent's skills."),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",

@@ -10,6 +10,8 @@ from nanobot.core.origin import Origin, ReadOrigin
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Brings = Callable[[msgspec.Struct], ReadOrigin | None]
+"""Tells what the result of a call is that nobody in the conversation said."""
 Decision = Literal["allow", "ask", "deny"]
 """Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
@@ -82,9 +84,9 @@ class Tool(msgspec.Struct, frozen=True):
     window does not show all of the conversation's files and results; `looks_back`: only where it does not
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
-    that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
-    such. `group`: the group under which a policy may name it; `by_default`: what holds where no policy says
-    anything of it.
+    that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
+    that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
+    `by_default`: what holds where no policy says anything of it.
     """
 
     name: str
@@ -98,7 +100,7 @@ class Tool(msgspec.Struct, frozen=True):
     looks_back: bool = False
     demanding: bool = False
     lasting: bool = False
-    brings: ReadOrigin | None = "tool"
+    brings: ReadOrigin | Brings | None = "tool"
     group: str = ""
     by_default: Decision = "allow"
 
