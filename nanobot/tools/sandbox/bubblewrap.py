@@ -55,6 +55,8 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
     inner["environment"] = {**order["environment"], "HOME": WORKSPACE, "PWD": WORKSPACE, "TMPDIR": TMP}
     if order["skills"]:
         inner["environment"]["SKILLS"] = SKILLS
+        # There is nothing else in it.
+        inner["readable"] = [*order["readable"], SKILLS]
     if "probe" in order:
         inner["probe"] = {**order["probe"], "tmp": TMP}
     arguments = [
