@@ -24,6 +24,7 @@ COMMANDS = {
     ),
     "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
     "skills": ("nanobot.cli.skills", "List, add, check and remove the agent's skills."),
+    "plugins": ("nanobot.cli.plugins", "List, add and remove plugins: skills and MCP servers in one folder."),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",

@@ -64,7 +64,7 @@ def copy_skill(
     # No name of a skill begins so: it is not looked at before it is whole.
     partial = target / f".{name}.{uuid.uuid4().hex}"
     try:
-        _copy(files, parts, partial)
+        copy_files(files, parts, partial)
         if os.path.lexists(place):
             remove_skill(target, name)
         partial.rename(place)
@@ -75,7 +75,13 @@ def copy_skill(
     return file
 
 
-def _copy(files: SourceFiles, parts: tuple[str, ...], partial: Path) -> None:
+def copy_files(files: SourceFiles, parts: tuple[str, ...], partial: Path) -> None:
+    """Copy the folder `parts` of `files` to a path where nothing is.
+
+    Raises:
+        SkillError: it is too large, or has a link in it.
+        OSError: it cannot be written.
+    """
     try:
         listing = files.listing(parts, depth=_DEEPEST, limit=MOST_FILES + 1)
     except WorkspaceError as error:
