@@ -195,7 +195,7 @@ class Agent:
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
         persona = permissions.limited(persona)
-        profile = self._profile_of(turn, model, history)
+        profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
         model_call = ModelCall(
             turn,

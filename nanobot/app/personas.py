@@ -12,6 +12,7 @@ from nanobot.core.accounts import check_pattern
 from nanobot.core.errors import ConfigError
 from nanobot.core.persona import PLAIN, Persona, Personas, Rule
 from nanobot.submit.request import preset_of
+from nanobot.tools.memory import MEMORY_TOOLS
 
 MOST_INSTRUCTIONS_CHARS = 20_000
 REFRESH_S = 2.0
@@ -104,8 +105,16 @@ def read_personas(
                     f" {', '.join(sorted(presets)) or 'none'}"
                 )
             persona = msgspec.structs.replace(persona, model=preset)
-        rules.append((table.pattern, persona))
-    return default, rules
+        rules.append((table.pattern, _as_it_remembers(persona, tools)))
+    return _as_it_remembers(default, tools), rules
+
+
+def _as_it_remembers(persona: Persona, tools: Collection[str]) -> Persona:
+    """Return the persona without the tools of the memory where it has none."""
+    if persona.remembers:
+        return persona
+    offered = frozenset(tools) if persona.tools is None else persona.tools
+    return msgspec.structs.replace(persona, tools=offered - MEMORY_TOOLS)
 
 
 def _persona(
@@ -122,6 +131,7 @@ def _persona(
         instructions=otherwise.instructions if instructions is None else instructions,
         language=otherwise.language if table.language is None else table.language,
         tools=otherwise.tools if table.tools is None else frozenset(table.tools),
+        remembers=otherwise.remembers if table.memory is None else table.memory,
         may_instruct=otherwise.may_instruct if table.own_instructions is None else table.own_instructions,
         may_choose_model=otherwise.may_choose_model if table.own_model is None else table.own_model,
     )

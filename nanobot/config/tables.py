@@ -129,6 +129,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions_file: str | None = None
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
+    memory: bool | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
