@@ -83,7 +83,7 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._recaller = recaller
-        self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
+        self._tools_tokens: dict[tuple[frozenset[str] | None, bool, int], int] = {}
 
     @property
     def window_tokens(self) -> int:
@@ -99,7 +99,7 @@ class Agent:
 
     def _size_of_tools(self, persona: Persona, model: Model) -> int:
         """Return how many tokens the server's own tools take that the persona may offer to the model."""
-        asked = persona.tools, "reading_on" in model.abilities
+        asked = persona.tools, "reading_on" in model.abilities, self._toolset.version
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
             toolset = self._toolset

@@ -1,10 +1,12 @@
 """A running server: its parts, in the order in which they start and stop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -53,9 +55,13 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from nanobot.tools.mcp.servers import McpServers
 
 CLEANUP_EVERY_S = 600.0
 _DAY_S = 86_400.0
@@ -84,8 +90,10 @@ class App:
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
+        mcp: McpServers | None = None,
     ) -> None:
         self.jobs = jobs
+        self.mcp = mcp
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -108,6 +116,8 @@ class App:
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
+        if mcp is not None:
+            further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -123,7 +133,10 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source)
+        servers = tuple(mcp.settings) if mcp is not None else ()
+        if mcp is not None:
+            mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
+        self.personas = PersonasInUse(config, models.names, names, source, servers)
         personas = self.personas.personas
         agent = Agent(
             toolset,
@@ -135,7 +148,7 @@ class App:
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
             permissions=Permissions(
-                read_policy(config, toolset.tools),
+                read_policy(config, toolset.tools, servers),
                 store,
                 clock,
                 randomness,
@@ -381,7 +394,10 @@ async def open_app(
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
         workspaces = _workspaces(config, store)
-        async with _shell(config, workspaces, clock, randomness) as shell:
+        async with (
+            _shell(config, workspaces, clock, randomness) as shell,
+            _mcp(config, clock, randomness) as mcp,
+        ):
             app = App(
                 config,
                 store,
@@ -396,6 +412,7 @@ async def open_app(
                 fetcher,
                 source,
                 shell.jobs,
+                mcp,
             )
             audit = app.audit
             await app.load_accounts()
@@ -441,6 +458,18 @@ async def _shell(
             first_after_s=CLEANUP_EVERY_S,
         )
         yield _Shell(shell.tools, shell.commands, (sweep,))
+
+
+@contextlib.asynccontextmanager
+async def _mcp(config: Config, clock: Clock, randomness: Randomness) -> AsyncIterator[McpServers | None]:
+    if not config.mcp.servers and config.mcp.file is None:
+        yield None
+        return
+    # Most servers have no tools of others.
+    from nanobot.app.mcp import open_mcp
+
+    async with open_mcp(config, clock, randomness) as mcp:
+        yield mcp
 
 
 @contextlib.asynccontextmanager
