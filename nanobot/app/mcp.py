@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +27,7 @@ from nanobot.tools.mcp.settings import McpSettings
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9-]+")
 _HTTP_TYPES = (None, "http", "streamable-http", "streamableHttp", "streamable_http")
+_log = logging.getLogger(__name__)
 _MAX_FILE_BYTES = 1024 * 1024
 
 
@@ -59,6 +61,13 @@ async def open_mcp(config: Config, clock: Clock, randomness: Randomness) -> Asyn
         yield None
         return
     check_installed()
+    for each in servers:
+        if not each.sessions:
+            _log.warning(
+                "no session may use the MCP server %s: set mcp.sessions, or sessions of mcp.servers.%s",
+                each.name,
+                each.name,
+            )
     mcp = McpServers(servers, clock, randomness, config.data)
     await mcp.load()
     mcp.start()
@@ -201,6 +210,8 @@ def _from_file(name: str | None, environment: Mapping[str, str]) -> dict[str, Mc
         ) from error
     tables: dict[str, McpServerTable] = {}
     for title, entry in given.items():
+        if entry.disabled:
+            continue
         server = _OTHER_CHARACTERS.sub("-", title).strip("-")[:MAX_SERVER_CHARS].strip("-")
         if not server or server in tables:
             raise ConfigError(
@@ -223,4 +234,4 @@ def _table(entry: _FileEntry, where: str) -> McpServerTable:
     }
     if entry.command is None:
         fields = {"url": entry.url, "headers": entry.headers}
-    return McpServerTable(**fields, enabled=not entry.disabled)
+    return McpServerTable(**fields)

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from nanobot.core.errors import ConfigError
-from nanobot.core.message import SeenResult, ToolResult
+from nanobot.core.message import Image, ToolResult
+from nanobot.core.model import Ability
 from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.mcp.servers import McpServers
 from tests import mcp_server
@@ -22,6 +23,7 @@ from tests.harness import Harness, OpenHarness
 ASK, AGAIN = {"role": "user", "content": "Do it."}, {"role": "user", "content": "And again."}
 SERVER = str(Path(mcp_server.__file__))
 ERAS = ("old", "new")
+SEEING: frozenset[Ability] = frozenset({"tools", "reading_on", "images"})
 
 
 def table(era: str = "new", fault: str = "", **more: Any) -> dict[str, Any]:
@@ -188,14 +190,17 @@ async def test_text_of_a_server_cannot_end_its_mark(open_harness: OpenHarness) -
 
 
 async def test_a_picture_is_seen_by_a_model_that_sees(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(ask("picture"), "Done.")
+    model = ScriptedModel(ask("picture"), "Done.", abilities=SEEING)
     harness = await connected(await open_harness(model, mcp=table()))
     await harness.door.chat("k", [ASK])
-    request = [each for each in model.requests if each.messages[-1].role == "tool"][-1]
-    shown = [part for message in request.messages for part in message.parts if isinstance(part, SeenResult)]
-    assert [image.url for result in shown for image in result.images] == [
+    shown = [part for message in model.requests[1].messages for part in message.parts]
+    assert [part.url for part in shown if isinstance(part, Image)] == [
         f"data:image/png;base64,{mcp_server.PIXEL}"
     ]
+    blind = ScriptedModel(ask("picture"), "Done.", abilities=frozenset({"tools", "reading_on"}))
+    harness = await connected(await open_harness(blind, mcp=table()))
+    await harness.door.chat("k", [ASK])
+    assert "this model sees none" in results(blind)[0].content
 
 
 async def test_parts_of_all_kinds_are_shown_or_named(open_harness: OpenHarness) -> None:

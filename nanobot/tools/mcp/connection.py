@@ -10,7 +10,7 @@ import msgspec
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, Implementation
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
 from pydantic import ValidationError
 
 from nanobot import __version__
@@ -50,6 +50,8 @@ _LIST_PAUSE_S = 1.0
 """How often a server's list is read again at most, however often it says that it has changed."""
 _MAX_WHY_CHARS = 500
 _SESSION_GONE = "Session terminated"
+_ERROR_STATUS = "Server returned an error response"
+"""What the SDK says where there is no answer but a status of HTTP."""
 _INPUT_REQUIRED = (
     "the server asks for something that nobody can answer here (elicitation is not supported); the call was"
     " not completed"
@@ -302,6 +304,9 @@ class Connection:
         if error.error.code == CONNECTION_CLOSED:
             self._break()
             return NotDone(order.id, "the connection broke", may_have_run=True)
+        if error.error.code == PARSE_ERROR or error.error.message == _ERROR_STATUS:
+            # Something has answered, perhaps a proxy: it says nothing of the call.
+            return NotDone(order.id, text, may_have_run=True)
         if error.error.message == _SESSION_GONE:
             # It has forgotten us, and so has not looked at the call.
             self._break()
