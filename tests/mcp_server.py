@@ -106,7 +106,7 @@ class FakeMcpServer:
             "resources/read": lambda: {"contents": [{"uri": params["uri"], "text": f"at {params['uri']}"}]},
             "prompts/list": lambda: {"prompts": [{"name": "greet", "arguments": [{"name": "who"}]}]},
             "prompts/get": lambda: {"messages": [{"role": "user", "content": _text(str(params))}]},
-            "ping": dict,
+            "ping": lambda: {},
         }
         return self._complete(answers[method]())
 
@@ -147,7 +147,7 @@ class FakeMcpServer:
             self._tell("notifications/tools/list_changed", meta if self.era == "new" else {})
         if name == "mixed":
             return _MIXED, {"structuredContent": {"degrees": 21}}
-        texts = {
+        texts: dict[str, Callable[[], str]] = {
             "echo": lambda: str(arguments.get("text")),
             "count": lambda: str(self._counter),
             "huge": lambda: "x" * 3_000_000,

@@ -44,7 +44,7 @@ class _FileEntry(msgspec.Struct, frozen=True):
     disabled: bool = False
 
 
-class _File(msgspec.Struct, frozen=True):
+class _ServersFile(msgspec.Struct, frozen=True):
     servers: dict[str, _FileEntry] = msgspec.field(name="mcpServers")
 
 
@@ -201,7 +201,7 @@ def _from_file(name: str | None, environment: Mapping[str, str]) -> dict[str, Mc
             content = file.read(_MAX_FILE_BYTES + 1)
         if len(content) > _MAX_FILE_BYTES:
             raise ConfigError(f"mcp.file: {path} has more than {_MAX_FILE_BYTES} bytes")
-        given = msgspec.json.decode(content, type=_File).servers
+        given = msgspec.json.decode(content, type=_ServersFile).servers
     except OSError as error:
         raise ConfigError(f"mcp.file: {path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -17,7 +17,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness
 from nanobot.core.tool import Tool
-from nanobot.tools.mcp.messages import Listing, StdioServer
+from nanobot.tools.mcp.messages import ServerListing, StdioServer
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.mcp.servers import McpServers, ServerState
 from nanobot.tools.mcp.settings import McpSettings
@@ -25,7 +25,7 @@ from nanobot.tools.mcp.settings import McpSettings
 _SPARE_S = 10.0
 
 
-class _Report(msgspec.Struct, frozen=True):
+class ServerReport(msgspec.Struct, frozen=True):
     """What is known of a server, as `--json` has it."""
 
     server: str
@@ -83,7 +83,7 @@ def check(names: tuple[str, ...], as_json: bool, config_file: Path | None, data:
     sys.exit(0 if all(report.ok for report in reports) else 1)
 
 
-async def examined(servers: Sequence[McpSettings]) -> list[_Report]:
+async def examined(servers: Sequence[McpSettings]) -> list[ServerReport]:
     """Return what there is to say of each server, once it was connected to.
 
     Raises:
@@ -101,13 +101,13 @@ async def examined(servers: Sequence[McpSettings]) -> list[_Report]:
     return [_report(each, mcp.states[each.name], mcp.tools) for each in servers]
 
 
-def _report(server: McpSettings, state: ServerState, tools: tuple[Tool, ...]) -> _Report:
+def _report(server: McpSettings, state: ServerState, tools: tuple[Tool, ...]) -> ServerReport:
     if not state.is_connected or state.listing is None:
         why = state.why or "it did not answer in time"
-        return _Report(server.name, place(server), server.sessions, ok=False, error=why)
-    listing: Listing = state.listing
+        return ServerReport(server.name, place(server), server.sessions, ok=False, error=why)
+    listing: ServerListing = state.listing
     group = group_of(server.name)
-    return _Report(
+    return ServerReport(
         server.name,
         place(server),
         server.sessions,
@@ -120,7 +120,7 @@ def _report(server: McpSettings, state: ServerState, tools: tuple[Tool, ...]) ->
     )
 
 
-def _print(report: _Report) -> None:
+def _print(report: ServerReport) -> None:
     if not report.ok:
         click.echo(f"fail  {report.server}: {neutral(report.error)}\n      {neutral(report.where)}")
         return

@@ -78,10 +78,10 @@ class Tool(msgspec.Struct, frozen=True):
     """A tool. It is made with what it needs; a call brings only its parsed arguments.
 
     `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
-    the model wrote. A tool of somebody else has its schema in `parameters`; its `arguments` are a dict, which
-    somebody else checks. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError`
-    goes to the model too, any other exception is a bug. `repeatable`: a call that had started when the server
-    died may be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
+    the model wrote. A tool of others has its schema in `parameters`; its `arguments` are a dict, which they
+    check. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError` goes to the
+    model too, any other exception is a bug. `repeatable`: a call that had started when the server died may
+    be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
     window does not show all of the conversation's files and results; `looks_back`: only where it does not
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where

@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from nanobot.tools.mcp.connection import Connection
+from nanobot.tools.mcp.connection import McpConnection
 from nanobot.tools.mcp.messages import (
     HEAD_BYTES,
-    Cancel,
+    CancelOrder,
     Connect,
     NotDone,
     Order,
@@ -37,20 +37,20 @@ _MOST_INSTANCES = 32
 class _Instance:
     """A connection for one session, its task, and when it was last used."""
 
-    def __init__(self, connection: Connection, task: asyncio.Task[None], now: float) -> None:
+    def __init__(self, connection: McpConnection, task: asyncio.Task[None], now: float) -> None:
         self.connection = connection
         self.task = task
         self.used_at = now
 
 
-class Connections:
+class McpConnections:
     """All connections of the process, and the orders under way."""
 
     def __init__(self, output: BinaryIO) -> None:
         self._output = output
         self._writing = asyncio.Lock()
         self._entries: dict[str, ServerEntry] = {}
-        self._shared: dict[str, Connection] = {}
+        self._shared: dict[str, McpConnection] = {}
         self._instances: dict[tuple[str, str], _Instance] = {}
         self._orders: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,7 +63,7 @@ class Connections:
                 message = msgspec.json.decode(frame, type=ToProcess)
                 if isinstance(message, Connect):
                     self._connect(message, group)
-                elif isinstance(message, Cancel):
+                elif isinstance(message, CancelOrder):
                     if order := self._orders.get(message.id):
                         order.cancel()
                 else:
@@ -80,7 +80,7 @@ class Connections:
     def _connect(self, message: Connect, group: asyncio.TaskGroup) -> None:
         for entry in message.entries:
             self._entries[entry.name] = entry
-            connection = Connection(entry, self._send)
+            connection = McpConnection(entry, self._send)
             self._spawn(group, connection.run(once=not entry.is_kept))
             if entry.is_kept:
                 self._shared[entry.name] = connection
@@ -97,7 +97,7 @@ class Connections:
         finally:
             del self._orders[order.id]
 
-    def _connection(self, order: Order, group: asyncio.TaskGroup) -> Connection | None:
+    def _connection(self, order: Order, group: asyncio.TaskGroup) -> McpConnection | None:
         if not order.instance:
             return self._shared[order.server]
         key = (order.server, order.instance)
@@ -107,7 +107,7 @@ class Connections:
             own = [each for each in self._instances if each[0] == order.server]
             if len(own) >= _MOST_INSTANCES and not self._close_one(own):
                 return None
-            connection = Connection(self._entries[order.server], None)
+            connection = McpConnection(self._entries[order.server], None)
             instance = _Instance(connection, self._spawn(group, connection.run()), now)
             self._instances[key] = instance
         instance.used_at = now
@@ -154,7 +154,7 @@ async def _run(output: BinaryIO) -> None:
     frames: asyncio.Queue[bytes | None] = asyncio.Queue()
     reader = threading.Thread(target=_read, args=(frames, asyncio.get_running_loop()), daemon=True)
     reader.start()
-    await Connections(output).run(frames)
+    await McpConnections(output).run(frames)
 
 
 def main() -> None:

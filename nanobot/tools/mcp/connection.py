@@ -19,15 +19,15 @@ from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
     Answered,
     CallTool,
-    Connected,
-    Disconnected,
     Event,
     GetPrompt,
-    Listing,
     NotDone,
     Order,
     ReadResource,
+    ServerConnected,
     ServerEntry,
+    ServerListing,
+    ServerLost,
     StdioServer,
 )
 from nanobot.tools.mcp.reading import (
@@ -49,9 +49,10 @@ _MOST_PAGES = 20
 _LIST_PAUSE_S = 1.0
 """How often a server's list is read again at most, however often it says that it has changed."""
 _MAX_WHY_CHARS = 500
+# What the SDK says, in errors of its own.
 _SESSION_GONE = "Session terminated"
+_CLOSED = "Connection closed"
 _ERROR_STATUS = "Server returned an error response"
-"""What the SDK says where there is no answer but a status of HTTP."""
 _INPUT_REQUIRED = (
     "the server asks for something that nobody can answer here (elicitation is not supported); the call was"
     " not completed"
@@ -74,7 +75,7 @@ class NoConnection(Exception):
     """The server cannot be asked now; the message says why."""
 
 
-class Connection:
+class McpConnection:
     """Keeps one connection to the server of `entry` while `run` runs. `report` is told what the server offers
     and when it is gone; None: nobody is.
     """
@@ -109,7 +110,7 @@ class Connection:
             if not self._was_up:
                 pause = max(pause, _FIRST_PAUSE_S)
             if self._report is not None:
-                await self._report(Disconnected(self._entry.name, why, pause))
+                await self._report(ServerLost(self._entry.name, why, pause))
             if once:
                 return
             if pause:
@@ -139,7 +140,7 @@ class Connection:
                 await self._turn(client)
                 if self._report is not None:
                     after_s = asyncio.get_running_loop().time() - begun
-                    await self._report(Connected(self._entry.name, listing, after_s))
+                    await self._report(ServerConnected(self._entry.name, listing, after_s))
                 if once:
                     return ""
                 await self._follow(client, stdio, listing)
@@ -175,7 +176,7 @@ class Connection:
             why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
         return plain(" ".join(why.split()))[:_MAX_WHY_CHARS]
 
-    async def _follow(self, client: Client, stdio: StdioTransport | None, listing: Listing) -> None:
+    async def _follow(self, client: Client, stdio: StdioTransport | None, listing: ServerListing) -> None:
         """Report changes of the server's list until the connection is over."""
         ends = [self._broken] if stdio is None else [self._broken, stdio.ended]
         waiting = {asyncio.ensure_future(each.wait()) for each in (*ends, self._changed)}
@@ -191,7 +192,7 @@ class Connection:
                 now = await self._list(client)
                 if now != listing and self._report is not None:
                     listing = now
-                    await self._report(Connected(self._entry.name, listing))
+                    await self._report(ServerConnected(self._entry.name, listing))
                 await asyncio.sleep(_LIST_PAUSE_S)
         finally:
             for task in (*waiting, listening):
@@ -227,7 +228,7 @@ class Connection:
             self._client, self._why = client, why
             self._turned.notify_all()
 
-    async def _list(self, client: Client) -> Listing:
+    async def _list(self, client: Client) -> ServerListing:
         capabilities = client.server_capabilities
         tools: list[types.Tool] = []
         prompts: list[types.Prompt] = []
@@ -237,7 +238,7 @@ class Connection:
             prompts = [each async for each in _pages(client.list_prompts, "prompts")]
         offered, left_out = read_tools(tools)
         who = client.server_info
-        return Listing(
+        return ServerListing(
             protocol=client.protocol_version,
             title=plain(f"{who.name} {who.version}")[:100] if who is not None else "",
             tools=offered,
@@ -302,7 +303,9 @@ class Connection:
     def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
         text = plain(error.error.message)[:_MAX_WHY_CHARS]
         if error.error.code == CONNECTION_CLOSED:
-            self._break()
+            # Where only this answer broke off, others may still come.
+            if error.error.message == _CLOSED:
+                self._break()
             return NotDone(order.id, "the connection broke", may_have_run=True)
         if error.error.code == PARSE_ERROR or error.error.message == _ERROR_STATUS:
             # Something has answered, perhaps a proxy: it says nothing of the call.

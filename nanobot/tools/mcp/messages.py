@@ -60,7 +60,7 @@ class ListedPrompt(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...] = ()
 
 
-class Listing(msgspec.Struct, frozen=True):
+class ServerListing(msgspec.Struct, frozen=True):
     """What a server offers. `protocol`: the version of MCP that is spoken with it. `left_out`: tools that are
     not offered, and why.
     """
@@ -113,19 +113,19 @@ class GetPrompt(msgspec.Struct, frozen=True, tag="prompt"):
     arguments: dict[str, str] = {}
 
 
-class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+class CancelOrder(msgspec.Struct, frozen=True, tag="cancel"):
     """Nobody waits for the answer to `id` any more."""
 
     id: int
 
 
 Order = CallTool | ReadResource | ListResources | GetPrompt
-ToProcess = Connect | Order | Cancel
+ToProcess = Connect | Order | CancelOrder
 
 # From the process ----------------------------------------------------------------------------------
 
 
-class Picture(msgspec.Struct, frozen=True):
+class ResultPicture(msgspec.Struct, frozen=True):
     """An image: `data` is base64."""
 
     mime: str
@@ -137,7 +137,7 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
 
     id: int
     text: str
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[ResultPicture, ...] = ()
     is_error: bool = False
 
 
@@ -152,15 +152,15 @@ class NotDone(msgspec.Struct, frozen=True, tag="not done"):
     again: bool = False
 
 
-class Connected(msgspec.Struct, frozen=True, tag="connected"):
+class ServerConnected(msgspec.Struct, frozen=True, tag="connected"):
     """The server is connected to, or offers something else than before. `after_s`: how long that took."""
 
     server: str
-    listing: Listing
+    listing: ServerListing
     after_s: float = 0.0
 
 
-class Disconnected(msgspec.Struct, frozen=True, tag="disconnected"):
+class ServerLost(msgspec.Struct, frozen=True, tag="disconnected"):
     """The server could not be connected to, or its connection broke; it is tried again after `retry_s`."""
 
     server: str
@@ -168,8 +168,8 @@ class Disconnected(msgspec.Struct, frozen=True, tag="disconnected"):
     retry_s: float
 
 
-Event = Connected | Disconnected
-FromProcess = Answered | NotDone | Connected | Disconnected
+Event = ServerConnected | ServerLost
+FromProcess = Answered | NotDone | ServerConnected | ServerLost
 _Message = TypeVar("_Message")
 
 

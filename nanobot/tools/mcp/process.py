@@ -19,15 +19,15 @@ from nanobot.core.clock import Clock
 from nanobot.tools.mcp.messages import (
     HEAD_BYTES,
     Answered,
-    Cancel,
+    CancelOrder,
     Connect,
-    Connected,
-    Disconnected,
     Event,
     FromProcess,
     NotDone,
     Order,
+    ServerConnected,
     ServerEntry,
+    ServerLost,
     frame_length,
     framed,
 )
@@ -94,7 +94,7 @@ class McpProcess:
             return given
         except asyncio.CancelledError:
             if self._child is child and not child.stdin.is_closing():
-                child.stdin.write(framed(Cancel(id_)))
+                child.stdin.write(framed(CancelOrder(id_)))
             raise
         finally:
             self._answers.pop(id_, None)
@@ -122,7 +122,7 @@ class McpProcess:
                 pause = _FIRST_PAUSE_S
             _log.error("the process of the MCP connections died, and starts again in %g s: %s", pause, why)
             for entry in self._entries:
-                self._listen(Disconnected(entry.name, f"the process of the connections died: {why}", pause))
+                self._listen(ServerLost(entry.name, f"the process of the connections died: {why}", pause))
             self._pause = why
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -152,7 +152,7 @@ class McpProcess:
             errors.cancel()
 
     def _take(self, message: FromProcess) -> None:
-        if isinstance(message, Connected | Disconnected):
+        if isinstance(message, ServerConnected | ServerLost):
             self._listen(message)
         elif (answer := self._answers.get(message.id)) and not answer.done():
             answer.set_result(message)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import mcp_types as types
 import msgspec
 
-from nanobot.tools.mcp.messages import ListedPrompt, ListedTool, Picture
+from nanobot.tools.mcp.messages import ListedPrompt, ListedTool, ResultPicture
 
 MAX_TEXT_CHARS = 1_000_000
 _MAX_PICTURES = 8
@@ -25,7 +25,7 @@ class Shown(NamedTuple):
     """What a model is shown of a result."""
 
     text: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ResultPicture, ...]
 
 
 class _Writer:
@@ -33,7 +33,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._pictures: list[Picture] = []
+        self._pictures: list[ResultPicture] = []
 
     def add(self, text: str) -> None:
         self._texts.append(text)
@@ -45,7 +45,7 @@ class _Writer:
         elif len(data) > _MAX_PICTURE_CHARS or len(self._pictures) == _MAX_PICTURES:
             self.add(f"({what}, {mime}, {_size(data)}: left out, it is too large or one too many)")
         else:
-            self._pictures.append(Picture(mime, data))
+            self._pictures.append(ResultPicture(mime, data))
             self.add(f"({what} {len(self._pictures)}, {mime})")
 
     def shown(self) -> Shown:

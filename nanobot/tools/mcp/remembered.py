@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.tools.mcp.messages import Listing, ServerEntry
+from nanobot.tools.mcp.messages import ServerEntry, ServerListing
 
 _FILE = "mcp-tools.json"
 
 
-class _Remembered(msgspec.Struct, frozen=True):
+class _RememberedListing(msgspec.Struct, frozen=True):
     """`of`: which settings of the server it was listed by."""
 
     of: str
-    listing: Listing
+    listing: ServerListing
 
 
 class RememberedListings:
@@ -28,12 +28,12 @@ class RememberedListings:
     def __init__(self, data: Path) -> None:
         self._path = data / _FILE
 
-    def load(self, entries: tuple[ServerEntry, ...]) -> dict[str, Listing]:
+    def load(self, entries: tuple[ServerEntry, ...]) -> dict[str, ServerListing]:
         """Return the lists of those servers whose settings are still the same. A file that cannot be read is
         as none: the servers are asked anyway.
         """
         try:
-            known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _Remembered])
+            known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, _RememberedListing])
         except (OSError, ValueError, RecursionError):
             return {}
         return {
@@ -42,7 +42,7 @@ class RememberedListings:
             if entry.name in known and known[entry.name].of == _fingerprint(entry)
         }
 
-    def save(self, entries: tuple[ServerEntry, ...], listings: dict[str, Listing]) -> None:
+    def save(self, entries: tuple[ServerEntry, ...], listings: dict[str, ServerListing]) -> None:
         """Keep these lists instead of those that were kept.
 
         Raises:
@@ -50,7 +50,7 @@ class RememberedListings:
         """
         content = msgspec.json.encode(
             {
-                entry.name: _Remembered(_fingerprint(entry), listings[entry.name])
+                entry.name: _RememberedListing(_fingerprint(entry), listings[entry.name])
                 for entry in entries
                 if entry.name in listings
             }

@@ -11,7 +11,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import Tool
 from nanobot.tools.mcp.calls import ServerCalls
-from nanobot.tools.mcp.messages import Connected, Disconnected, Event, Listing
+from nanobot.tools.mcp.messages import Event, ServerConnected, ServerListing, ServerLost
 from nanobot.tools.mcp.process import McpProcess
 from nanobot.tools.mcp.remembered import RememberedListings
 from nanobot.tools.mcp.settings import McpSettings
@@ -27,7 +27,7 @@ class ServerState(msgspec.Struct, frozen=True):
     is, or is still being tried. `after_s`: how long connecting took.
     """
 
-    listing: Listing | None = None
+    listing: ServerListing | None = None
     is_connected: bool = False
     why: str = ""
     after_s: float = 0.0
@@ -105,7 +105,7 @@ class McpServers:
     def _hear(self, event: Event) -> None:
         self._news.set()
         before = self.states[event.server]
-        if isinstance(event, Disconnected):
+        if isinstance(event, ServerLost):
             self._note_loss(before, event)
             return
         self.states[event.server] = ServerState(event.listing, True, after_s=event.after_s or before.after_s)
@@ -113,13 +113,13 @@ class McpServers:
             return
         self._take(event)
 
-    def _note_loss(self, before: ServerState, event: Disconnected) -> None:
+    def _note_loss(self, before: ServerState, event: ServerLost) -> None:
         # Its tools stay: a call says that it cannot be reached, or reaches it again.
         self.states[event.server] = msgspec.structs.replace(before, is_connected=False, why=event.why)
         if not before.why or before.is_connected:
             _log.warning("the MCP server %s is not connected: %s", event.server, event.why)
 
-    def _take(self, event: Connected) -> None:
+    def _take(self, event: ServerConnected) -> None:
         tools = self._tools[event.server] = self._makers[event.server].of(event.listing)
         for line in event.listing.left_out:
             _log.warning("the MCP server %s: a tool is left out: %s", event.server, line)
@@ -129,7 +129,7 @@ class McpServers:
             self._saving = asyncio.create_task(self._save(self._remembered))
 
     async def _save(self, remembered: RememberedListings) -> None:
-        saved: dict[str, Listing] | None = None
+        saved: dict[str, ServerListing] | None = None
         # Again while they change meanwhile.
         while saved != (listings := self._listings()):
             saved = listings
@@ -139,5 +139,5 @@ class McpServers:
                 _log.warning("what the MCP servers offer could not be written down: %s", error)
                 return
 
-    def _listings(self) -> dict[str, Listing]:
+    def _listings(self) -> dict[str, ServerListing]:
         return {name: state.listing for name, state in self.states.items() if state.listing is not None}

@@ -16,10 +16,10 @@ from nanobot.tools.mcp.messages import (
     GetPrompt,
     ListedPrompt,
     ListedTool,
-    Listing,
     ListResources,
     Order,
     ReadResource,
+    ServerListing,
 )
 from nanobot.tools.mcp.names import group_of, tool_names
 from nanobot.tools.mcp.settings import McpSettings
@@ -54,7 +54,7 @@ class ServerTools:
         self._calls = calls
         self._randomness = randomness
 
-    def of(self, listing: Listing) -> tuple[Tool, ...]:
+    def of(self, listing: ServerListing) -> tuple[Tool, ...]:
         """Return the tools that the settings let be used, those for resources and prompts included."""
         settings = self._settings
         tools = {tool.name: tool for tool in listing.tools if settings.offers(tool.name)}
