@@ -86,6 +86,7 @@ class Agent:
         )
         self._skills = skills
         self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
+        self._tools_version = toolset.version
 
     @property
     def window_tokens(self) -> int:
@@ -109,6 +110,9 @@ class Agent:
 
     def _size_of_tools(self, persona: Persona, model: Model) -> int:
         """Return how many tokens the server's own tools take that the persona may offer to the model."""
+        if self._tools_version != self._toolset.version:
+            self._tools_version = self._toolset.version
+            self._tools_tokens.clear()
         asked = persona.tools, "reading_on" in model.abilities
         tokens = self._tools_tokens.get(asked)
         if tokens is None:

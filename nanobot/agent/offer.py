@@ -46,9 +46,13 @@ class Offers:
         self._most_tokens = most_tokens
         self._most_found_tokens = window_tokens // _FOUND_SHARE
         self._offers: dict[tuple[frozenset[str] | None, bool, bool], Offer] = {}
+        self._version = toolset.version
 
     def of(self, persona: Persona, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> Offer:
         """Return what the persona offers to a model with these abilities."""
+        if self._version != self._toolset.version:
+            self._version = self._toolset.version
+            self._offers.clear()
         asked = persona.tools, "reading_on" in abilities, leaves_trace
         offer = self._offers.get(asked)
         if offer is None:

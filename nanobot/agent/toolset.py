@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import NONE_DEFERRED, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ class Toolset:
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
         self._observer = observer
+        self.version = 0
+        """Counts how often the tools have changed."""
+        self._have(tools)
+
+    def _have(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
@@ -43,6 +49,15 @@ class Toolset:
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
+
+    def replace(self, group: str, tools: Sequence[Tool]) -> None:
+        """Have these tools instead of those of the group. Turns under way keep those that they were offered,
+        as far as they are still there.
+        """
+        others = [tool for tool in self._tools.values() if tool.group != group]
+        taken = {tool.name for tool in others}
+        self._have([*others, *(tool for tool in tools if tool.name not in taken)])
+        self.version += 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,7 +87,10 @@ class Toolset:
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)
-        return tool is None or tool.repeatable
+        if tool is None:
+            # One that is gone may have run before it went; one that never was has not.
+            return not call.name.startswith(PASSING_PREFIX)
+        return tool.repeatable
 
     def is_concurrent(self, call: ToolCall) -> bool:
         """Return whether the call may overlap with others of its step."""
@@ -90,7 +108,7 @@ class Toolset:
         except MalformedCall:
             return None
 
-    def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
+    def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct | dict[str, Any]]:
         """Return the tool and its arguments.
 
         Raises:
@@ -98,10 +116,13 @@ class Toolset:
         """
         tool = self._tools.get(call.name)
         if tool is None:
-            raise MalformedCall(
-                f"there is no tool {call.name!r}; the tools are: "
-                f"{', '.join(spec.name for spec in self.specs if spec.name not in self.deferrable) or 'none'}"
-            )
+            # Those of others may be many, and are not for every session.
+            own = [
+                spec.name
+                for spec in self.specs
+                if spec.name not in self.deferrable and not spec.name.startswith(PASSING_PREFIX)
+            ]
+            raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(own) or 'none'}")
         try:
             return tool, msgspec.json.decode(
                 # Models send an empty text for "no arguments", and write numbers as strings.
