@@ -25,6 +25,9 @@ SERVER = str(Path(mcp_server.__file__))
 ERAS = ("old", "new")
 SEEING: frozenset[Ability] = frozenset({"tools", "reading_on", "images"})
 
+ALL_AT_ONCE = {"tools_tokens": 100_000}
+"""None of the tools is left to be looked for."""
+
 
 def table(era: str = "new", fault: str = "", **more: Any) -> dict[str, Any]:
     """Return the settings of the server `fake`, which every session may use."""
@@ -106,7 +109,7 @@ async def test_a_rule_for_a_server_that_is_not_there_is_refused(open_harness: Op
 
 async def test_only_the_sessions_of_the_settings_have_the_tools(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok", ask("echo", text="kumquat"), "Refused.")
-    harness = await connected(await open_harness(model, mcp=table(sessions=["wx:dm:ann"])))
+    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(sessions=["wx:dm:ann"])))
     await harness.door.chat("wx:dm:ann", [ASK])
     assert "mcp__fake__echo" in {tool.name for tool in model.requests[-1].tools}
     assert (await harness.door.chat("wx:dm:bob", [ASK])).said == "Refused."
@@ -124,11 +127,24 @@ async def test_without_a_word_about_sessions_no_session_has_the_tools(open_harne
     assert not [tool for tool in model.requests[-1].tools if tool.name.startswith("mcp__")]
 
 
+async def test_tools_of_servers_are_looked_for_where_all_would_be_too_many(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(
+        call("find_tools", '{"query": "echo"}'), ask("mcp__fake__echo", text="hi"), "It says hi.", "Again."
+    )
+    harness = await connected(await open_harness(model, mcp=table()))
+    assert (await harness.door.chat("wx:dm:ann", "Echo hi.")).said == "It says hi."
+    offered = [{tool.name for tool in request.tools} for request in model.requests]
+    assert "find_tools" in offered[0] and not any(name.startswith("mcp__") for name in offered[0])
+    assert "mcp__fake__echo" in offered[1] & offered[2]
+    await harness.door.chat("wx:dm:ann", "And again?")
+    assert "mcp__fake__echo" in {tool.name for tool in model.requests[-1].tools}
+
+
 async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
     open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, mcp=table()))
+    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
     await harness.door.chat("k", [ASK])
     names = {tool.name for tool in model.requests[-1].tools if tool.name.startswith("mcp__")}
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names)
@@ -137,7 +153,7 @@ async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
     (long,) = [name for name in names if "longer" in name]
     for name in (odd[1], long):
         model = ScriptedModel(call(name), "Done.")
-        harness = await connected(await open_harness(model, mcp=table()))
+        harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
         await harness.door.chat("k", [ASK])
         original = "dotted.name/of it" if name == odd[1] else mcp_server.LONG_NAME
         assert f"did {original}" in results(model)[0].content
@@ -145,7 +161,7 @@ async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
 
 async def test_what_a_server_says_of_its_tools_has_nothing_invisible_in_it(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, mcp=table()))
+    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
     await harness.door.chat("k", [ASK])
     (tool,) = [tool for tool in model.requests[-1].tools if tool.name == "mcp__fake__invisible"]
     assert tool.description == "Seen. Unseen?"
@@ -153,7 +169,7 @@ async def test_what_a_server_says_of_its_tools_has_nothing_invisible_in_it(open_
 
 async def test_only_the_tools_that_the_settings_name_are_offered(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, mcp=table(tools=["echo", "cra*"])))
+    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(tools=["echo", "cra*"])))
     await harness.door.chat("k", [ASK])
     names = {tool.name for tool in model.requests[-1].tools if tool.name.startswith("mcp__fake__")}
     assert names == {
@@ -374,7 +390,7 @@ async def test_sessions_share_what_a_server_keeps_unless_each_has_its_own(open_h
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_tool_that_a_server_adds_is_offered_at_once(open_harness: OpenHarness, era: str) -> None:
     model = ScriptedModel(ask("change"), "Changed.", "ok")
-    harness = await connected(await open_harness(model, mcp=table(era)))
+    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(era)))
     await harness.door.chat("k", [ASK])
     await until(lambda: any(tool.name == "mcp__fake__new_one" for tool in servers(harness).tools))
     await harness.door.chat("k", [AGAIN])
