@@ -83,7 +83,7 @@ class Agent:
         self._clock = clock
         self._settings = settings
         self._recaller = recaller
-        self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
+        self._tools_tokens: dict[tuple[frozenset[str] | None, bool, int], int] = {}
 
     @property
     def window_tokens(self) -> int:
@@ -94,16 +94,16 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._personas.of(turn.session_key)
         window = self._settings.window_tokens
-        tokens = self._size_of_tools(persona, model)
+        tokens = self._size_of_tools(persona, model, turn.session_key)
         return history_budget(model.context_tokens, window, turn, tokens, persona)
 
-    def _size_of_tools(self, persona: Persona, model: Model) -> int:
+    def _size_of_tools(self, persona: Persona, model: Model, session_key: str) -> int:
         """Return how many tokens the server's own tools take that the persona may offer to the model."""
-        asked = persona.tools, "reading_on" in model.abilities
+        toolset = self._toolset
+        own = toolset.specs_for(model.abilities, session_key=session_key)
+        asked = persona.tools, "reading_on" in model.abilities, len(own)
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
-            toolset = self._toolset
-            own = toolset.specs_for(model.abilities)
             own += not_among(own, toolset.file_specs + toolset.history_specs)
             tokens = self._tools_tokens[asked] = tools_size(persona.offered(own))
         return tokens
@@ -205,7 +205,11 @@ class Agent:
             audience=audience,
             persona=persona,
             tools=offered_tools(
-                turn, self._toolset.specs_for(model.abilities, leaves_trace=turn.trace), persona
+                turn,
+                self._toolset.specs_for(
+                    model.abilities, session_key=turn.session_key, leaves_trace=turn.trace
+                ),
+                persona,
             ),
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),

@@ -26,8 +26,8 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that are always offered to able models; `file_specs`: of those that are where files or
-    results go on; `history_specs`: of those that are where messages are out of view.
+    `specs`: of those that able models are offered in all sessions; `file_specs`: of those that are where
+    files or results go on; `history_specs`: of those that are where messages are out of view.
     """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
@@ -36,6 +36,10 @@ class Toolset:
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
+        self._somewhere = tuple(
+            (tool.is_of_use, tool.spec, tool.demanding) for tool in always if tool.is_of_use is not None
+        )
+        always = [tool for tool in always if tool.is_of_use is None]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
@@ -52,11 +56,20 @@ class Toolset:
         """All tools."""
         return tuple(self._tools.values())
 
-    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
-        leaves a trace or not.
+    def specs_for(
+        self, abilities: frozenset[Ability], *, session_key: str = "", leaves_trace: bool = True
+    ) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is offered from the start, in a
+        turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
-        specs = self.specs if "reading_on" in abilities else self._simple_specs
+        is_able = "reading_on" in abilities
+        specs = self.specs if is_able else self._simple_specs
+        if session_key and self._somewhere:
+            specs += tuple(
+                spec
+                for is_of_use, spec, is_demanding in self._somewhere
+                if (is_able or not is_demanding) and is_of_use(session_key)
+            )
         if leaves_trace or not self._lasting:
             return specs
         return tuple(spec for spec in specs if spec.name not in self._lasting)

@@ -84,7 +84,7 @@ class Tool(msgspec.Struct, frozen=True):
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
     that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
     such. `group`: the group under which a policy may name it; `by_default`: what holds where no policy says
-    anything of it.
+    anything of it. `is_of_use`: in which sessions it is offered, None: in all.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Tool(msgspec.Struct, frozen=True):
     brings: ReadOrigin | None = "tool"
     group: str = ""
     by_default: Decision = "allow"
+    is_of_use: Callable[[str], bool] | None = None
 
     @property
     def spec(self) -> ToolSpec:
