@@ -60,6 +60,7 @@ from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
+from nanobot.tools.sharing import share_fact
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
 
@@ -118,7 +119,7 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         reading = (
@@ -267,6 +268,13 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
         return None
     folder = WorkspaceFolder(config.data)
     return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
+
+
+def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
+    if not config.memory.enabled:
+        return ()
+    sharing = share_fact(store, clock, randomness, settings.scope_rules(config).of)
+    return (*memory_tools(store, clock, randomness), sharing)
 
 
 def _extracting(

@@ -145,7 +145,7 @@ class Tool(msgspec.Struct, frozen=True):
     more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
     `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
     need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
-    None: all.
+    None: all. `is_of_use`: in which sessions it is offered; None: in all.
     """
 
     name: str
@@ -165,6 +165,7 @@ class Tool(msgspec.Struct, frozen=True):
     deferrable: bool = False
     sessions: tuple[str, ...] | None = None
     parameters: msgspec.Raw | None = None
+    is_of_use: Callable[[str], bool] | None = None
 
     @property
     def spec(self) -> ToolSpec:
