@@ -85,7 +85,13 @@ async def test_what_the_person_has_not_read_in_the_question_is_not_shared(open_h
 async def test_it_is_offered_in_private_chats_only_and_does_nothing_in_groups(
     open_harness: OpenHarness,
 ) -> None:
-    harness, model = await opened(open_harness, shares(), "Oh.", policy=[{"tools": {"share_fact": "allow"}}])
+    harness, model = await opened(
+        open_harness,
+        shares(),
+        "Oh.",
+        policy=[{"tools": {"share_fact": "allow"}}],
+        agent={"tools_tokens": 10_000},
+    )
     await harness.door.chat(GROUP, "Share it.")
     offered = [{tool.name for tool in request.tools} for request in model.requests]
     assert not any("share_fact" in names for names in offered)
