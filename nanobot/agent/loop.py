@@ -7,6 +7,7 @@ from typing import get_args
 
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
+from nanobot.agent.long_turn import LongTurn, StepSummaries
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.offer import Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
@@ -29,6 +30,8 @@ from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import StepSummary
+from nanobot.core.cut_result import READ_RESULT
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
@@ -180,9 +183,12 @@ class Agent:
         show: Show,
         take_back: TakeBack,
         audience: Audience | None = None,
+        summaries: StepSummaries | None = None,
+        folded: StepSummary | None = None,
     ) -> None:
         """Bring the turn to its end. `history` ends with its input, followed by the messages that it
-        `produced` before a restart. `audience` reads what is shown.
+        `produced` before a restart; `folded` stands for the first of these. `audience` reads what is shown.
+        `summaries`: where steps are summarised; None: those that the window does not hold are left out.
 
         Raises:
             ModelError: the model failed.
@@ -202,7 +208,7 @@ class Agent:
         profile = self._profile_of(turn, model, history)
         budget_tokens = self.budget(turn, model) - profile.tokens
         offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
-        transcript = TurnTranscript(history, emit)
+        transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, self._settings, self._clock, model.name, produced)
         model_call = ModelCall(
             turn,
@@ -239,7 +245,18 @@ class Agent:
             sees_images="images" in model.abilities,
             deferred=lambda: offer.left(transcript.state.found),
         )
-        await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, self._settings).run()
+        long_turn = None
+        if summaries is not None and transcript.may_fold and turn.may_cut:
+            long_turn = LongTurn(
+                turn,
+                transcript,
+                summaries,
+                result_tokens=result_tokens,
+                can_read_on="reading_on" in model.abilities and READ_RESULT in toolset.names,
+            )
+        await TurnSteps(
+            turn, transcript, produced, model_call, tool_calls, budget, self._settings, long_turn
+        ).run()
 
     def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""

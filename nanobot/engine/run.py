@@ -8,6 +8,7 @@ from http import HTTPStatus
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import StepSummary
 from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import (
     ModelError,
@@ -151,6 +152,8 @@ class Run:
         claim, turn = self._claim, self._claim.turn
         model = self._models.get(turn.model)
         produced: tuple[Message, ...] = ()
+        folded: StepSummary | None = None
+        compactor = self._compactor
         history = claim.history
         if claim.attempt > 1:
             produced = (await self._store.turn(turn.id)).messages
@@ -158,9 +161,10 @@ class Run:
             # The turn's own steps must not push its question out of the history that is loaded.
             own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
             history = await self._history(model, own_tokens)
+            if compactor is not None and compactor.steps is not None:
+                folded = await self._store.step_summary(turn.id)
         elif history is None:
             history = await self._history(model)
-        compactor = self._compactor
         if compactor is not None and await compactor.wait_for(turn, model, history):
             history = await self._history(model)
         if history.skipped_tokens and (more := self._agent.unloaded_tokens(turn, model, history)):
@@ -174,6 +178,8 @@ class Run:
             show=self._show,
             take_back=self._take_back,
             audience=self._store.audience(claim),
+            summaries=compactor.steps if compactor is not None else None,
+            folded=folded,
         )
         if compactor is not None:
             compactor.consider(turn, model, history)
