@@ -3,7 +3,9 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
+from typing import TypeVar, get_args
+
+import msgspec
 
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
@@ -99,10 +101,32 @@ class Agent:
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
-        persona = self._personas.of(turn.session_key)
+        persona = self._persona_of(turn)
         window = self._settings.window_tokens
         tokens = self._size_of_tools(persona, model)
         return history_budget(model.context_tokens, window, turn, tokens, persona)
+
+    def _persona_of(self, turn: Turn) -> Persona:
+        """Return who answers the turn, with the tools that it may be offered."""
+        persona = self._personas.of(turn.account_key)
+        if turn.delegation is None:
+            return persona
+        names = self._toolset.delegable(turn.delegation.tools)
+        if persona.tools is not None:
+            names &= persona.tools
+        return msgspec.structs.replace(persona, tools=names)
+
+    def _limits_of(self, turn: Turn) -> AgentSettings:
+        """Return the bounds of the turn: one that does a part of another's work has a smaller budget."""
+        limits, part = self._settings, turn.delegation
+        if part is None:
+            return limits
+        return msgspec.structs.replace(
+            limits,
+            max_steps=min(limits.max_steps, part.max_steps),
+            max_turn_tokens=_smaller(limits.max_turn_tokens, part.max_tokens),
+            max_turn_s=_smaller(limits.max_turn_s, part.max_s),
+        )
 
     def _size_of_tools(self, persona: Persona, model: Model) -> int:
         """Return how many tokens the server's own tools take that the persona may offer to the model."""
@@ -196,7 +220,8 @@ class Agent:
         """
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
-        persona = self._personas.of(turn.session_key)
+        persona = self._persona_of(turn)
+        limits = self._limits_of(turn)
         toolset = self._toolset.limited_to(persona.tools)
         permissions = TurnPermissions(
             self._permissions,
@@ -209,7 +234,7 @@ class Agent:
         budget_tokens = self.budget(turn, model) - profile.tokens
         offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
-        budget = TurnBudget(turn, self._settings, self._clock, model.name, produced)
+        budget = TurnBudget(turn, limits, self._clock, model.name, produced)
         model_call = ModelCall(
             turn,
             model,
@@ -254,9 +279,7 @@ class Agent:
                 result_tokens=result_tokens,
                 can_read_on="reading_on" in model.abilities and READ_RESULT in toolset.names,
             )
-        await TurnSteps(
-            turn, transcript, produced, model_call, tool_calls, budget, self._settings, long_turn
-        ).run()
+        await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, limits, long_turn).run()
 
     def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""
@@ -265,3 +288,11 @@ class Agent:
             return NO_PROFILE
         is_short = "reading_on" not in model.abilities
         return profile(history.known, tokens, secret=self._secret, is_short=is_short)
+
+
+_Amount = TypeVar("_Amount", int, float)
+
+
+def _smaller(one: _Amount, other: _Amount) -> _Amount:
+    """Return the smaller of two limits, of which 0 is none."""
+    return min(one, other) if one and other else max(one, other)

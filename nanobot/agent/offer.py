@@ -12,6 +12,7 @@ from nanobot.core.model import Ability
 from nanobot.core.persona import Persona
 from nanobot.core.tool import FIND_TOOLS, NONE_DEFERRED, DeferredTools, ToolSpec
 
+_MOST_GROUPS = 12
 _FOUND_SHARE = 8
 """Tools that were found may take this part of the window."""
 
@@ -66,5 +67,9 @@ class Offers:
         deferred = {tool.name: tool for tool in all_ if tool.name in deferrable}
         if not deferred:
             return Offer(all_)
+        # The groups alone, which change less than the tools in them.
+        groups = self._toolset.groups(deferred)
+        shown = f"{', '.join(groups[:_MOST_GROUPS])}{', …' if len(groups) > _MOST_GROUPS else ''}"
+        finder = msgspec.structs.replace(finder, description=f"{finder.description} There are: {shown}.")
         always = (*(tool for tool in all_ if tool.name not in deferred), finder)
         return Offer(always, deferred, self._most_found_tokens)

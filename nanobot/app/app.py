@@ -52,6 +52,7 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.delegate import Delegations, delegate
 from nanobot.tools.memory import memory_tools
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
@@ -106,7 +107,9 @@ class App:
         remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
-        further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
+        self.delegations = Delegations(store, settings.delegation_settings(config))
+        delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
+        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *web, *tools)
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -150,7 +153,7 @@ class App:
             settings.compaction_settings(config, models),
             is_small=_is_small,
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
+        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.delegations)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -245,6 +248,7 @@ def _engine(
     agent: Agent,
     observer: Observer,
     compactor: Compactor,
+    delegations: Delegations,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -255,6 +259,7 @@ def _engine(
         turn_timeout_s=config.engine.turn_timeout_s or None,
         observer=observer,
         compactor=compactor,
+        after_turn=delegations.turn_ended if config.delegation.max_parts else None,
     )
 
 
@@ -450,6 +455,7 @@ async def _running(app: App) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
         compactor = group.create_task(app.compactor.run())
+        delegations = group.create_task(app.delegations.run())
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -461,4 +467,5 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.workers.close()
             engine.cancel()
             compactor.cancel()
+            delegations.cancel()
             periodic.cancel()

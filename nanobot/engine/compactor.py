@@ -125,7 +125,8 @@ class Compactor:
     def consider(self, turn: Turn, model: Model, history: History) -> None:
         """Have the session summarised if the turn, which has ended, showed the model much of its budget."""
         settings = self._settings
-        if not settings.enabled or not turn.trace or not history.ends:
+        # A session that is delegated to has one turn.
+        if not settings.enabled or not turn.trace or not history.ends or turn.delegation is not None:
             return
         budget = self._agent.budget(turn, model)
         if not self._exceeds(history, budget, settings.soft_share * budget):

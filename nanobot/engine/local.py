@@ -10,7 +10,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource
-from nanobot.engine.run import Run
+from nanobot.engine.run import AfterTurn, Run
 
 
 class LocalEngine:
@@ -27,7 +27,9 @@ class LocalEngine:
         turn_timeout_s: float | None = None,
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
+        after_turn: AfterTurn | None = None,
     ) -> None:
+        self._after_turn = after_turn
         self._compactor = compactor
         self._observer = observer
         self._store = store
@@ -81,6 +83,7 @@ class LocalEngine:
             self._turn_timeout_s,
             self._observer,
             self._compactor,
+            self._after_turn,
         )
 
     async def _run_to_end(self, turn_id: str, run: Run) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 
 from nanobot.agent.loop import Agent
@@ -40,9 +40,12 @@ from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
+from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource
 from nanobot.engine.state import Phase, RunState
 
+AfterTurn = Callable[[Turn, TurnEnded | None], None]
+"""Told of each turn that is over, as `Observer.turn_ended`."""
 _log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
@@ -66,7 +69,9 @@ class Run:
         timeout_s: float | None,
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
+        after_turn: AfterTurn | None = None,
     ) -> None:
+        self._after_turn = after_turn
         self._compactor = compactor
         self._observer = observer
         self._claim = claim
@@ -102,6 +107,8 @@ class Run:
             await self._run()
         finally:
             self._observer.turn_ended(turn, self._ended)
+            if self._after_turn is not None:
+                self._after_turn(turn, self._ended)
             if _log.isEnabledFor(logging.INFO):
                 self._log_end(self._clock.now() - began)
 

@@ -69,7 +69,7 @@ class StepSummariesWritten:
 
     async def _write(self, job: StepsJob) -> None:
         turn = job.turn
-        payer = Payer(turn.session_key, turn.key_id, self._preset or turn.model)
+        payer = Payer(turn.account_key, turn.key_id, self._preset or turn.model)
         model, most_tokens, most_read_tokens = self._writer_of(payer, job.budget_tokens)
         writer = StepSummaryWriter(most_tokens, most_read_tokens)
         hint = self._session_hint(turn.session_key)

@@ -90,6 +90,7 @@ def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )
@@ -115,6 +116,7 @@ def _recall(memory: Memory) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )
@@ -138,6 +140,7 @@ def _forget(memory: Memory) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )

@@ -12,6 +12,7 @@ from nanobot.core.errors import ModelUnavailable
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
 from tests.flow.test_compaction import is_for_summary
 from tests.harness import OpenHarness
 
@@ -93,8 +94,10 @@ async def test_a_turn_of_300_steps_knows_at_its_end_what_it_found_in_the_third(
     seen: list[int] = []
     worker = Worker(300, summary)
     harness = await open_harness(ScriptedModel(worker), tools=[boxes(seen)], agent=WINDOW)
-    answer = await harness.door.chat("k", GOAL)
-    assert answer.said == "It is K7-QX."
+    asking = harness.door.chatting("k", GOAL)
+    assert asking.task is not None
+    await asyncio.wait_for(asking.task, 6 * BOUND_S)
+    assert (await asking.done()).said == "It is K7-QX."
     assert seen == list(range(1, 301))
     assert len(worker.summaries) >= 4
     # A summary that has it is enough: nothing needs be read again.

@@ -16,6 +16,7 @@ from nanobot.core.turn import Turn
 from nanobot.stores.sql import (
     agent_states,
     approvals,
+    delegated,
     hidden,
     queue,
     remembering,
@@ -185,8 +186,9 @@ def _end(
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
         _forget_tools(db, running.n)
+    account = delegated.account(db, head.session, turn)
     charge = usage.Charge(
-        head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted
+        account, turn.account_key, turn.key_id, turn.model, all_added, end.usage, running.counted
     )
     return usage.count(db, charge, prices, now)
 
@@ -218,7 +220,9 @@ def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, Tu
     for n, id_, session, body, first_seq, last_seq, counted in unended:
         added = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         turn = turns.decode(body)
-        charge = usage.Charge(session, key, turn.key_id, turn.model, added, usage.used_by(added), counted)
+        account = delegated.account(db, session, turn)
+        used = usage.used_by(added)
+        charge = usage.Charge(account, turn.account_key, turn.key_id, turn.model, added, used, counted)
         spent[id_] = usage.count(db, charge, prices, now)
     return spent
 
@@ -267,4 +271,5 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
         "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner = ? OR lease_until < ?",
         (owner, now),
     )
+    delegated.put_first(db)
     queue.recount_running(db)

@@ -88,6 +88,7 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
             demanding=True,
             lasting=True,
             group="shell",
+            of_session=True,
             by_default="ask",
         ),
         Tool(
@@ -99,6 +100,7 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
         ),
         Tool(
             WRITE,
@@ -108,6 +110,7 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
             by_default="ask",
         ),
         Tool(
@@ -118,6 +121,7 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
         ),
     )
 
