@@ -14,6 +14,7 @@ from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.offer import Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.recaller import Recaller
+from nanobot.agent.skills import SkillIndexes
 from nanobot.agent.steps import TurnSteps
 from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
@@ -58,7 +59,7 @@ class Agent:
 
     `secret`: what the names of sessions are made with that models get; by default one of its own.
     `personas`: who answers in which sessions. `recaller`: looks for earlier messages that the model does not
-    see. `permissions`: decides which calls run.
+    see. `permissions`: decides which calls run. `skills`: what models are told of skills.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Agent:
         personas: Personas | None = None,
         recaller: Recaller | None = None,
         permissions: Permissions | None = None,
+        skills: SkillIndexes | None = None,
     ) -> None:
         # By default what the tools say of themselves holds, and nobody can be asked.
         self._permissions = permissions or Permissions(Policy(), None, clock)
@@ -87,6 +89,7 @@ class Agent:
         self._offers = Offers(
             toolset, most_tokens=settings.tools_tokens, window_tokens=settings.window_tokens
         )
+        self._skills = skills
         self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
 
     @property
@@ -101,7 +104,7 @@ class Agent:
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
-        persona = self._persona_of(turn)
+        persona = self._with_skills(self._persona_of(turn), model)
         window = self._settings.window_tokens
         tokens = self._size_of_tools(persona, model)
         return history_budget(model.context_tokens, window, turn, tokens, persona)
@@ -127,6 +130,9 @@ class Agent:
             max_turn_tokens=_smaller(limits.max_turn_tokens, part.max_tokens),
             max_turn_s=_smaller(limits.max_turn_s, part.max_s),
         )
+
+    def _with_skills(self, persona: Persona, model: Model) -> Persona:
+        return self._skills.told(persona, model) if self._skills is not None else persona
 
     def _size_of_tools(self, persona: Persona, model: Model) -> int:
         """Return how many tokens the server's own tools take that the persona may offer to the model."""
@@ -229,7 +235,7 @@ class Agent:
             toolset,
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
-        persona = permissions.limited(persona)
+        persona = self._with_skills(permissions.limited(persona), model)
         profile = self._profile_of(turn, model, history)
         budget_tokens = self.budget(turn, model) - profile.tokens
         offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)

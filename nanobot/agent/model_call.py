@@ -50,6 +50,8 @@ TakeBack = Callable[[], bool]
 gone.
 """
 _log = logging.getLogger(__name__)
+MOST_CALLS_KEPT = 256
+"""How many calls of one message are kept, run or not, unless more may be run."""
 _BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
 """Failures in the middle of an answer that may not come again."""
 
@@ -395,21 +397,25 @@ class ModelCall:
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
         """Return the message with call ids that are unique in this turn, without empty texts, and without
-        calls that were not asked for.
+        calls that were not asked for, or are more than are kept.
         """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
-        has_call = False
+        most = 1 if is_alone else max(MOST_CALLS_KEPT, self._limits.max_calls_per_step)
+        made = kept = 0
         for part in message.parts:
             if isinstance(part, ToolCall):
                 # Some models call tools that they were not offered, or several where one was asked for.
-                if not may_call or (is_alone and has_call):
+                made += 1
+                if not may_call or kept >= most:
                     continue
-                has_call = True
+                kept += 1
                 part = self._calls.own(part)
             elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
+        if made > MOST_CALLS_KEPT:
+            _log.warning("%s made %d calls in one message: %d are kept", self._model.name, made, kept)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
     async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:

@@ -33,9 +33,13 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
             read.add("tool")
         if any(isinstance(part, File | Image) for part in message.parts):
             read.add("file")
-    names = {call.id: call.name for message in produced for call in message.tool_calls}
+    calls = {call.id: call for message in produced for call in message.tool_calls}
     for message in produced:
-        read.update(toolset.brings(names.get(result.call_id, "")) for result in message.tool_results)
+        read.update(
+            toolset.brings(calls[result.call_id])
+            for result in message.tool_results
+            if result.call_id in calls
+        )
     return frozenset(each for each in read if each is not None)
 
 
@@ -146,7 +150,7 @@ class ToolCalls:
             if not self._toolset.is_concurrent(call):
                 await self._run(call, finish)
         # Only now: the model wrote all calls of the step before it saw a result.
-        self._read.update(brought for call in calls if (brought := self._toolset.brings(call.name)))
+        self._read.update(brought for call in calls if (brought := self._toolset.brings(call)))
 
     async def _run_together(self, calls: list[ToolCall], finish: Finish) -> None:
         try:

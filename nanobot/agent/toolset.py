@@ -91,10 +91,16 @@ class Toolset:
         tool = self._tools.get(call.name)
         return tool is None or tool.concurrent
 
-    def brings(self, name: str) -> ReadOrigin | None:
-        """Return what the results of the tool are that nobody in the conversation said, if they are such."""
-        tool = self._tools.get(name)
-        return tool.brings if tool is not None else None
+    def brings(self, call: ToolCall) -> ReadOrigin | None:
+        """Return what the result of the call is that nobody in the conversation said, if it is such."""
+        tool = self._tools.get(call.name)
+        brings = tool.brings if tool is not None else None
+        if brings is None or isinstance(brings, str):
+            return brings
+        try:
+            return brings(self.check(call)[1])
+        except MalformedCall:
+            return None
 
     def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
         """Return the tool and its arguments.

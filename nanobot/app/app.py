@@ -23,6 +23,7 @@ from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
@@ -30,6 +31,7 @@ from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.persona import Personas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
@@ -84,8 +86,11 @@ class App:
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
+        personas: Personas | None = None,
+        skills: SkillsInUse | None = None,
     ) -> None:
         self.jobs = jobs
+        self.skills = skills
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -109,7 +114,14 @@ class App:
         files = None if workspaces is None else AgentFiles(workspaces, store)
         self.delegations = Delegations(store, settings.delegation_settings(config))
         delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
-        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *web, *tools)
+        reading = (
+            skills.tools(
+                files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
+            )
+            if skills is not None
+            else ()
+        )
+        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -125,7 +137,7 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source)
+        self.personas = PersonasInUse(config, models.names, names, source, personas)
         personas = self.personas.personas
         agent = Agent(
             toolset,
@@ -144,6 +156,7 @@ class App:
                 approval_settings(config),
                 self.audit,
             ),
+            skills=skills.indexes if skills is not None else None,
         )
         self.compactor = Compactor(
             store,
@@ -385,7 +398,13 @@ async def open_app(
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
         workspaces = _workspaces(config, store)
-        async with _shell(config, workspaces, clock, randomness) as shell:
+        personas = Personas()
+        skills = open_skills(config, personas)
+        jobs: tuple[PeriodicJob, ...] = ()
+        if skills is not None and any(takes_skills(model) for model in models.all):
+            await skills.load()
+            jobs = (skills.job,)
+        async with _shell(config, workspaces, clock, randomness, skills) as shell:
             app = App(
                 config,
                 store,
@@ -399,7 +418,9 @@ async def open_app(
                 workspaces,
                 fetcher,
                 source,
-                shell.jobs,
+                (*shell.jobs, *jobs),
+                personas,
+                skills,
             )
             audit = app.audit
             await app.load_accounts()
@@ -426,7 +447,11 @@ class _Shell(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def _shell(
-    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
+    config: Config,
+    workspaces: LocalWorkspaces | None,
+    clock: Clock,
+    randomness: Randomness,
+    skills: SkillsInUse | None,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -434,7 +459,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
         if shell is None:
             yield _Shell()
             return

@@ -112,6 +112,17 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readable: tuple[str, ...] = ()
 
 
+class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instructions for kinds of work that the agent reads when it needs them. `own`: whether nanobot's own
+    are among them. `folder`: where the operator's are; None: `skills` in the data directory.
+    """
+
+    enabled: bool = True
+    own: bool = True
+    folder: str | None = None
+    index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -129,6 +140,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions_file: str | None = None
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
+    skills: tuple[str, ...] | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -344,6 +356,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: WebTable = WebTable()
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
+    skills: SkillsTable = SkillsTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
@@ -379,6 +392,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except RuntimeError as error:
             raise ConfigError(
                 f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+    @property
+    def skills_folder(self) -> Path:
+        """Where the operator's skills are.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        chosen = self.skills.folder
+        try:
+            return Path(chosen).expanduser() if chosen else self.data / "skills"
+        except RuntimeError as error:
+            raise ConfigError(
+                f"skills.folder is {chosen!r}: there is no such home directory, name it in full"
             ) from error
 
     @property

@@ -39,8 +39,9 @@ _NOTED_FROM_TOKENS = 8_000
 
 
 def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: str = "") -> str:
-    """Return the system prompt: the server's own, with the persona's name and instructions, followed by the
-    session's `own`, by the `profile` (`context.profile`) and by the client's `instructions` for this turn.
+    """Return the system prompt: the server's own, with the persona's name, instructions and skills, followed
+    by the session's `own`, by the `profile` (`context.profile`) and by the client's `instructions` for this
+    turn.
     """
     if persona is PLAIN and not own and not profile:
         return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
@@ -51,6 +52,7 @@ def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: 
                 _SYSTEM.format(name=persona.name),
                 persona.instructions,
                 LANGUAGE.format(language=persona.language) if persona.language else "",
+                persona.skills_index,
                 own if persona.may_instruct else "",
                 profile,
                 instructions,

@@ -309,6 +309,11 @@ TOKENS_PER_IMAGE = 800
 _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
+def _bytes_of(text: str) -> int:
+    """Return how many bytes the text has in UTF-8, without a copy where that is plain."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def estimate_tokens(message: Message) -> int:
     """Return an estimate of the tokens that `message` costs: a quarter of its bytes (measured error: -14 to
     +37 %), 800 for an image.
@@ -317,17 +322,17 @@ def estimate_tokens(message: Message) -> int:
     images = 0
     for part in message.parts:
         if isinstance(part, Text):
-            size_bytes += len(part.text.encode())
+            size_bytes += _bytes_of(part.text)
         elif isinstance(part, ToolCall):
-            size_bytes += len(part.name) + len(part.arguments.encode())
+            size_bytes += len(part.name) + _bytes_of(part.arguments)
         elif isinstance(part, ToolResult):
-            size_bytes += len(part.content.encode())
+            size_bytes += _bytes_of(part.content)
         elif isinstance(part, File):
-            size_bytes += len(part.name.encode()) + len(part.text.encode())
+            size_bytes += _bytes_of(part.name) + _bytes_of(part.text)
         elif isinstance(part, Thinking):
             # Other reasoning is not sent back.
             if part.provider_state is not None:
-                size_bytes += len(part.text.encode()) + len(bytes(part.provider_state.value))
+                size_bytes += _bytes_of(part.text) + len(bytes(part.provider_state.value))
         elif isinstance(part, Image):
             images += 1
         elif isinstance(part, Audio):

@@ -11,6 +11,8 @@ from nanobot.core.plan import TaskPlan
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Brings = Callable[[msgspec.Struct], ReadOrigin | None]
+"""Tells what the result of a call is that nobody in the conversation said."""
 Decision = Literal["allow", "ask", "deny"]
 """Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
@@ -140,11 +142,12 @@ class Tool(msgspec.Struct, frozen=True):
     window does not show all of the conversation's files and results; `looks_back`: only where it does not
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
-    that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
-    such. `group`: the group under which a policy may name it; `by_default`: what holds where no policy says
-    anything of it. `deferrable`: where the tools together take more of the prompt than
-    `agent.tools_tokens`, the model is offered it only once it has found it with `find_tools`. That is for
-    tools that come in numbers, as those of other programs do; one that any task may need is not deferrable.
+    that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
+    that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
+    `by_default`: what holds where no policy says anything of it. `deferrable`: where the tools together take
+    more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
+    `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
+    need is not deferrable.
     `of_session`: it works on what belongs to the session, as its files, its memory and its commands; a turn
     that does a part of another's work, in a session of its own, has no such tools.
     """
@@ -160,7 +163,7 @@ class Tool(msgspec.Struct, frozen=True):
     looks_back: bool = False
     demanding: bool = False
     lasting: bool = False
-    brings: ReadOrigin | None = "tool"
+    brings: ReadOrigin | Brings | None = "tool"
     group: str = ""
     by_default: Decision = "allow"
     deferrable: bool = False

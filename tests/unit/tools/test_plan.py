@@ -3,9 +3,11 @@
 import pytest
 
 from nanobot.core.errors import ToolError
-from nanobot.core.plan import NO_PLAN, PlanStep, TaskPlan
+from nanobot.core.plan import NO_PLAN, PlanStep, StepStatus, TaskPlan
 from nanobot.core.tool import ToolContext, ToolOutput
 from nanobot.tools.plan import MOST_CHARACTERS, MOST_STEPS, UpdatePlanArguments, update_plan
+
+STATUSES: tuple[StepStatus, ...] = ("done", "done", "doing", "open", "open", "dropped", "doing")
 
 
 async def kept(*steps: str, goal: str = "") -> TaskPlan:
@@ -18,12 +20,7 @@ async def test_marks_of_check_lists_are_read_however_they_are_written() -> None:
     plan = await kept("[x] a", "- [X] b", "1. [>] c", "[ ] d", "e", "* [-] f", "[~] g", goal="Do it")
     assert plan == TaskPlan(
         "Do it",
-        tuple(
-            PlanStep(text, status)
-            for text, status in zip(
-                "abcdefg", ("done", "done", "doing", "open", "open", "dropped", "doing"), strict=True
-            )
-        ),
+        tuple(PlanStep(text, status) for text, status in zip("abcdefg", STATUSES, strict=True)),
     )
     assert plan.is_open
 
