@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from nanobot.agent.summary import (
     QUOTED,
     ask_whole,
-    facts_in,
     facts_of,
     fitting,
+    has_any,
     lacking,
     sentences,
     shortened,
@@ -120,11 +120,7 @@ class StepSummaryWriter:
         if not lacks:
             return text
         lines = (*before.splitlines(), *map(QUOTED.format, sentences(messages)))
-        have = [
-            line
-            for line in lines
-            if any(fact.casefold() in lacks for fact in facts_in(line)) and line not in text
-        ]
+        have = [line for line in lines if has_any(lacks, line.casefold())]
         return "\n".join(filter(None, (text, fitting(have, self._most_tokens // _COMPLETED_BY))))
 
     def _listed(self, before: str, messages: Sequence[Message]) -> str:

@@ -107,7 +107,7 @@ class SummaryWriter:
         """
         lines = (*of.before.splitlines(), *map(QUOTED.format, sentences(of.messages)))
         facts = [fact.casefold() for fact in wanted]
-        have = [line for line in lines if _has_any(facts, line.casefold())]
+        have = [line for line in lines if has_any(facts, line.casefold())]
         return f"{text}\n{fitting(have, self.most_tokens // _COMPLETED_BY)}"
 
 
@@ -247,7 +247,8 @@ def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
     return tuple(fact for fact in wanted if not _is_in(fact.casefold(), folded))
 
 
-def _has_any(facts: Iterable[str], text: str) -> bool:
+def has_any(facts: Iterable[str], text: str) -> bool:
+    """Return whether one of the facts is in the text; both in lower case."""
     return any(_is_in(fact, text) for fact in facts)
 
 

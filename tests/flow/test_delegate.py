@@ -250,7 +250,18 @@ async def test_it_is_stopped_with_the_turn_that_waits_for_it(open_harness: OpenH
 
 
 async def test_it_can_be_switched_off(open_harness: OpenHarness) -> None:
-    model = ScriptedModel("ok")
-    harness = await open_harness(model, delegation={"max_parts": 0})
-    await harness.door.chat("k", "Hello.")
-    assert "delegate" not in [tool.name for tool in model.requests[0].tools]
+    for most in (0, 1):
+        model = ScriptedModel("ok")
+        harness = await open_harness(model, delegation={"max_parts": most}, agent={"tools_tokens": 10_000})
+        await harness.door.chat("k", "Hello.")
+        assert ("delegate" in [tool.name for tool in model.requests[0].tools]) == bool(most)
+
+
+async def test_with_all_the_tools_of_a_server_it_is_looked_for(open_harness: OpenHarness) -> None:
+    roles = Roles([call("find_tools", '{"query": "another agent"}'), handing(), "ok"], "12")
+    harness = await open_harness(ScriptedModel(roles))
+    await harness.door.chat("k", "How many birds?")
+    assert "There are: agents." in next(
+        tool.description for tool in roles.asked[0].tools if tool.name == "find_tools"
+    )
+    assert roles.asked[1].tools[-1].name == "delegate"

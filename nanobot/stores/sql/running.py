@@ -169,6 +169,7 @@ def _end(
         given = transcript.of_turn(db, head.session, running.n, span, inputs=True) if turn.continues else ()
         reply = reply_of((*given[-1:], *all_added))
     transcript.append(db, head, messages, turn=running.n, is_input=False, now=now, reply=reply)
+    agent_states.note(db, head, messages)
     if reply is not None and not messages:
         transcript.mark_reply(db, head, reply)
     last_seq = head.last_seq
