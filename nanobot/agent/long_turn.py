@@ -73,6 +73,7 @@ class LongTurn:
         self._result_tokens = result_tokens
         self._can_read_on = can_read_on
         self._job: StepsJob | None = None
+        self._failed_at_tokens: int | None = None
 
     async def make_room(self, budget_tokens: int) -> None:
         """Shorten what the turn has added where it fills much of the budget. A summary is waited for only
@@ -106,6 +107,10 @@ class LongTurn:
 
     def _begin(self, keep_tokens: int, budget_tokens: int) -> None:
         transcript = self._transcript
+        failed_at = self._failed_at_tokens
+        # Not at each step, where it cannot be kept.
+        if failed_at is not None and transcript.own_tokens < failed_at + keep_tokens:
+            return
         messages = transcript.oldest_steps(keep_tokens)
         if not messages:
             return
@@ -125,5 +130,8 @@ class LongTurn:
         if job is None or not job.done.is_set():
             return
         self._job = None
-        if job.summary is not None:
-            self._transcript.fold(job.summary)
+        if job.summary is None:
+            self._failed_at_tokens = self._transcript.own_tokens
+            return
+        self._failed_at_tokens = None
+        self._transcript.fold(job.summary)

@@ -51,6 +51,7 @@ from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
+_MOST_KEPT = 256
 _CHARS_A_TOKEN = 4
 
 
@@ -139,6 +140,8 @@ class Agent:
         asked = persona.tools, "reading_on" in model.abilities
         tokens = self._tools_tokens.get(asked)
         if tokens is None:
+            if len(self._tools_tokens) >= _MOST_KEPT:
+                self._tools_tokens.clear()
             toolset = self._toolset
             own = self._offers.of(persona, model.abilities).always
             further = not_among(own, toolset.file_specs + toolset.history_specs)

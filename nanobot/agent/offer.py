@@ -13,6 +13,7 @@ from nanobot.core.persona import Persona
 from nanobot.core.tool import FIND_TOOLS, NONE_DEFERRED, DeferredTools, ToolSpec
 
 _MOST_GROUPS = 12
+_MOST_KEPT = 256
 _FOUND_SHARE = 8
 """Tools that were found may take this part of the window."""
 
@@ -53,6 +54,9 @@ class Offers:
         asked = persona.tools, "reading_on" in abilities, leaves_trace
         offer = self._offers.get(asked)
         if offer is None:
+            if len(self._offers) >= _MOST_KEPT:
+                # Models choose among the tools for what they delegate.
+                self._offers.clear()
             own = persona.offered(self._toolset.specs_for(abilities, leaves_trace=leaves_trace))
             offer = self._offers[asked] = self._offer(own, persona)
         return offer
@@ -69,7 +73,8 @@ class Offers:
             return Offer(all_)
         # The groups alone, which change less than the tools in them.
         groups = self._toolset.groups(deferred)
-        shown = f"{', '.join(groups[:_MOST_GROUPS])}{', …' if len(groups) > _MOST_GROUPS else ''}"
-        finder = msgspec.structs.replace(finder, description=f"{finder.description} There are: {shown}.")
+        if groups:
+            shown = f"{', '.join(groups[:_MOST_GROUPS])}{', …' if len(groups) > _MOST_GROUPS else ''}"
+            finder = msgspec.structs.replace(finder, description=f"{finder.description} There are: {shown}.")
         always = (*(tool for tool in all_ if tool.name not in deferred), finder)
         return Offer(always, deferred, self._most_found_tokens)

@@ -71,8 +71,8 @@ class Toolset:
         return Toolset([tool for name, tool in self._tools.items() if name in names], self._observer)
 
     def groups(self, names: Iterable[str]) -> list[str]:
-        """Return the groups of these tools, each once; those of none go by their own names."""
-        return sorted({self._tools[name].group or name for name in names})
+        """Return the groups of these tools, each once; those of none are left out."""
+        return sorted({group for name in names if (group := self._tools[name].group)})
 
     def delegable(self, names: Iterable[str] | None) -> frozenset[str]:
         """Return the names of the tools that a turn may use which does a part of another's work; of `names`,

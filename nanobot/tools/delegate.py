@@ -110,7 +110,12 @@ class Delegations:
         try:
             await self._turns.turn(part.id)
         except TurnNotFound:
-            await self._turns.admit(part, Identity(hashlib.sha256(part.id.encode()).digest()))
+            try:
+                await self._turns.admit(part, Identity(hashlib.sha256(part.id.encode()).digest()))
+            except StoreError:
+                raise
+            except NanobotError as error:
+                raise ToolError(f"it was not begun: {error.message}") from error
         try:
             async with asyncio.timeout(self.settings.timeout_s):
                 answer = await self._turns.ended(part.id)
