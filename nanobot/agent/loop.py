@@ -239,7 +239,7 @@ class Agent:
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
         persona = self._with_skills(permissions.limited(persona), model)
-        profile = self._profile_of(turn, model, history)
+        profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
         offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)

@@ -6,6 +6,7 @@ from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, LeftOut
 from nanobot.core.errors import ModelNotFound
+from nanobot.core.extraction import Extracting
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
@@ -27,8 +28,10 @@ class LocalEngine:
         turn_timeout_s: float | None = None,
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
+        extracting: Extracting | None = None,
         after_turn: AfterTurn | None = None,
     ) -> None:
+        self._extracting = extracting
         self._after_turn = after_turn
         self._compactor = compactor
         self._observer = observer
@@ -83,6 +86,7 @@ class LocalEngine:
             self._turn_timeout_s,
             self._observer,
             self._compactor,
+            self._extracting,
             self._after_turn,
         )
 
