@@ -169,7 +169,7 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
 class DelegationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parts of its work that the agent has done by another: how many in a turn, and the budget of each."""
 
-    max_parts: Annotated[int, msgspec.Meta(ge=0, le=64)] = 8
+    max_parts: Annotated[int, msgspec.Meta(ge=0)] = 8
     max_steps: AtLeast1 = 25
     max_tokens: Annotated[int, msgspec.Meta(ge=0)] = 200_000
     timeout_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_S)] = 600.0

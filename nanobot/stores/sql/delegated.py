@@ -35,7 +35,7 @@ def account(db: Db, session: int, turn: Turn) -> int:
     if turn.delegation is None:
         return session
     (parent,) = db.execute("SELECT parent FROM session WHERE id = ?", (session,)).fetchone()
-    return int(parent)
+    return session if parent is None else int(parent)
 
 
 def put_first(db: Db) -> None:
