@@ -58,6 +58,7 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.delegate import Delegations, delegate
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
 from nanobot.tools.sharing import share_fact
@@ -122,6 +123,8 @@ class App:
         remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
+        self.delegations = Delegations(store, settings.delegation_settings(config))
+        delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
         reading = (
             skills.tools(
                 files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
@@ -129,7 +132,7 @@ class App:
             if skills is not None
             else ()
         )
-        further = (*remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
+        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
         if mcp is not None:
             further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
@@ -183,7 +186,9 @@ class App:
         self.extracting = _extracting(
             config, store, agent, models, clock, randomness, toolset, personas, policy
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.extracting)
+        self.engine = _engine(
+            config, store, models, clock, agent, observer, self.compactor, self.extracting, self.delegations
+        )
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -313,6 +318,7 @@ def _engine(
     observer: Observer,
     compactor: Compactor,
     extracting: Extracting | None,
+    delegations: Delegations,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -324,6 +330,7 @@ def _engine(
         observer=observer,
         compactor=compactor,
         extracting=extracting,
+        after_turn=delegations.turn_ended if config.delegation.max_parts else None,
     )
 
 
@@ -546,7 +553,7 @@ async def _running(app: App) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
-        background = [group.create_task(app.compactor.run())]
+        background = [group.create_task(job()) for job in (app.compactor.run, app.delegations.run)]
         if app.extracting is not None:
             background.append(group.create_task(app.extracting.run()))
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())

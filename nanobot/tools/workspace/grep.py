@@ -58,6 +58,7 @@ def grep(files: AgentFiles, workers: WorkerPool) -> Tool:
         repeatable=True,
         demanding=True,
         group="files",
+        of_session=True,
     )
 
 

@@ -49,6 +49,7 @@ def apply_patch(files: AgentFiles) -> Tool:
         concurrent=False,
         demanding=True,
         group="files",
+        of_session=True,
     )
 
 

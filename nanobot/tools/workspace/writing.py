@@ -66,6 +66,7 @@ def write_file(files: AgentFiles) -> Tool:
         concurrent=False,
         demanding=True,
         group="files",
+        of_session=True,
     )
 
 
@@ -104,6 +105,7 @@ def edit_file(files: AgentFiles) -> Tool:
         concurrent=False,
         demanding=True,
         group="files",
+        of_session=True,
     )
 
 
