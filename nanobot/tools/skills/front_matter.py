@@ -16,7 +16,7 @@ class BadFrontMatter(Exception):
     """There is none, or it cannot be read. Its text says why."""
 
 
-class _Loader(yaml.BaseLoader):  # type: ignore[misc]
+class _Loader(yaml.BaseLoader):
     """Makes nothing but texts, lists and tables. Aliases are refused, which can stand for very much more than
     is written, and so are deep nesting and names that stand twice in a table.
     """
@@ -45,8 +45,8 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]
         return super().construct_mapping(node, deep)
 
     def _refused(self, problem: str) -> Exception:
-        error: Exception = yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
-        return error
+        place = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        return yaml.composer.ComposerError(None, None, problem, place)
 
 
 def split(text: str) -> tuple[str, str]:
