@@ -9,6 +9,7 @@ from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import AskedCall, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
+from nanobot.core.tool import NONE_DEFERRED, DeferredTools
 from nanobot.core.turn import Turn
 
 OUTCOME_UNKNOWN = (
@@ -47,7 +48,7 @@ class ToolCalls:
 
     `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
     `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
-    `read`: what the turn has read already.
+    `read`: what the turn has read already. `deferred`: what may be looked for now.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class ToolCalls:
         read: frozenset[ReadOrigin] = frozenset(),
         *,
         sees_images: bool = False,
+        deferred: Callable[[], DeferredTools] = lambda: NONE_DEFERRED,
     ) -> None:
         self._permissions = permissions
+        self._deferred = deferred
         self._read = set(read)
         self._result_tokens = result_tokens
         self._sees_images = sees_images
@@ -172,6 +175,7 @@ class ToolCalls:
                 origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
                 sees_images=self._sees_images,
                 leaves_trace=turn.trace,
+                deferred=self._deferred(),
             )
         self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))

@@ -11,7 +11,7 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import Tool, ToolContext, ToolSpec
+from nanobot.core.tool import NONE_DEFERRED, DeferredTools, Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that are always offered to able models; `file_specs`: of those that are where files or
+    `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
+    beginning; `file_specs`: of those that are where files or
     results go on; `history_specs`: of those that are where messages are out of view.
     """
 
@@ -38,6 +39,7 @@ class Toolset:
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
+        self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
@@ -98,7 +100,7 @@ class Toolset:
         if tool is None:
             raise MalformedCall(
                 f"there is no tool {call.name!r}; the tools are: "
-                f"{', '.join(spec.name for spec in self.specs) or 'none'}"
+                f"{', '.join(spec.name for spec in self.specs if spec.name not in self.deferrable) or 'none'}"
             )
         try:
             return tool, msgspec.json.decode(
@@ -122,6 +124,7 @@ class Toolset:
         origin: Origin = "conversation",
         sees_images: bool = False,
         leaves_trace: bool = True,
+        deferred: DeferredTools = NONE_DEFERRED,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
@@ -133,6 +136,7 @@ class Toolset:
             origin,
             sees_images=sees_images,
             leaves_trace=leaves_trace,
+            deferred=deferred,
         )
         self._observer.tool_started(turn_id, call)
         try:
@@ -164,7 +168,14 @@ class Toolset:
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         if isinstance(output, str):
             return ToolResult(call.id, _bounded(output))
-        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
+        return SeenResult(
+            call.id,
+            _bounded(output.text),
+            files=output.files,
+            plan=output.plan,
+            found=output.found,
+            images=output.images,
+        )
 
 
 def _bounded(text: str) -> str:

@@ -26,13 +26,14 @@ from nanobot.app.policy import approval_settings, read_policy
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
-from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.extraction import Extracting
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.persona import Personas
+from nanobot.core.policy import Policy
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
@@ -137,17 +138,18 @@ class App:
         names = toolset.names
         self.personas = PersonasInUse(config, models.names, names, source, personas)
         personas = self.personas.personas
+        policy = read_policy(config, toolset.tools)
         agent = Agent(
             toolset,
             clock,
-            settings.agent_settings(config),
+            settings.agent_settings(config, models),
             schemas,
             observer,
             secret=secret,
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
             permissions=Permissions(
-                read_policy(config, toolset.tools),
+                policy,
                 store,
                 clock,
                 randomness,
@@ -164,7 +166,10 @@ class App:
             settings.compaction_settings(config, models),
             is_small=_is_small,
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
+        self.extracting = _extracting(
+            config, store, agent, models, clock, randomness, toolset, personas, policy
+        )
+        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.extracting)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -190,7 +195,7 @@ class App:
             keys=self.keys,
             audit=self.audit,
             settings=settings.api_settings(
-                config, models, tools_tokens=tools_size(toolset.specs), personas=personas
+                config, models, tools_tokens=agent.tools_tokens, personas=personas
             ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
@@ -251,6 +256,33 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
     return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
 
 
+def _extracting(
+    config: Config,
+    store: Store,
+    agent: Agent,
+    models: Models,
+    clock: Clock,
+    randomness: Randomness,
+    toolset: Toolset,
+    personas: Personas,
+    policy: Policy,
+) -> Extracting | None:
+    """Return what reads ended turns for facts; None where the settings name no model for it.
+
+    Raises:
+        ConfigError
+    """
+    if config.memory.background_model is None or not config.memory.enabled:
+        return None
+    # Most servers have none.
+    from nanobot.app.extraction import make_extractor, may_remember
+
+    remembers = may_remember(toolset, personas, policy)
+    return make_extractor(
+        config, store, agent, models, clock, randomness, is_small=_is_small, remembers=remembers
+    )
+
+
 def _engine(
     config: Config,
     store: Store,
@@ -259,6 +291,7 @@ def _engine(
     agent: Agent,
     observer: Observer,
     compactor: Compactor,
+    extracting: Extracting | None,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -269,6 +302,7 @@ def _engine(
         turn_timeout_s=config.engine.turn_timeout_s or None,
         observer=observer,
         compactor=compactor,
+        extracting=extracting,
     )
 
 
@@ -475,7 +509,9 @@ async def _running(app: App) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
-        compactor = group.create_task(app.compactor.run())
+        background = [group.create_task(app.compactor.run())]
+        if app.extracting is not None:
+            background.append(group.create_task(app.extracting.run()))
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -486,5 +522,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.deliveries.close()
             await app.workers.close()
             engine.cancel()
-            compactor.cancel()
+            for task in background:
+                task.cancel()
             periodic.cancel()

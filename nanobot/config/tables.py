@@ -141,6 +141,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
     skills: tuple[str, ...] | None = None
+    memory: bool | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -156,9 +157,13 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     """Who answers, and the bounds of a turn."""
 
     max_steps: AtLeast1 = 50
+    max_turn_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_turn_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_turn_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
     result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
+    tools_tokens: Annotated[int, msgspec.Meta(ge=0)] = 1_500
 
 
 class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -203,13 +208,18 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
-    told all facts of the person who speaks, not only those that are public.
+    told all facts of the person who speaks, not only those that are public. `background_model`: the preset
+    that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
+    does.
     """
 
     enabled: bool = True
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False
+    background_model: str | None = None
+    background_idle_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 120
+    background_tokens_per_day: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 20_000
 
     @property
     def rules(self) -> MemoryRules:

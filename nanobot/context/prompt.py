@@ -16,7 +16,10 @@ SYSTEM = _SYSTEM.format(name=DEFAULT_NAME)
 LANGUAGE = "Answer in {language}, unless the user asks for another language."
 FIRST_MESSAGE = "This is the first message of the conversation; nothing was said before it."
 NO_CALL = "Answer my last message by calling a tool, not with words."
-LAST_STEP = "You have used all your steps: answer now with what you know, without tools."
+LAST_STEP = (
+    "You have used up {what}: answer now with what you know, without tools. Say what you have reached, and"
+    " what is left to do."
+)
 ANSWER_WAS_EMPTY = "Your last answer was empty. Answer my last message."
 ANSWER_WAS_CUT = (
     "Your last message was cut off by the length limit. "

@@ -22,7 +22,7 @@ WEATHER = {
 }
 MAIL = {"type": "function", "function": {"name": "send_mail"}}
 OWN = [
-    *("current_time", "calculate", "read_file", "remember", "recall", "forget"),
+    *("current_time", "calculate", "read_file", "update_plan", "remember", "recall", "forget"),
     *("write_file", "edit_file", "apply_patch", "list_files", "find_files", "grep"),
     *("read_skill", "find_skills", "web_fetch"),
 ]

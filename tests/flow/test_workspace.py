@@ -110,7 +110,7 @@ async def test_the_settings_switch_it_off(open_harness: OpenHarness) -> None:
         skills={"enabled": False},
     )
     await run(harness)
-    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate"]
+    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate", "update_plan"]
 
 
 async def test_uploads_of_the_conversation_are_in_it_to_read(open_harness: OpenHarness) -> None:

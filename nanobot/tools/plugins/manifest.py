@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(r"\$\{PLUGIN_(?:ROOT|DATA)\}")
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class _Author(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _PluginAuthor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     email: str | None = None
     url: str | None = None
@@ -31,7 +31,7 @@ class PluginManifest(msgspec.Struct, frozen=True):
     name: Text
     version: str = ""
     description: str = ""
-    author: _Author = _Author()
+    author: _PluginAuthor = _PluginAuthor()
     homepage: str = ""
     repository: str = ""
     license: str = ""
