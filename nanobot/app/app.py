@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from starlette.types import ASGIApp
@@ -22,7 +23,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.policy import approval_settings, policy_rules, read_policy
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
@@ -136,9 +137,16 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source, personas)
-        personas = self.personas.personas
         policy = read_policy(config, toolset.tools)
+        self.personas = PersonasInUse(
+            config,
+            models.names,
+            names,
+            source,
+            personas,
+            lambda changed: partial(policy.set, policy_rules(changed, toolset.tools)),
+        )
+        personas = self.personas.personas
         agent = Agent(
             toolset,
             clock,

@@ -12,7 +12,12 @@ from nanobot.core.tool import Tool
 
 
 def read_policy(config: Config, tools: Sequence[Tool]) -> Policy:
-    """Return the policy; its rules may name `tools`, the server's own, and their groups.
+    """Return the policy; see `policy_rules`."""
+    return Policy(policy_rules(config, tools))
+
+
+def policy_rules(config: Config, tools: Sequence[Tool]) -> tuple[PolicyRule, ...]:
+    """Return the rules; they may name `tools`, the server's own, and their groups.
 
     Raises:
         ConfigError: a rule names no tool, or one that is not there, or its pattern is not valid.
@@ -33,7 +38,7 @@ def read_policy(config: Config, tools: Sequence[Tool]) -> Policy:
         rules.append(
             PolicyRule(name, table.tools, table.pattern, frozenset(table.origins), table.calls_per_turn)
         )
-    return Policy(rules)
+    return tuple(rules)
 
 
 def approval_settings(config: Config) -> ApprovalSettings:
