@@ -11,7 +11,7 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import Tool, ToolContext, ToolSpec
+from nanobot.core.tool import NONE_DEFERRED, DeferredTools, Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -26,8 +26,9 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that able models are offered in all sessions; `file_specs`: of those that are where
-    files or results go on; `history_specs`: of those that are where messages are out of view.
+    `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
+    beginning; `file_specs`: of those that are where files or
+    results go on; `history_specs`: of those that are where messages are out of view.
     """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
@@ -36,12 +37,9 @@ class Toolset:
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
-        self._somewhere = tuple(
-            (tool.is_of_use, tool.spec, tool.demanding) for tool in always if tool.is_of_use is not None
-        )
-        always = [tool for tool in always if tool.is_of_use is None]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
+        self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
@@ -56,20 +54,11 @@ class Toolset:
         """All tools."""
         return tuple(self._tools.values())
 
-    def specs_for(
-        self, abilities: frozenset[Ability], *, session_key: str = "", leaves_trace: bool = True
-    ) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is offered from the start, in a
-        turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
+    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
+        leaves a trace or not.
         """
-        is_able = "reading_on" in abilities
-        specs = self.specs if is_able else self._simple_specs
-        if session_key and self._somewhere:
-            specs += tuple(
-                spec
-                for is_of_use, spec, is_demanding in self._somewhere
-                if (is_able or not is_demanding) and is_of_use(session_key)
-            )
+        specs = self.specs if "reading_on" in abilities else self._simple_specs
         if leaves_trace or not self._lasting:
             return specs
         return tuple(spec for spec in specs if spec.name not in self._lasting)
@@ -90,10 +79,16 @@ class Toolset:
         tool = self._tools.get(call.name)
         return tool is None or tool.concurrent
 
-    def brings(self, name: str) -> ReadOrigin | None:
-        """Return what the results of the tool are that nobody in the conversation said, if they are such."""
-        tool = self._tools.get(name)
-        return tool.brings if tool is not None else None
+    def brings(self, call: ToolCall) -> ReadOrigin | None:
+        """Return what the result of the call is that nobody in the conversation said, if it is such."""
+        tool = self._tools.get(call.name)
+        brings = tool.brings if tool is not None else None
+        if brings is None or isinstance(brings, str):
+            return brings
+        try:
+            return brings(self.check(call)[1])
+        except MalformedCall:
+            return None
 
     def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
         """Return the tool and its arguments.
@@ -105,7 +100,7 @@ class Toolset:
         if tool is None:
             raise MalformedCall(
                 f"there is no tool {call.name!r}; the tools are: "
-                f"{', '.join(spec.name for spec in self.specs) or 'none'}"
+                f"{', '.join(spec.name for spec in self.specs if spec.name not in self.deferrable) or 'none'}"
             )
         try:
             return tool, msgspec.json.decode(
@@ -129,6 +124,7 @@ class Toolset:
         origin: Origin = "conversation",
         sees_images: bool = False,
         leaves_trace: bool = True,
+        deferred: DeferredTools = NONE_DEFERRED,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
@@ -140,6 +136,7 @@ class Toolset:
             origin,
             sees_images=sees_images,
             leaves_trace=leaves_trace,
+            deferred=deferred,
         )
         self._observer.tool_started(turn_id, call)
         try:
@@ -171,7 +168,14 @@ class Toolset:
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         if isinstance(output, str):
             return ToolResult(call.id, _bounded(output))
-        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
+        return SeenResult(
+            call.id,
+            _bounded(output.text),
+            files=output.files,
+            plan=output.plan,
+            found=output.found,
+            images=output.images,
+        )
 
 
 def _bounded(text: str) -> str:

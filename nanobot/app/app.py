@@ -23,9 +23,9 @@ from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
-from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.extraction import Extracting
@@ -88,8 +88,11 @@ class App:
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
+        personas: Personas | None = None,
+        skills: SkillsInUse | None = None,
     ) -> None:
         self.jobs = jobs
+        self.skills = skills
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -111,7 +114,14 @@ class App:
         remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
-        further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
+        reading = (
+            skills.tools(
+                files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
+            )
+            if skills is not None
+            else ()
+        )
+        further = (*remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -127,13 +137,13 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source)
+        self.personas = PersonasInUse(config, models.names, names, source, personas)
         personas = self.personas.personas
         policy = read_policy(config, toolset.tools)
         agent = Agent(
             toolset,
             clock,
-            settings.agent_settings(config),
+            settings.agent_settings(config, models),
             schemas,
             observer,
             secret=secret,
@@ -147,6 +157,7 @@ class App:
                 approval_settings(config),
                 self.audit,
             ),
+            skills=skills.indexes if skills is not None else None,
         )
         self.compactor = Compactor(
             store,
@@ -185,7 +196,7 @@ class App:
             keys=self.keys,
             audit=self.audit,
             settings=settings.api_settings(
-                config, models, tools_tokens=tools_size(toolset.specs), personas=personas
+                config, models, tools_tokens=agent.tools_tokens, personas=personas
             ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
@@ -425,7 +436,13 @@ async def open_app(
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
         workspaces = _workspaces(config, store)
-        async with _shell(config, workspaces, clock, randomness) as shell:
+        personas = Personas()
+        skills = open_skills(config, personas)
+        jobs: tuple[PeriodicJob, ...] = ()
+        if skills is not None and any(takes_skills(model) for model in models.all):
+            await skills.load()
+            jobs = (skills.job,)
+        async with _shell(config, workspaces, clock, randomness, skills) as shell:
             app = App(
                 config,
                 store,
@@ -439,7 +456,9 @@ async def open_app(
                 workspaces,
                 fetcher,
                 source,
-                shell.jobs,
+                (*shell.jobs, *jobs),
+                personas,
+                skills,
             )
             audit = app.audit
             await app.load_accounts()
@@ -466,7 +485,11 @@ class _Shell(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def _shell(
-    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
+    config: Config,
+    workspaces: LocalWorkspaces | None,
+    clock: Clock,
+    randomness: Randomness,
+    skills: SkillsInUse | None,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -474,7 +497,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
         if shell is None:
             yield _Shell()
             return

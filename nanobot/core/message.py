@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.extent import WHOLE, Extent
+from nanobot.core.plan import TaskPlan
 
 
 # Here and in `event.py`: values without cycles need not be visited by the collector, and there are many.
@@ -135,12 +136,17 @@ def freeform_arguments(text: str) -> str:
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_defaults=True):
-    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written."""
+    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written.
+    `plan`, `found`: what the agent keeps from now on as its plan, and as the names of the tools that it has
+    found; None and empty: what it kept before.
+    """
 
     call_id: str
     content: str
     is_error: bool = False
     files: tuple[str, ...] = ()
+    plan: TaskPlan | None = None
+    found: tuple[str, ...] = ()
 
 
 class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
@@ -150,7 +156,7 @@ class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
 
     def message(self) -> "Message":
         """Return the message of the tool, as it is stored."""
-        result = ToolResult(self.call_id, self.content, self.is_error, self.files)
+        result = ToolResult(self.call_id, self.content, self.is_error, self.files, self.plan, self.found)
         return Message("tool", (result, *self.images))
 
 

@@ -71,13 +71,8 @@ def share_fact(
         brings=None,
         group="memory",
         by_default="ask",
-        is_of_use=lambda session_key: _may_be_in_groups(scopes_of(session_key)),
+        deferrable=True,
     )
-
-
-def _may_be_in_groups(scopes: Scopes) -> bool:
-    """Return whether it is a private chat of somebody whose keys may name groups, too."""
-    return scopes.group is None and scopes.session != scopes.person and not scopes.person.startswith("key:")
 
 
 async def _meant(memory: Memory, session_key: str, words: str) -> MemoryFact:
