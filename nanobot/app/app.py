@@ -260,8 +260,10 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
 def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
     if not config.memory.enabled:
         return ()
-    sharing = share_fact(store, clock, randomness, settings.scope_rules(config).of)
-    return (*memory_tools(store, clock, randomness), sharing)
+    tools = memory_tools(store, clock, randomness)
+    if not config.memory.sharing:
+        return tools
+    return (*tools, share_fact(store, clock, randomness, settings.scope_rules(config).of))
 
 
 def _extracting(

@@ -208,7 +208,8 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
-    told all facts of the person who speaks, not only those that are public. `background_model`: the preset
+    told all facts of the person who speaks, not only those that are public. `sharing`: the model may let
+    groups be told a fact, once the person has agreed. `background_model`: the preset
     that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
     does.
     """
@@ -217,6 +218,7 @@ class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False
+    sharing: bool = False
     background_model: str | None = None
     background_idle_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 120
     background_tokens_per_day: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 20_000

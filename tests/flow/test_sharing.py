@@ -16,7 +16,7 @@ def shares(fact: str = "lives in Berlin", **more: object) -> Say:
 async def opened(open_harness: OpenHarness, *script: Any, **tables: Any) -> tuple[Harness, ScriptedModel]:
     """Return a server that remembers of Ann that she lives in Berlin, and has heard her and Bob in groups."""
     model = ScriptedModel("ok", "ok", *script)
-    harness = await open_harness(model, **tables)
+    harness = await open_harness(model, memory={"sharing": True}, **tables)
     for key in (GROUP, OTHER):
         await harness.door.chat(key, "hello")
     headers = {"x-session-key": ANN, "content-type": "application/json"}
