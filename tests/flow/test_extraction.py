@@ -172,7 +172,9 @@ async def test_what_pages_files_and_quotations_say_is_not_the_users_word(open_ha
     model = ScriptedModel(call("current_time"), "It is noon. You live in Paris. Where do you live?", "ok")
     paris = found({"quote": "lives in Paris", "fact": "lives in Paris"})
     setting = await open_setting(open_harness, paris, model=model)
-    await setting.say("What is this?\n> he lives in Paris\n```\nlives in Paris\n```")
+    await setting.say(
+        "What is this?\n> he lives in Paris\nAnd this?\n    lives in Paris\n```\nlives in Paris\n```\nSo?"
+    )
     file = {
         "type": "file",
         "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,bGl2ZXMgaW4gUGFyaXM="},
@@ -182,6 +184,7 @@ async def test_what_pages_files_and_quotations_say_is_not_the_users_word(open_ha
     await setting.pause()
     (given,) = setting.asked
     assert "lives in Paris" not in json.dumps(given)
+    assert given["turns"][0]["said"][0].split() == ["What", "is", "this?", "And", "this?", "So?"]
     assert given["turns"][1]["asked"] == "Where do you live?"
     assert await setting.facts() == []
 
