@@ -69,10 +69,16 @@ def share_fact(
         demanding=True,
         lasting=True,
         brings=None,
+        deferrable=True,
         group="memory",
         by_default="ask",
-        deferrable=True,
+        is_of_use=lambda session_key: _may_be_in_groups(scopes_of(session_key)),
     )
+
+
+def _may_be_in_groups(scopes: Scopes) -> bool:
+    """Return whether it is a private chat of somebody whose keys may name groups, too."""
+    return scopes.group is None and scopes.session != scopes.person and not scopes.person.startswith("key:")
 
 
 async def _meant(memory: Memory, session_key: str, words: str) -> MemoryFact:

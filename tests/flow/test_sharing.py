@@ -16,7 +16,7 @@ def shares(fact: str = "lives in Berlin", **more: object) -> Say:
 async def opened(open_harness: OpenHarness, *script: Any, **tables: Any) -> tuple[Harness, ScriptedModel]:
     """Return a server that remembers of Ann that she lives in Berlin, and has heard her and Bob in groups."""
     model = ScriptedModel("ok", "ok", *script)
-    harness = await open_harness(model, memory={"sharing": True}, **tables)
+    harness = await open_harness(model, **tables)
     for key in (GROUP, OTHER):
         await harness.door.chat(key, "hello")
     headers = {"x-session-key": ANN, "content-type": "application/json"}
@@ -82,22 +82,25 @@ async def test_what_the_person_has_not_read_in_the_question_is_not_shared(open_h
     assert await known(harness, GROUP) == []
 
 
-async def test_it_is_found_by_what_it_does_and_does_nothing_in_groups(open_harness: OpenHarness) -> None:
-    finds = call("find_tools", json.dumps({"query": "tell a group a fact"}))
+async def test_it_is_offered_in_private_chats_only_and_does_nothing_in_groups(
+    open_harness: OpenHarness,
+) -> None:
     harness, model = await opened(
         open_harness,
-        finds,
         shares(),
         "Oh.",
         policy=[{"tools": {"share_fact": "allow"}}],
-        agent={"tools_tokens": 100},
+        agent={"tools_tokens": 10_000},
     )
-    assert "share_fact" not in {tool.name for tool in model.requests[0].tools}
     await harness.door.chat(GROUP, "Share it.")
+    offered = [{tool.name for tool in request.tools} for request in model.requests]
+    assert not any("share_fact" in names for names in offered)
+    (result,) = [result for message in model.requests[-1].messages for result in message.tool_results]
+    assert "shared from a private chat" in result.content
+    await harness.door.chat(ANN, "hi")
     assert "share_fact" in {tool.name for tool in model.requests[-1].tools}
-    results = [result for message in model.requests[-1].messages for result in message.tool_results]
-    assert "shared from a private chat" in results[-1].content
-    assert await known(harness, GROUP) == []
+    await harness.door.chat("plain", "hi")
+    assert "share_fact" not in {tool.name for tool in model.requests[-1].tools}
 
 
 async def test_a_rewind_takes_back_what_a_group_was_told(open_harness: OpenHarness) -> None:
