@@ -227,7 +227,8 @@ def _checked(
                 id=fact_id(),
                 text=text,
                 origin="conversation",
-                subject=about,
+                # A group must know of whom it is so.
+                subject=about or one_line(turn.speaker, MOST_SUBJECT_CHARACTERS),
                 confidence=_CONFIDENCE,
                 turn_id=turn.turn_id,
                 replaces=before,

@@ -333,6 +333,29 @@ async def test_in_a_group_what_is_said_is_the_groups(open_harness: OpenHarness) 
     assert await setting.facts() == []
 
 
+async def test_a_group_knows_who_it_was_that_spoke(open_harness: OpenHarness) -> None:
+    setting = await open_setting(open_harness, BERLIN)
+    await setting.say([{"role": "user", "name": "Ann", "content": "I moved to Berlin."}], key=GROUP)
+    await setting.say("I moved to Berlin.", key="wx:group:h:user:bob")
+    await setting.pause()
+    assert [fact["subject"] for fact in await setting.facts(GROUP)] == ["Ann"]
+    assert [fact["subject"] for fact in await setting.facts("wx:group:h:user:bob")] == ["wx:bob"]
+
+
+async def test_what_was_forgotten_does_not_come_back(open_harness: OpenHarness) -> None:
+    setting = await open_setting(open_harness, BERLIN)
+    await setting.say("I moved to Berlin.")
+    headers = {"x-session-key": ANN, "content-type": "application/json"}
+    body = json.dumps({"text": "lives in Berlin"}).encode()
+    made = await setting.harness.door.call("POST", "/v1/memory", body=body, headers=headers)
+    await setting.harness.door.call("DELETE", f"/v1/memory/{made.json['id']}", headers=headers)
+    await setting.pause()
+    assert await setting.facts() == []
+    await setting.say("I moved to Berlin.")
+    await setting.pause()
+    assert await setting.texts() == ["lives in Berlin"], "it was said again"
+
+
 @pytest.mark.parametrize(("name", "says"), [("slow", "no preset 'slow'"), ("fast", None)])
 async def test_the_model_must_be_one(open_harness: OpenHarness, name: str, says: str | None) -> None:
     memory = {"background_model": name}
