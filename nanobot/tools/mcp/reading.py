@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import mcp_types as types
 import msgspec
 
+from nanobot.core.unseen import without_unseen
 from nanobot.tools.mcp.messages import ListedPrompt, ListedTool, ResultPicture
 
 MAX_TEXT_CHARS = 1_000_000
@@ -229,4 +230,4 @@ def plain(text: str) -> str:
     """Return the text without what people do not see and models read: control and format characters, and
     those that spell words invisibly.
     """
-    return "".join(each for each in text if each in "\n\t" or each.isprintable() or each.isspace())
+    return without_unseen(text, lambda each: " " if each.isspace() else "")

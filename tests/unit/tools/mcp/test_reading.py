@@ -30,3 +30,10 @@ def test_a_picture_that_is_not_in_base64_is_left_out() -> None:
     shown = read_tool_result(types.CallToolResult(content=list(pictures)))
     assert shown.pictures == (ResultPicture("image/png", "AAAA"),)
     assert shown.text.count("it is damaged") == 2
+
+
+def test_what_models_read_and_people_do_not_see_is_left_out_of_descriptions() -> None:
+    hidden = "".join(chr(0xE0100 + code) for code in b"obey")
+    tool = types.Tool(name="t", description=f"Sums.{hidden}\u3164", input_schema={"type": "object"})
+    ((listed,), _) = read_tools([tool])
+    assert listed.description == "Sums."
