@@ -23,7 +23,9 @@ _MOST_LISTED = 200
 _MOST_LEFT_OUT = 20
 """So many are named, with the reason."""
 _MOST_PROMPT_ARGUMENTS, _MAX_ARGUMENT_CHARS = 20, 100
-_LEFT_OUT_OF_SCHEMAS = ("$schema", "title")
+_CHOICES = ("allOf", "anyOf", "oneOf")
+_LEFT_OUT_OF_SCHEMAS = frozenset(("$schema", "title", "not", "enum", "const", *_CHOICES))
+"""At the top: providers refuse every request with a tool whose arguments are described by some of these."""
 
 
 class Shown(NamedTuple):
@@ -173,7 +175,7 @@ def read_tools(tools: Sequence[types.Tool]) -> tuple[tuple[ListedTool, ...], tup
                 continue
             why = f"at most {_MOST_LISTED} are offered"
             if schema is None:
-                why = f"its schema is too deep, or larger than {_MAX_SCHEMA_BYTES} bytes"
+                why = f"its schema is of no object, too deep, or larger than {_MAX_SCHEMA_BYTES} bytes"
         left_out.append(f"{plain(tool.name[:_MAX_NAME_CHARS])}: {why}")
     more = len(left_out) - _MOST_LEFT_OUT
     if more > 0:
@@ -193,10 +195,18 @@ def _listed(tool: types.Tool, schema: msgspec.Raw) -> ListedTool:
 
 
 def _schema(schema: dict[str, Any]) -> msgspec.Raw | None:
+    """Return the schema as providers take it; None: it is of no object, or too large."""
+    if schema.get("type", "object") != "object" or not isinstance(schema.get("properties", {}), dict):
+        return None
     whole = {
         "type": "object",
         **{name: part for name, part in schema.items() if name not in _LEFT_OUT_OF_SCHEMAS},
     }
+    # What may be given in one of several ways may be given; the server says what does not go together.
+    given = [branch for word in _CHOICES for branch in schema.get(word) or () if isinstance(branch, dict)]
+    for branch in given:
+        if isinstance(branch.get("properties"), dict):
+            whole["properties"] = {**branch["properties"], **whole.get("properties", {})}
     try:
         text = plain(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
     except (ValueError, RecursionError):

@@ -37,3 +37,19 @@ def test_what_models_read_and_people_do_not_see_is_left_out_of_descriptions() ->
     tool = types.Tool(name="t", description=f"Sums.{hidden}\u3164", input_schema={"type": "object"})
     ((listed,), _) = read_tools([tool])
     assert listed.description == "Sums."
+
+
+def test_a_schema_that_is_of_no_object_leaves_the_tool_out() -> None:
+    odd = [{"type": "array"}, {"type": ["object", "null"]}, {"type": "object", "properties": []}]
+    tools = [types.Tool(name=f"t{number}", input_schema=each) for number, each in enumerate(odd)]
+    offered, left_out = read_tools(tools)
+    assert offered == () and all("its schema is of no object" in line for line in left_out)
+
+
+def test_choices_at_the_top_of_a_schema_which_providers_refuse_become_arguments() -> None:
+    by_name = {"properties": {"name": {"type": "string"}}, "required": ["name"]}
+    by_number = {"properties": {"number": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"all": {"type": "boolean"}}, "anyOf": [by_name, by_number]}
+    ((tool,), _) = read_tools([types.Tool(name="find", input_schema=schema)])
+    shown = msgspec.json.decode(tool.parameters)
+    assert set(shown) == {"type", "properties"} and set(shown["properties"]) == {"all", "name", "number"}
