@@ -23,7 +23,6 @@ from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
-    not_among,
     offered_tools,
     tools_size,
 )
@@ -51,7 +50,6 @@ from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
-_MOST_KEPT = 256
 _CHARS_A_TOKEN = 4
 
 
@@ -91,7 +89,6 @@ class Agent:
             toolset, most_tokens=settings.tools_tokens, window_tokens=settings.window_tokens
         )
         self._skills = skills
-        self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
 
     @property
     def window_tokens(self) -> int:
@@ -107,7 +104,7 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._with_skills(self._persona_of(turn), model)
         window = self._settings.window_tokens
-        tokens = self._size_of_tools(persona, model)
+        tokens = self._offers.of(persona, model.abilities, turn.account_key).tokens
         return history_budget(model.context_tokens, window, turn, tokens, persona)
 
     def _persona_of(self, turn: Turn) -> Persona:
@@ -134,19 +131,6 @@ class Agent:
 
     def _with_skills(self, persona: Persona, model: Model) -> Persona:
         return self._skills.told(persona, model) if self._skills is not None else persona
-
-    def _size_of_tools(self, persona: Persona, model: Model) -> int:
-        """Return how many tokens the server's own tools take that the persona may offer to the model."""
-        asked = persona.tools, "reading_on" in model.abilities
-        tokens = self._tools_tokens.get(asked)
-        if tokens is None:
-            if len(self._tools_tokens) >= _MOST_KEPT:
-                self._tools_tokens.clear()
-            toolset = self._toolset
-            own = self._offers.of(persona, model.abilities).always
-            further = not_among(own, toolset.file_specs + toolset.history_specs)
-            tokens = self._tools_tokens[asked] = tools_size(own + persona.offered(further))
-        return tokens
 
     def model_of(self, session_key: str) -> str | None:
         """Return the preset that answers in the session where nothing else names one; None: the default."""
@@ -241,7 +225,7 @@ class Agent:
         persona = self._with_skills(permissions.limited(persona), model)
         profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
-        offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
+        offer = self._offers.of(persona, model.abilities, turn.account_key, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, limits, self._clock, model.name, produced)
         model_call = ModelCall(

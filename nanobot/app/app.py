@@ -1,10 +1,12 @@
 """A running server: its parts, in the order in which they start and stop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -57,9 +59,14 @@ from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.delegate import Delegations, delegate
+from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
+from nanobot.tools.sharing import share_fact
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from nanobot.tools.mcp.servers import McpServers
 
 CLEANUP_EVERY_S = 600.0
 _DAY_S = 86_400.0
@@ -90,9 +97,11 @@ class App:
         jobs: Sequence[PeriodicJob] = (),
         personas: Personas | None = None,
         skills: SkillsInUse | None = None,
+        mcp: McpServers | None = None,
     ) -> None:
         self.jobs = jobs
         self.skills = skills
+        self.mcp = mcp
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -111,7 +120,7 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         self.delegations = Delegations(store, settings.delegation_settings(config))
@@ -124,6 +133,8 @@ class App:
             else ()
         )
         further = (*delegating, *remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
+        if mcp is not None:
+            further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -139,9 +150,12 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source, personas)
+        servers = tuple(mcp.settings) if mcp is not None else ()
+        if mcp is not None:
+            mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
+        self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
         personas = self.personas.personas
-        policy = read_policy(config, toolset.tools)
+        policy = read_policy(config, toolset.tools, servers)
         agent = Agent(
             toolset,
             clock,
@@ -259,6 +273,13 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
         return None
     folder = WorkspaceFolder(config.data)
     return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
+
+
+def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
+    if not config.memory.enabled:
+        return ()
+    sharing = share_fact(store, clock, randomness, settings.scope_rules(config).of)
+    return (*memory_tools(store, clock, randomness), sharing)
 
 
 def _extracting(
@@ -441,7 +462,10 @@ async def open_app(
         if skills is not None and any(takes_skills(model) for model in models.all):
             await skills.load()
             jobs = (skills.job,)
-        async with _shell(config, workspaces, clock, randomness, skills) as shell:
+        async with (
+            _shell(config, workspaces, clock, randomness, skills) as shell,
+            _mcp(config, clock, randomness) as mcp,
+        ):
             app = App(
                 config,
                 store,
@@ -458,6 +482,7 @@ async def open_app(
                 (*shell.jobs, *jobs),
                 personas,
                 skills,
+                mcp,
             )
             audit = app.audit
             await app.load_accounts()
@@ -507,6 +532,18 @@ async def _shell(
             first_after_s=CLEANUP_EVERY_S,
         )
         yield _Shell(shell.tools, shell.commands, (sweep,))
+
+
+@contextlib.asynccontextmanager
+async def _mcp(config: Config, clock: Clock, randomness: Randomness) -> AsyncIterator[McpServers | None]:
+    if not config.mcp.servers and config.mcp.file is None:
+        yield None
+        return
+    # Most servers have no tools of others.
+    from nanobot.app.mcp import open_mcp
+
+    async with open_mcp(config, clock, randomness) as mcp:
+        yield mcp
 
 
 @contextlib.asynccontextmanager

@@ -123,6 +123,37 @@ class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
 
 
+class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
+    None: all.
+    """
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = {}
+    enabled: bool = True
+    sessions: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    timeout_s: Positive = 60.0
+    connect_timeout_s: Positive = 30.0
+    max_calls: AtLeast1 = 8
+    per_session: bool = False
+
+
+class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Servers of tools, by the Model Context Protocol. `sessions`: patterns of the session keys that may use
+    those servers that do not say it themselves. `file`: a JSON file with further servers, as other clients
+    have it.
+    """
+
+    sessions: tuple[str, ...] = ()
+    file: str | None = None
+    servers: dict[str, McpServerTable] = {}
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -363,6 +394,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
     skills: SkillsTable = SkillsTable()
+    mcp: McpTable = McpTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

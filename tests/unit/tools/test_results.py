@@ -88,6 +88,18 @@ async def test_a_place_beyond_the_end_or_that_is_none_is_an_error_that_says_the_
     assert "there is no result yet" in await read(Sessions())
 
 
+async def test_a_part_of_what_strangers_wrote_stands_between_its_marks() -> None:
+    mark = "untrusted 0123456789abcdef01234567"
+    content = f"What this is.\n<{mark}>\n{LINES}</{mark}>\n(cut)"
+    sessions = Sessions(a=[ToolResult("c1", content)])
+    for start, begins in (("line 1", "What this is."), ("line 100", f"<{mark}>\nline 98")):
+        _, _, shown = (await read(sessions, "c1", start)).partition("\n")
+        assert shown.startswith(begins) and shown.count(f"<{mark}>") == shown.count(f"</{mark}>") == 1
+    (_, _, end) = (await read(sessions, "c1", "line 5,000")).partition("\n")
+    assert end.startswith(f"<{mark}>\nline 4998") and end.endswith(f"</{mark}>\n(cut)")
+    assert mark not in await read(sessions, "c1", "line 5,004")
+
+
 # Finding lines ------------------------------------------------------------------------------------
 
 
@@ -105,6 +117,17 @@ async def test_of_a_long_line_the_part_with_the_word_is_shown() -> None:
         Sessions(a=[ToolResult("c1", "x" * 50_000 + " needle " + "y" * 50_000)]), find="needle"
     )
     assert "needle" in found and len(found) < 500
+
+
+async def test_a_line_of_what_strangers_wrote_stands_between_its_marks() -> None:
+    mark = "untrusted 0123456789abcdef01234567"
+    content = f"What this is.\n<{mark}>\nhay\nthe needle\nhay\n</{mark}>\n(cut: a needle)"
+    found = await read(Sessions(a=[ToolResult("c1", content)]), find="needle")
+    name = result_name(ToolResult("c1", content))
+    assert found == (
+        f"[look, result {name}, line 4] <{mark}>\nthe needle\n</{mark}>\n"
+        f"[look, result {name}, line 7] (cut: a needle)"
+    )
 
 
 async def test_what_it_finds_is_bounded() -> None:
