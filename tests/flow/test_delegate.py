@@ -261,7 +261,7 @@ async def test_with_all_the_tools_of_a_server_it_is_looked_for(open_harness: Ope
     roles = Roles([call("find_tools", '{"query": "another agent"}'), handing(), "ok"], "12")
     harness = await open_harness(ScriptedModel(roles))
     await harness.door.chat("k", "How many birds?")
-    assert "There are: agents." in next(
+    assert "There are: agents" in next(
         tool.description for tool in roles.asked[0].tools if tool.name == "find_tools"
     )
     assert roles.asked[1].tools[-1].name == "delegate"
