@@ -7,6 +7,8 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where the environment forbids byte code on the disk, each start would compile all modules anew (a second).
+COMPILE := $(BIN)/python -m compileall -q nanobot
 
 .PHONY: serve test check bench compare files memory hostile escape chaos fuzz fuzz-api docs vendor lock clean
 
@@ -63,7 +65,7 @@ lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/py
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group corpus -o requirements/corpus.txt
-	for name in aider libraries uv; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/clients/python/$$name.in -o tests/clients/python/$$name.txt; done
+	for name in aider libraries mcp_servers uv; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/clients/python/$$name.in -o tests/clients/python/$$name.txt; done
 
 clean:
 	rm -rf $(VENV)
@@ -77,11 +79,13 @@ $(VENV)/.serve: $(VENV)/.venv requirements/serve.txt pyproject.toml
 	@echo "installing nanobot's packages into $(VENV) (once, some 100 MB)"
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/serve.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.venv requirements/dev.txt pyproject.toml
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
+	$(COMPILE)
 	touch $@ $(VENV)/.serve
 
 $(VENV)/.corpus: $(VENV)/.dev requirements/corpus.txt

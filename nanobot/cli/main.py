@@ -23,6 +23,12 @@ COMMANDS = {
         "List, search, read, copy, export, import and delete conversations.",
     ),
     "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "import": (
+        "nanobot.cli.import_",
+        "Take in conversations and memories of ChatGPT, HKUDS' nanobot or mem0, also while a server runs.",
+    ),
+    "skills": ("nanobot.cli.skills", "List, add, check and remove the agent's skills."),
+    "plugins": ("nanobot.cli.plugins", "List, add and remove plugins: skills and MCP servers in one folder."),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",
@@ -32,6 +38,10 @@ COMMANDS = {
         "List, approve and deny the calls of tools that wait for a person, also while a server runs.",
     ),
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
+    "mcp": (
+        "nanobot.cli.mcp",
+        "List the MCP servers of the settings, and check that they can be connected to.",
+    ),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
     "config": ("nanobot.cli.config", "Show the settings that apply, and where each comes from."),

@@ -112,6 +112,48 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readable: tuple[str, ...] = ()
 
 
+class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instructions for kinds of work that the agent reads when it needs them. `own`: whether nanobot's own
+    are among them. `folder`: where the operator's are; None: `skills` in the data directory.
+    """
+
+    enabled: bool = True
+    own: bool = True
+    folder: str | None = None
+    index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
+
+
+class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
+    None: all.
+    """
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = {}
+    enabled: bool = True
+    sessions: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    timeout_s: Positive = 60.0
+    connect_timeout_s: Positive = 30.0
+    max_calls: AtLeast1 = 8
+    per_session: bool = False
+
+
+class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Servers of tools, by the Model Context Protocol. `sessions`: patterns of the session keys that may use
+    those servers that do not say it themselves. `file`: a JSON file with further servers, as other clients
+    have it.
+    """
+
+    sessions: tuple[str, ...] = ()
+    file: str | None = None
+    servers: dict[str, McpServerTable] = {}
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -129,6 +171,8 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions_file: str | None = None
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
+    skills: tuple[str, ...] | None = None
+    memory: bool | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -144,9 +188,13 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     """Who answers, and the bounds of a turn."""
 
     max_steps: AtLeast1 = 50
+    max_turn_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_turn_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_turn_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
     result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
+    tools_tokens: Annotated[int, msgspec.Meta(ge=0)] = 1_500
 
 
 class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -191,13 +239,18 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
-    told all facts of the person who speaks, not only those that are public.
+    told all facts of the person who speaks, not only those that are public. `background_model`: the preset
+    that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
+    does.
     """
 
     enabled: bool = True
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False
+    background_model: str | None = None
+    background_idle_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 120
+    background_tokens_per_day: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 20_000
 
     @property
     def rules(self) -> MemoryRules:
@@ -331,6 +384,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: WebTable = WebTable()
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
+    skills: SkillsTable = SkillsTable()
+    mcp: McpTable = McpTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
@@ -365,6 +420,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except RuntimeError as error:
             raise ConfigError(
                 f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+    @property
+    def skills_folder(self) -> Path:
+        """Where the operator's skills are.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        chosen = self.skills.folder
+        try:
+            return Path(chosen).expanduser() if chosen else self.data / "skills"
+        except RuntimeError as error:
+            raise ConfigError(
+                f"skills.folder is {chosen!r}: there is no such home directory, name it in full"
             ) from error
 
     @property

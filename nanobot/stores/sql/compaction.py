@@ -7,7 +7,7 @@ import msgspec
 from nanobot.core.compaction import Compacted, Summary, Unsummarised
 from nanobot.core.dispatch import History
 from nanobot.core.message import Message, Text, estimate_tokens
-from nanobot.stores.sql import branches, transcript
+from nanobot.stores.sql import agent_states, branches, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -36,7 +36,7 @@ def newest(db: Db, head: TranscriptHead) -> tuple[int, Summary] | None:
         if found is None:
             return None
         before, end_tokens, messages, body = found
-        if head.is_straight or _is_on_line(db, head, before):
+        if head.is_straight or transcript.is_on_line(db, head, before):
             text = _decode(body).text
             return before, Summary(text, end_tokens, messages, tokens_of(text))
     return None
@@ -45,10 +45,6 @@ def newest(db: Db, head: TranscriptHead) -> tuple[int, Summary] | None:
 def tokens_of(text: str) -> int:
     """Return an estimate of what it costs to show the summary."""
     return estimate_tokens(Message("user", (Text(text),)))
-
-
-def _is_on_line(db: Db, head: TranscriptHead, seq: int) -> bool:
-    return any(first <= seq <= last for first, last in transcript.stretches(db, head.session, head.tip))
 
 
 def history(db: Db, *, key: str, budget_tokens: int, is_whole: bool) -> History:
@@ -67,11 +63,15 @@ def window(db: Db, head: TranscriptHead, left_out: Callable[[int], int], *, is_w
     """
     found = None if is_whole else newest(db, head)
     if found is None:
-        return transcript.window(db, head, left_out(head.tokens))
-    _, summary = found
-    cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
-    history = transcript.window(db, head, max(summary.end_tokens, cut))
-    return msgspec.structs.replace(history, summary=summary)
+        history = transcript.window(db, head, left_out(head.tokens))
+    else:
+        _, summary = found
+        cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
+        history = transcript.window(db, head, max(summary.end_tokens, cut))
+        history = msgspec.structs.replace(history, summary=summary)
+    if not head.has_state:
+        return history
+    return msgspec.structs.replace(history, state=agent_states.newest(db, head))
 
 
 def unsummarised(

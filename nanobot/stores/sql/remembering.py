@@ -18,6 +18,7 @@ from nanobot.core.origin import READ_ORIGINS, Origin
 from nanobot.core.scopes import Layer, LayerReach
 from nanobot.stores.sql import facts, reaches, tokens, transcript
 from nanobot.stores.sql.db import Db, Value
+from nanobot.stores.sql.links import names_of
 
 _MOST_NAMED = 5
 
@@ -26,7 +27,12 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     """Keep a fact; see `core.memory.Memory`."""
     turn = _turn_of(db, key, new.turn_id)
     before = None if new.replaces is None else writable_one(db, key, new.replaces, rules)
-    target = _target(db, key, new.layer) if before is None else LayerReach(before.layer, before.owner)
+    if new.told_to is not None:
+        target = _group_of(db, key, new.told_to)
+    elif before is not None:
+        target = LayerReach(before.layer, before.owner)
+    else:
+        target = target_of(db, key, new.layer)
     if before is not None:
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
@@ -39,7 +45,16 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
             f"{len(others)} facts are remembered of this {target.layer} already, memory.max_facts is"
             f" {rules.max_facts}: forget some first"
         )
-    fact = MemoryFact(
+    fact = _made(new, target, before, text=text, subject=subject, now=now)
+    _insert(db, key, fact, turn)
+    return msgspec.structs.replace(fact, turn_id=new.turn_id)
+
+
+def _made(
+    new: NewFact, target: LayerReach, before: MemoryFact | None, *, text: str, subject: str, now: float
+) -> MemoryFact:
+    """Return the fact as it is kept from `now` on."""
+    return MemoryFact(
         id=new.id if before is None else before.id,
         layer=target.layer,
         owner=target.owner,
@@ -52,8 +67,13 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
         is_pinned=new.is_pinned or (before is not None and before.is_pinned),
         is_quoted=reads_as_instruction(text),
     )
-    _insert(db, key, fact, turn)
-    return msgspec.structs.replace(fact, turn_id=new.turn_id)
+
+
+def add_old(db: Db, *, key: str, new: NewFact, at: float) -> None:
+    """Keep a fact that is so since `at`, without looking at the others; no turn wrote it."""
+    subject = one_line(new.subject, MOST_SUBJECT_CHARACTERS)
+    fact = _made(new, target_of(db, key, new.layer), None, text=_worded(new.text), subject=subject, now=at)
+    _insert(db, key, fact, None)
 
 
 def change(
@@ -181,7 +201,7 @@ def _turn_of(db: Db, key: str, turn_id: str | None) -> int | None:
     return int(found[0])
 
 
-def _target(db: Db, key: str, layer: Layer | None) -> LayerReach:
+def target_of(db: Db, key: str, layer: Layer | None) -> LayerReach:
     """Return where a new fact goes.
 
     Raises:
@@ -196,6 +216,31 @@ def _target(db: Db, key: str, layer: Layer | None) -> LayerReach:
             param="layer",
         )
     return found
+
+
+def _group_of(db: Db, key: str, group: str) -> LayerReach:
+    """Return the layer of a group that the person of a private chat has spoken in.
+
+    Raises:
+        NotAllowed
+    """
+    scopes = db.scopes.of(key)
+    if scopes.group is not None:
+        raise NotAllowed("a group can only be told something from a private chat of the person")
+    names = names_of(db, scopes.person)
+    rows = db.execute(
+        "SELECT DISTINCT group_name FROM session WHERE group_name IS NOT NULL"
+        f" AND person IN ({', '.join('?' * len(names))}) ORDER BY group_name",
+        tuple(names),
+    ).fetchall()
+    groups = [name for (name,) in rows]
+    if group not in groups:
+        raise NotAllowed(
+            f"the user has not spoken in the group {group[:80]!r}, only in {', '.join(groups[:_MOST_NAMED])}"
+            if groups
+            else "the user has spoken in no group"
+        )
+    return LayerReach("group", group)
 
 
 # Which one is meant -------------------------------------------------------------------------------

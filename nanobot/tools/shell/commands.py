@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 from nanobot.core.errors import ToolError
 from nanobot.core.event import TurnEnded
 from nanobot.core.observer import Observer
+from nanobot.core.skill import CommandFolders
 from nanobot.core.turn import Turn
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running, Sandbox
 from nanobot.tools.shell.output import HeadAndTail, Unread
@@ -77,13 +79,20 @@ class _Background:
 
 class ShellCommands(Observer):
     """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
-    with the turn.
+    with the turn. `skills`: the folders that they are shown beside their own.
 
     `close` ends all.
     """
 
-    def __init__(self, sandbox: Sandbox, directory: Directory, settings: ShellSettings) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        directory: Directory,
+        settings: ShellSettings,
+        skills: CommandFolders | None = None,
+    ) -> None:
         self._sandbox = sandbox
+        self._skills = skills
         self._directory = directory
         self._settings = settings
         # One session leaves room for others, whatever it does.
@@ -98,6 +107,14 @@ class ShellCommands(Observer):
         """How long a command may take at most."""
         return self._settings.limits.wall_s
 
+    def finds(self, program: str) -> bool:
+        """Return whether commands find a program of this name. Blocks: call it in a thread."""
+        return shutil.which(program, path=self._path) is not None
+
+    @property
+    def _path(self) -> str:
+        return ":".join([*(f"{path}/bin" for path in self._settings.readable), _ENVIRONMENT["PATH"]])
+
     # Foreground -----------------------------------------------------------------------------------
 
     async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str]:
@@ -108,7 +125,7 @@ class ShellCommands(Observer):
         """
         output = HeadAndTail(most_bytes)
         async with self._slot(session_key), self._directory(session_key) as directory:
-            running = await self._start(directory, line, timeout_s, has_input=False)
+            running = await self._start(session_key, directory, line, timeout_s, has_input=False)
             self._foreground.add(running)
             try:
                 while data := await running.read():
@@ -136,10 +153,11 @@ class ShellCommands(Observer):
                 ) from None
             yield
 
-    async def _start(self, directory: Path, line: str, timeout_s: float, *, has_input: bool) -> Running:
+    async def _start(
+        self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool
+    ) -> Running:
         limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
-        further = [f"{path}/bin" for path in self._settings.readable]
-        environment = {**_ENVIRONMENT, "PATH": ":".join([*further, _ENVIRONMENT["PATH"]])}
+        environment = {**_ENVIRONMENT, "PATH": self._path}
         return await self._sandbox.start(
             Command(
                 (await asyncio.to_thread(_shell), "-c", line),
@@ -148,6 +166,7 @@ class ShellCommands(Observer):
                 limits,
                 self._settings.readable,
                 has_input,
+                self._skills.folders(session_key) if self._skills is not None else {},
             )
         )
 
@@ -174,7 +193,9 @@ class ShellCommands(Observer):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._slot(session_key))
             directory = await stack.enter_async_context(self._directory(session_key))
-            background = _Background(await self._start(directory, line, timeout_s, has_input=True), turn_id)
+            background = _Background(
+                await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id
+            )
             places = stack.pop_all()
         name = f"command-{number}"
         own[name] = background
