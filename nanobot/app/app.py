@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
@@ -24,7 +25,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.policy import approval_settings, policy_rules, read_policy
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
@@ -153,9 +154,17 @@ class App:
         servers = tuple(mcp.settings) if mcp is not None else ()
         if mcp is not None:
             mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
-        self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
-        personas = self.personas.personas
         policy = read_policy(config, toolset.tools, servers)
+        self.personas = PersonasInUse(
+            config,
+            models.names,
+            names,
+            source,
+            personas,
+            servers,
+            lambda changed: partial(policy.set, policy_rules(changed, toolset.tools, servers)),
+        )
+        personas = self.personas.personas
         agent = Agent(
             toolset,
             clock,

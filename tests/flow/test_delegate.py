@@ -186,7 +186,7 @@ async def test_several_run_side_by_side(open_harness: OpenHarness) -> None:
 
     first, second = handing("one").message, handing("two").message
     assert first is not None and second is not None
-    calls = (first.parts[0], msgspec.structs.replace(second.parts[0], id="d2"))  # type: ignore[type-var]
+    calls = (first.parts[0], msgspec.structs.replace(second.parts[0], id="d2"))
     step = Say((), msgspec.structs.replace(first, parts=calls))
     roles = Roles([step, "ok"], lambda request: part(request))
     harness = await open_harness(ScriptedModel(roles))

@@ -112,6 +112,7 @@ def shell_tools(
         demanding=True,
         lasting=True,
         group="shell",
+        of_session=True,
         by_default="ask",
     )
     return (

@@ -51,6 +51,7 @@ def list_files(files: AgentFiles) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        brings="file",
         group="files",
         of_session=True,
     )
@@ -81,6 +82,7 @@ def find_files(files: AgentFiles) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        brings="file",
         group="files",
         of_session=True,
     )

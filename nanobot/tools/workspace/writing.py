@@ -65,6 +65,8 @@ def write_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        # It says what was written, and nothing of what was there.
+        brings=None,
         group="files",
         of_session=True,
     )
@@ -104,6 +106,8 @@ def edit_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        # Where the text is not found, it shows what is there.
+        brings="file",
         group="files",
         of_session=True,
     )

@@ -167,7 +167,8 @@ async def test_whatever_is_cut_no_call_and_no_result_stands_alone(
     for message in added:
         await add(transcript, [message])
         steps = transcript.oldest_steps(data.draw(st.integers(0, 800)))
-        if steps and data.draw(st.booleans()):
+        does_fold: bool = data.draw(st.booleans())
+        if steps and does_fold:
             folded += len(steps)
             transcript.fold(StepSummary("What I did.", folded))
         if data.draw(st.booleans()):
