@@ -88,14 +88,16 @@ class Offers:
             deferrable = self._toolset.deferrable
             deferred = {tool.name: tool for tool in always if tool.name in deferrable}
             if deferred:
-                finder = self._told_of(deferred, finder)
+                finder = self._naming_groups(finder, deferred)
                 always = (*(tool for tool in always if tool.name not in deferred), finder)
         reading_on = not_among(always, self._toolset.file_specs + self._toolset.history_specs)
         tokens = tools_size(always + persona.offered(reading_on))
         return Offer(always, tokens, deferred, self._most_found_tokens if deferred else 0)
 
-    def _told_of(self, deferred: Iterable[str], finder: ToolSpec) -> ToolSpec:
-        """Return the tool that finds others with the groups of those: they change less than the tools."""
+    def _naming_groups(self, finder: ToolSpec, deferred: Iterable[str]) -> ToolSpec:
+        """Return the tool that finds tools, with the groups of the deferred ones, which change less than the
+        tools in them.
+        """
         groups = self._toolset.groups(deferred)
         if not groups:
             return finder

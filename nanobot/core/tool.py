@@ -151,9 +151,9 @@ class Tool(msgspec.Struct, frozen=True):
     more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
     `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
     need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
-    None: all. `is_of_use`: in which sessions it is offered; None: in all.
-    `of_session`: it works on what belongs to the session, as its files, its memory and its commands; a turn
-    that does a part of another's work, in a session of its own, has no such tools.
+    None: all. `is_of_use`: in which sessions it is offered; None: in all. `of_session`: it works on what
+    belongs to the session, as its files, its memory and its commands; a turn that does a part of another's
+    work, in a session of its own, has no such tools.
     """
 
     name: str
@@ -171,10 +171,10 @@ class Tool(msgspec.Struct, frozen=True):
     group: str = ""
     by_default: Decision = "allow"
     deferrable: bool = False
-    of_session: bool = False
     sessions: tuple[str, ...] | None = None
     parameters: msgspec.Raw | None = None
     is_of_use: Callable[[str], bool] | None = None
+    of_session: bool = False
 
     @property
     def spec(self) -> ToolSpec:
