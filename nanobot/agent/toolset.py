@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,9 +12,10 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import NONE_DEFERRED, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
+_NO_NAMES: frozenset[str] = frozenset()
 _log = logging.getLogger(__name__)
 
 
@@ -27,22 +29,37 @@ class Toolset:
     """The server's own tools; their names are unique.
 
     `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
-    beginning; `file_specs`: of those that are where files or
+    beginning, and some only in sessions where they are of use; `file_specs`: of those that are where files or
     results go on; `history_specs`: of those that are where messages are out of view.
     """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
         self._observer = observer
+        self.version = 0
+        """Counts how often the tools have changed."""
+        self._have(tools)
+
+    def _have(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
+        self._somewhere = {tool.name: tool.is_of_use for tool in always if tool.is_of_use is not None}
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
+
+    def replace(self, group: str, tools: Sequence[Tool]) -> None:
+        """Have these tools instead of those of the group. Turns under way keep those that they were offered,
+        as far as they are still there.
+        """
+        others = [tool for tool in self._tools.values() if tool.group != group]
+        taken = {tool.name for tool in others}
+        self._have([*others, *(tool for tool in tools if tool.name not in taken)])
+        self.version += 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,14 +71,23 @@ class Toolset:
         """All tools."""
         return tuple(self._tools.values())
 
-    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
-        leaves a trace or not.
+    def of_use_in(self, session_key: str) -> frozenset[str]:
+        """Return the names of the tools that the session is offered and others are not."""
+        if not session_key or not self._somewhere:
+            return _NO_NAMES
+        return frozenset(name for name, is_of_use in self._somewhere.items() if is_of_use(session_key))
+
+    def specs_for(
+        self, abilities: frozenset[Ability], *, session_key: str = "", leaves_trace: bool = True
+    ) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is offered from the start, in a
+        turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
         specs = self.specs if "reading_on" in abilities else self._simple_specs
-        if leaves_trace or not self._lasting:
-            return specs
-        return tuple(spec for spec in specs if spec.name not in self._lasting)
+        left_out = self._somewhere.keys() - self.of_use_in(session_key)
+        if not leaves_trace:
+            left_out |= self._lasting
+        return tuple(spec for spec in specs if spec.name not in left_out) if left_out else specs
 
     def limited_to(self, names: frozenset[str] | None) -> "Toolset":
         """Return a toolset with those of the tools that `names` has; None: all of them."""
@@ -72,7 +98,10 @@ class Toolset:
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)
-        return tool is None or tool.repeatable
+        if tool is None:
+            # One that is gone may have run before it went; one that never was has not.
+            return not call.name.startswith(PASSING_PREFIX)
+        return tool.repeatable
 
     def is_concurrent(self, call: ToolCall) -> bool:
         """Return whether the call may overlap with others of its step."""
@@ -90,7 +119,7 @@ class Toolset:
         except MalformedCall:
             return None
 
-    def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct]:
+    def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct | dict[str, Any]]:
         """Return the tool and its arguments.
 
         Raises:
@@ -98,10 +127,13 @@ class Toolset:
         """
         tool = self._tools.get(call.name)
         if tool is None:
-            raise MalformedCall(
-                f"there is no tool {call.name!r}; the tools are: "
-                f"{', '.join(spec.name for spec in self.specs if spec.name not in self.deferrable) or 'none'}"
-            )
+            # Those of others may be many, and are not for every session.
+            own = [
+                spec.name
+                for spec in self.specs
+                if spec.name not in self.deferrable and not spec.name.startswith(PASSING_PREFIX)
+            ]
+            raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(own) or 'none'}")
         try:
             return tool, msgspec.json.decode(
                 # Models send an empty text for "no arguments", and write numbers as strings.

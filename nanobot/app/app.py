@@ -1,10 +1,12 @@
 """A running server: its parts, in the order in which they start and stop."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -28,10 +30,12 @@ from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.extraction import Extracting
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.persona import Personas
+from nanobot.core.policy import Policy
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
@@ -54,9 +58,14 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
+from nanobot.tools.sharing import share_fact
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from nanobot.tools.mcp.servers import McpServers
 
 CLEANUP_EVERY_S = 600.0
 _DAY_S = 86_400.0
@@ -87,9 +96,11 @@ class App:
         jobs: Sequence[PeriodicJob] = (),
         personas: Personas | None = None,
         skills: SkillsInUse | None = None,
+        mcp: McpServers | None = None,
     ) -> None:
         self.jobs = jobs
         self.skills = skills
+        self.mcp = mcp
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -108,7 +119,7 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         reading = (
@@ -119,6 +130,8 @@ class App:
             else ()
         )
         further = (*remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
+        if mcp is not None:
+            further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
         toolset = Toolset(
@@ -134,8 +147,12 @@ class App:
             observer,
         )
         names = toolset.names
-        self.personas = PersonasInUse(config, models.names, names, source, personas)
+        servers = tuple(mcp.settings) if mcp is not None else ()
+        if mcp is not None:
+            mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
+        self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
         personas = self.personas.personas
+        policy = read_policy(config, toolset.tools, servers)
         agent = Agent(
             toolset,
             clock,
@@ -146,7 +163,7 @@ class App:
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
             permissions=Permissions(
-                read_policy(config, toolset.tools),
+                policy,
                 store,
                 clock,
                 randomness,
@@ -163,7 +180,10 @@ class App:
             settings.compaction_settings(config, models),
             is_small=_is_small,
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
+        self.extracting = _extracting(
+            config, store, agent, models, clock, randomness, toolset, personas, policy
+        )
+        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.extracting)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -250,6 +270,40 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
     return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
 
 
+def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
+    if not config.memory.enabled:
+        return ()
+    sharing = share_fact(store, clock, randomness, settings.scope_rules(config).of)
+    return (*memory_tools(store, clock, randomness), sharing)
+
+
+def _extracting(
+    config: Config,
+    store: Store,
+    agent: Agent,
+    models: Models,
+    clock: Clock,
+    randomness: Randomness,
+    toolset: Toolset,
+    personas: Personas,
+    policy: Policy,
+) -> Extracting | None:
+    """Return what reads ended turns for facts; None where the settings name no model for it.
+
+    Raises:
+        ConfigError
+    """
+    if config.memory.background_model is None or not config.memory.enabled:
+        return None
+    # Most servers have none.
+    from nanobot.app.extraction import make_extractor, may_remember
+
+    remembers = may_remember(toolset, personas, policy)
+    return make_extractor(
+        config, store, agent, models, clock, randomness, is_small=_is_small, remembers=remembers
+    )
+
+
 def _engine(
     config: Config,
     store: Store,
@@ -258,6 +312,7 @@ def _engine(
     agent: Agent,
     observer: Observer,
     compactor: Compactor,
+    extracting: Extracting | None,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -268,6 +323,7 @@ def _engine(
         turn_timeout_s=config.engine.turn_timeout_s or None,
         observer=observer,
         compactor=compactor,
+        extracting=extracting,
     )
 
 
@@ -399,7 +455,10 @@ async def open_app(
         if skills is not None and any(takes_skills(model) for model in models.all):
             await skills.load()
             jobs = (skills.job,)
-        async with _shell(config, workspaces, clock, randomness, skills) as shell:
+        async with (
+            _shell(config, workspaces, clock, randomness, skills) as shell,
+            _mcp(config, clock, randomness) as mcp,
+        ):
             app = App(
                 config,
                 store,
@@ -416,6 +475,7 @@ async def open_app(
                 (*shell.jobs, *jobs),
                 personas,
                 skills,
+                mcp,
             )
             audit = app.audit
             await app.load_accounts()
@@ -468,13 +528,27 @@ async def _shell(
 
 
 @contextlib.asynccontextmanager
+async def _mcp(config: Config, clock: Clock, randomness: Randomness) -> AsyncIterator[McpServers | None]:
+    if not config.mcp.servers and config.mcp.file is None:
+        yield None
+        return
+    # Most servers have no tools of others.
+    from nanobot.app.mcp import open_mcp
+
+    async with open_mcp(config, clock, randomness) as mcp:
+        yield mcp
+
+
+@contextlib.asynccontextmanager
 async def _running(app: App) -> AsyncIterator[None]:
     """Run the engine and the periodic jobs meanwhile. An engine that fails takes the server down with it:
     otherwise turns would be admitted that nobody runs.
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
-        compactor = group.create_task(app.compactor.run())
+        background = [group.create_task(app.compactor.run())]
+        if app.extracting is not None:
+            background.append(group.create_task(app.extracting.run()))
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -485,5 +559,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.deliveries.close()
             await app.workers.close()
             engine.cancel()
-            compactor.cancel()
+            for task in background:
+                task.cancel()
             periodic.cancel()

@@ -13,6 +13,8 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.persona import PLAIN, Persona, Personas, Rule
 from nanobot.core.skill import why_no_name
 from nanobot.submit.request import preset_of
+from nanobot.tools.mcp.names import may_be_of
+from nanobot.tools.memory import MEMORY_TOOLS
 
 MOST_INSTRUCTIONS_CHARS = 20_000
 REFRESH_S = 2.0
@@ -30,8 +32,9 @@ class SettingsSource(msgspec.Struct, frozen=True):
 class PersonasInUse:
     """The personas of a running server. `refresh` looks whether the files behind them have changed.
 
-    `presets` are the models that a persona may name, `tools` the server's own tools. `personas`: the ones to
-    keep up to date, where others have them already.
+    `presets` are the models that a persona may name, `tools` the server's own tools, `servers` the MCP
+    servers that may have further ones. `personas`: the ones to keep up to date, where others have them
+    already.
     """
 
     def __init__(
@@ -41,14 +44,16 @@ class PersonasInUse:
         tools: Collection[str],
         source: SettingsSource | None = None,
         personas: Personas | None = None,
+        servers: Collection[str] = (),
     ) -> None:
         self._presets = presets
         self._tools = tools
+        self._servers = servers
         self._source = source
         self._files = self._watched(config)
         self._seen = _stamp(self._files)
         self.personas = personas or Personas()
-        self.personas.set(*read_personas(config, presets, tools))
+        self.personas.set(*read_personas(config, presets, tools, servers))
 
     @property
     def is_watching(self) -> bool:
@@ -70,7 +75,7 @@ class PersonasInUse:
         self._seen = stamp
         try:
             config = source.read()
-            default, rules = read_personas(config, self._presets, self._tools)
+            default, rules = read_personas(config, self._presets, self._tools, self._servers)
         except ConfigError as error:
             _log.error("the agents answer as before, their new settings are not valid: %s", error.message)
             return
@@ -87,19 +92,19 @@ class PersonasInUse:
 
 
 def read_personas(
-    config: Config, presets: Collection[str], tools: Collection[str]
+    config: Config, presets: Collection[str], tools: Collection[str], servers: Collection[str] = ()
 ) -> tuple[Persona, Sequence[Rule]]:
     """Return who answers by default, and in which sessions somebody else does.
 
     Raises:
         ConfigError: a setting is not valid, or a file cannot be read.
     """
-    default = _persona(config.agent, PLAIN, "agent", tools)
+    default = _persona(config.agent, PLAIN, "agent", tools, servers)
     rules: list[Rule] = []
     for number, table in enumerate(config.agents):
         where = f"agents[{number}]"
         check_pattern(table.pattern, where)
-        persona = _persona(table, default, where, tools)
+        persona = _persona(table, default, where, tools, servers)
         if table.model is not None:
             preset = preset_of(table.model)
             if preset not in presets:
@@ -108,15 +113,28 @@ def read_personas(
                     f" {', '.join(sorted(presets)) or 'none'}"
                 )
             persona = msgspec.structs.replace(persona, model=preset)
-        rules.append((table.pattern, persona))
-    return default, rules
+        rules.append((table.pattern, _as_it_remembers(persona, tools)))
+    return _as_it_remembers(default, tools), rules
+
+
+def _as_it_remembers(persona: Persona, tools: Collection[str]) -> Persona:
+    """Return the persona without the tools of the memory where it has none."""
+    if persona.remembers:
+        return persona
+    offered = frozenset(tools) if persona.tools is None else persona.tools
+    return msgspec.structs.replace(persona, tools=offered - MEMORY_TOOLS)
 
 
 def _persona(
-    table: AgentTable | PersonaTable, otherwise: Persona, where: str, tools: Collection[str]
+    table: AgentTable | PersonaTable,
+    otherwise: Persona,
+    where: str,
+    tools: Collection[str],
+    servers: Collection[str],
 ) -> Persona:
     """Return what the table says; what it does not say is as in `otherwise`."""
-    if unknown := sorted(set(table.tools or ()) - set(tools)):
+    missing = set(table.tools or ()) - set(tools)
+    if unknown := sorted(each for each in missing if not may_be_of(each, servers)):
         raise ConfigError(
             f"{where}.tools: there is no tool {unknown[0]!r}: the tools are {', '.join(sorted(tools))}"
         )
@@ -128,6 +146,7 @@ def _persona(
         language=otherwise.language if table.language is None else table.language,
         tools=otherwise.tools if table.tools is None else frozenset(table.tools),
         skills=otherwise.skills if table.skills is None else frozenset(table.skills),
+        remembers=otherwise.remembers if table.memory is None else table.memory,
         may_instruct=otherwise.may_instruct if table.own_instructions is None else table.own_instructions,
         may_choose_model=otherwise.may_choose_model if table.own_model is None else table.own_model,
     )

@@ -1,6 +1,6 @@
 """The policy of the settings, as the agent has it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nanobot.agent.permissions import ApprovalSettings
 from nanobot.app.places import in_tables
@@ -9,10 +9,12 @@ from nanobot.core.accounts import check_pattern
 from nanobot.core.errors import ConfigError
 from nanobot.core.policy import ANY_TOOL, GROUP_SIGN, Policy, PolicyRule
 from nanobot.core.tool import Tool
+from nanobot.tools.mcp.names import may_be_of
 
 
-def read_policy(config: Config, tools: Sequence[Tool]) -> Policy:
-    """Return the policy; its rules may name `tools`, the server's own, and their groups.
+def read_policy(config: Config, tools: Sequence[Tool], servers: Collection[str] = ()) -> Policy:
+    """Return the policy; its rules may name `tools`, the server's own, and their groups, and whatever the MCP
+    `servers` may have.
 
     Raises:
         ConfigError: a rule names no tool, or one that is not there, or its pattern is not valid.
@@ -26,7 +28,8 @@ def read_policy(config: Config, tools: Sequence[Tool]) -> Policy:
             check_pattern(table.pattern, name)
             if not table.tools:
                 raise ConfigError(f"{name}.tools is empty: name a tool, as web_fetch = 'ask'")
-            if unknown := sorted(set(table.tools) - set(known)):
+            missing = set(table.tools) - set(known)
+            if unknown := sorted(each for each in missing if not may_be_of(each, servers)):
                 raise ConfigError(
                     f"{name}.tools: there is no tool {unknown[0]!r}: there are {', '.join(known)}"
                 )

@@ -18,7 +18,7 @@ from nanobot.models.address import Address
 _HIDDEN = "***"
 _SECRETS = ("key", "api_key", "api_keys", "key_command", "proxy", "search_key")
 """Settings whose value is a secret, or may have one in it."""
-_TABLES_OF_SECRETS = ("headers", "body")
+_TABLES_OF_SECRETS = ("headers", "body", "env")
 """Settings whose parts may be secrets; their names are not."""
 
 
@@ -124,12 +124,23 @@ def _masked(name: str, value: Any) -> object:
         return [_HIDDEN] * len(value) if isinstance(value, tuple) else _HIDDEN
     if name in _TABLES_OF_SECRETS:
         return dict.fromkeys(value, _HIDDEN)
-    if name == "base_url":
+    if name == "servers":
+        return {server: _masked_table(table) for server, table in value.items()}
+    if name in ("base_url", "url"):
         try:
             return Address(value).shown
         except ConfigError:
             return _HIDDEN
     return _plain(value)
+
+
+def _masked_table(table: msgspec.Struct) -> dict[str, object]:
+    """Return the settings of a table within a table that have not their default."""
+    return {
+        field.name: _masked(field.name, value)
+        for field in msgspec.structs.fields(table)
+        if (value := getattr(table, field.name)) != field.default and value
+    }
 
 
 def _plain(value: object) -> object:

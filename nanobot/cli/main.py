@@ -38,6 +38,10 @@ COMMANDS = {
         "List, approve and deny the calls of tools that wait for a person, also while a server runs.",
     ),
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
+    "mcp": (
+        "nanobot.cli.mcp",
+        "List the MCP servers of the settings, and check that they can be connected to.",
+    ),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
     "config": ("nanobot.cli.config", "Show the settings that apply, and where each comes from."),

@@ -108,6 +108,7 @@ _LISTS = (
     ("api", "allowed_hosts"),
     ("api", "cors_origins"),
     ("model", "api_keys"),
+    ("mcp", "sessions"),
     ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
     ("shell", "readable"),
@@ -116,7 +117,13 @@ _LISTS = (
     ("web", "blocked_hosts"),
     ("web", "private_hosts"),
 )
-_OBJECTS = (("model", "headers"), ("model", "body"), ("model", "price"), ("workspace", "roots"))
+_OBJECTS = (
+    ("mcp", "servers"),
+    ("model", "headers"),
+    ("model", "body"),
+    ("model", "price"),
+    ("workspace", "roots"),
+)
 
 
 def _from_text(table: str, name: str, text: str, where: str) -> object:
@@ -186,6 +193,10 @@ def _find_files(tables: dict[str, Any], folder: Path) -> None:
         name = table.get("instructions_file") if isinstance(table, dict) else None
         if isinstance(name, str) and not name.startswith("~"):
             table["instructions_file"] = str(folder / name)
+    mcp = tables.get("mcp")
+    name = mcp.get("file") if isinstance(mcp, dict) else None
+    if isinstance(mcp, dict) and isinstance(name, str) and not name.startswith("~"):
+        mcp["file"] = str(folder / name)
 
 
 def _syntax_error(path: Path, content: str, text: str) -> str:

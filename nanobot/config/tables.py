@@ -123,6 +123,37 @@ class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
 
 
+class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
+    None: all.
+    """
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    url: str | None = None
+    headers: dict[str, str] = {}
+    enabled: bool = True
+    sessions: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    timeout_s: Positive = 60.0
+    connect_timeout_s: Positive = 30.0
+    max_calls: AtLeast1 = 8
+    per_session: bool = False
+
+
+class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Servers of tools, by the Model Context Protocol. `sessions`: patterns of the session keys that may use
+    those servers that do not say it themselves. `file`: a JSON file with further servers, as other clients
+    have it.
+    """
+
+    sessions: tuple[str, ...] = ()
+    file: str | None = None
+    servers: dict[str, McpServerTable] = {}
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -141,6 +172,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
     skills: tuple[str, ...] | None = None
+    memory: bool | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -207,13 +239,18 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
-    told all facts of the person who speaks, not only those that are public.
+    told all facts of the person who speaks, not only those that are public. `background_model`: the preset
+    that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
+    does.
     """
 
     enabled: bool = True
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False
+    background_model: str | None = None
+    background_idle_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 120
+    background_tokens_per_day: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 20_000
 
     @property
     def rules(self) -> MemoryRules:
@@ -348,6 +385,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
     skills: SkillsTable = SkillsTable()
+    mcp: McpTable = McpTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

@@ -59,14 +59,22 @@ _DEFAULTS: dict[Decision, Ruling] = {
 }
 
 
-class TurnPolicy:
-    """The rules that hold in one turn, in order."""
+_NOT_HERE = Ruling("deny", "sessions")
 
-    def __init__(self, rules: Sequence[PolicyRule] = ()) -> None:
+
+class TurnPolicy:
+    """The rules that hold in one turn of the session, in order."""
+
+    def __init__(self, session_key: str, rules: Sequence[PolicyRule] = ()) -> None:
+        self._session_key = session_key
         self._rules = tuple(rules)
 
     def ruling(self, tool: Tool) -> Ruling:
-        """Return what the first rule says that has anything to say of the tool; otherwise its default."""
+        """Return what the first rule says that has anything to say of the tool; otherwise its default. A tool
+        that is for other sessions is denied.
+        """
+        if not self._is_for(tool):
+            return _NOT_HERE
         for rule in self._rules:
             decision = rule.decision(tool)
             if decision is not None:
@@ -76,14 +84,14 @@ class TurnPolicy:
     def allowed(self, tools: Iterable[Tool]) -> frozenset[str] | None:
         """Return the names of the tools that are not denied; None: none of them is."""
         tools = tuple(tools)
-        if not self._rules and all(tool.by_default != "deny" for tool in tools):
+        if not self._rules and all(tool.by_default != "deny" and tool.sessions is None for tool in tools):
             # The usual case, in every turn.
             return None
         names = frozenset(tool.name for tool in tools if self.ruling(tool).decision != "deny")
         return None if len(names) == len(tools) else names
 
-
-_WITHOUT_RULES = TurnPolicy()
+    def _is_for(self, tool: Tool) -> bool:
+        return tool.sessions is None or any(matches(self._session_key, each) for each in tool.sessions)
 
 
 class Policy:
@@ -97,14 +105,15 @@ class Policy:
     def of(self, session_key: str, origin: Origin) -> TurnPolicy:
         """Return what holds in a turn of the session."""
         if not self._rules:
-            return _WITHOUT_RULES
+            return TurnPolicy(session_key)
         origins = {origin, _kind_of(session_key)}
         return TurnPolicy(
+            session_key,
             [
                 rule
                 for rule in self._rules
                 if matches(session_key, rule.pattern) and (not rule.origins or rule.origins & origins)
-            ]
+            ],
         )
 
 

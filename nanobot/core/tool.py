@@ -1,7 +1,7 @@
 """Tools: what the agent can do besides talking."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,8 +11,10 @@ from nanobot.core.plan import TaskPlan
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
-Brings = Callable[[msgspec.Struct], ReadOrigin | None]
+Brings = Callable[[Any], ReadOrigin | None]
 """Tells what the result of a call is that nobody in the conversation said."""
+PASSING_PREFIX = "mcp__"
+"""What the names of tools begin with that come and go with servers of others."""
 Decision = Literal["allow", "ask", "deny"]
 """Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
@@ -130,9 +132,10 @@ class Tool(msgspec.Struct, frozen=True):
     """A tool. It is made with what it needs; a call brings only its parsed arguments.
 
     `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
-    the model wrote. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError` goes
-    to the model too, any other exception is a bug. `repeatable`: a call that had started when the server died
-    may be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
+    the model wrote. A tool of others has its schema in `parameters`; its `arguments` are a dict, which they
+    check. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError` goes to the
+    model too, any other exception is a bug. `repeatable`: a call that had started when the server died may
+    be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
     window does not show all of the conversation's files and results; `looks_back`: only where it does not
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
@@ -141,12 +144,13 @@ class Tool(msgspec.Struct, frozen=True):
     `by_default`: what holds where no policy says anything of it. `deferrable`: where the tools together take
     more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
     `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
-    need is not deferrable.
+    need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
+    None: all. `is_of_use`: in which sessions it is offered; None: in all.
     """
 
     name: str
     description: str
-    arguments: type[msgspec.Struct]
+    arguments: type[msgspec.Struct] | type[dict[str, Any]]
     run: Callable[..., Awaitable[str | ToolOutput]]
     timeout_s: float = 30.0
     repeatable: bool = False
@@ -159,14 +163,19 @@ class Tool(msgspec.Struct, frozen=True):
     group: str = ""
     by_default: Decision = "allow"
     deferrable: bool = False
+    sessions: tuple[str, ...] | None = None
+    parameters: msgspec.Raw | None = None
+    is_of_use: Callable[[str], bool] | None = None
 
     @property
     def spec(self) -> ToolSpec:
         """What the model is told, with the schema of `arguments` inlined."""
+        if self.parameters is not None:
+            return ToolSpec(self.name, self.description, self.parameters)
         return tool_spec(self.name, self.description, _schema(self.arguments))
 
 
-def _schema(arguments: type[msgspec.Struct]) -> Schema:
+def _schema(arguments: type[msgspec.Struct] | type[dict[str, Any]]) -> Schema:
     (_,), parts = msgspec.json.schema_components([arguments])
     schema = dict(parts[arguments.__name__])
     # They are of the Struct; the tool has a name and a description of its own.

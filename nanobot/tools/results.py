@@ -10,6 +10,7 @@ from nanobot.core.dispatch import History
 from nanobot.core.errors import ToolError
 from nanobot.core.message import ToolResult
 from nanobot.core.tool import Tool, ToolContext
+from nanobot.tools.web.untrusted import marked_again
 
 _SEARCHED_TOKENS = 400_000
 """How far back in the conversation results are looked for."""
@@ -78,11 +79,13 @@ def _shown(result: ToolResult, start: str, tokens: int) -> str:
     text = first_of(content[offset:], max(_NOTES_BYTES, tokens * _BYTES_PER_TOKEN - _NOTES_BYTES))
     end = offset + len(text)
     begins = _place(content, offset, unit)
+    goes_on = _place(content, end, "line" if text.endswith("\n") else "character")
+    # A part of a text that strangers wrote is as much theirs.
+    text = marked_again(text.rstrip("\n") if end < len(content) else text, content[:offset])
     if end >= len(content):
         return f"(Result {name}: {size}; from {begins} to its end.)\n{text}"
-    goes_on = _place(content, end, "line" if text.endswith("\n") else "character")
     return (
-        f"(Result {name}: {size}; from {begins}.)\n{text.rstrip(chr(10))}\n"
+        f"(Result {name}: {size}; from {begins}.)\n{text}\n"
         f'(It goes on at {goes_on}: call {READ_RESULT} with result "{name}" and from "{goes_on}".)'
     )
 

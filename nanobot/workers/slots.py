@@ -58,14 +58,18 @@ class FairSlots:
                 return
             if self._taken[owner] >= self._most_each:
                 continue
-            turn = self._waiting[owner].popleft()
+            # One that was cancelled in this round of the loop is still there.
+            turn = next((each for each in self._waiting[owner] if not each.done()), None)
+            if turn is None:
+                continue
+            self._waiting[owner].remove(turn)
             self._forget(owner, None)
             self._free -= 1
             self._taken[owner] += 1
             turn.set_result(None)
 
     def _forget(self, owner: str, turn: asyncio.Future[None] | None) -> None:
-        """Take `turn` out of those that wait, and put the owner behind the others."""
+        """Take `turn` out of those that wait, or put the owner behind the others."""
         turns = self._waiting[owner]
         if turn is not None:
             turns.remove(turn)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.config import Config, default_data_directory, load
+from nanobot.config import Config, McpServerTable, default_data_directory, load
 from nanobot.core.accounts import Price
 from nanobot.core.errors import ConfigError
 
@@ -22,6 +22,8 @@ TABLES: dict[str, Any] = {
     field.name: field.type for field in msgspec.structs.fields(Config) if isinstance(field.type, type)
 }
 ONLY_IN_THE_FILE = {"sessions.ttl", "sessions.history", "sessions.ephemeral"}
+RELATIVE = {"agent.instructions_file", "mcp.file"}
+"""Names of files: in the file, relative to its folder."""
 SETTINGS = [
     (table, field)
     for table, kind in TABLES.items()
@@ -45,6 +47,8 @@ def three_values(field: msgspec.structs.FieldInfo) -> tuple[Any, Any, Any]:
         return options[0], options[1], options[2 % len(options)]
     if typing.get_origin(kind) is tuple:
         return ("a", "b"), ("c", "d"), ("e",)
+    if kind == dict[str, McpServerTable]:
+        return tuple({each: McpServerTable(command=each)} for each in ("a", "b", "c"))  # type: ignore[return-value]
     if typing.get_origin(kind) is dict:
         return {"a": "1"}, {"b": "2"}, {"c": "3"}
     if field.name == "top_p" or field.name.endswith("_share"):
@@ -77,7 +81,7 @@ def write(directory: Path, **tables: dict[str, Any]) -> Path:
 
 
 def toml(value: Any) -> str:
-    if isinstance(value, dict | Price):
+    if isinstance(value, dict | msgspec.Struct):
         fields = value if isinstance(value, dict) else msgspec.structs.asdict(value)
         return f"{{{', '.join(f'{key} = {toml(each)}' for key, each in fields.items() if each is not None)}}}"
     return msgspec.json.encode(value).decode()
@@ -98,8 +102,7 @@ def test_the_command_line_wins_over_the_environment_the_file_and_the_default(
     file = write(tmp_path, **{table: {field.name: in_file}})
     environment = {f"NANOBOT_{table}_{field.name}".upper(): as_text(in_environment)}
     options = {table: {field.name: as_text(in_options)}}
-    if field.name == "instructions_file":
-        # In the file, names are relative to its folder.
+    if f"{table}.{field.name}" in RELATIVE:
         in_file = str(tmp_path / in_file)
     assert setting(load(file, {}, {}), table, field.name) == in_file
     assert setting(load(file, environment, {}), table, field.name) == in_environment

@@ -1,5 +1,7 @@
 """The mark of what strangers wrote: a model is to take it as something to read, never as instructions."""
 
+import re
+
 from nanobot.core.ids import Randomness
 
 MEANING = (
@@ -10,6 +12,9 @@ MEANING = (
 MARK_CHARACTERS = 200
 """The most that a mark adds to a text, its title left out."""
 _BITS = 96
+_MARK = re.compile(rf"^<(untrusted [0-9a-f]{{{_BITS // 4}}})>$", re.MULTILINE)
+_SEARCHED_CHARACTERS = 1_000
+"""How far into a result its mark begins at most: behind what the server says of it."""
 
 
 def marked(text: str, randomness: Randomness) -> str:
@@ -21,6 +26,17 @@ def marked(text: str, randomness: Randomness) -> str:
     while boundary in text:
         boundary = _boundary(randomness)
     return f"<untrusted {boundary}>\n{text}\n</untrusted {boundary}>"
+
+
+def marked_again(part: str, before: str) -> str:
+    """Return a part of a text, that which stands `before` it left out, within the marks of the whole; as it
+    is where there are none, or it stands behind them.
+    """
+    mark = _MARK.search((before or part)[:_SEARCHED_CHARACTERS])
+    if mark is None or f"</{mark[1]}>" in before:
+        return part
+    begun = f"{mark[0]}\n{part}" if before else part
+    return begun if f"</{mark[1]}>" in part else f"{begun}\n</{mark[1]}>"
 
 
 def _boundary(randomness: Randomness) -> str:

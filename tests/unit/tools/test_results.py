@@ -84,3 +84,15 @@ async def test_a_place_beyond_the_end_or_that_is_none_is_an_error_that_says_the_
     assert "it has 5,000 lines" in await read(sessions, start="line 9000")
     assert "is no place in a result" in await read(sessions, start="the middle")
     assert "there is no result yet" in await read(Sessions())
+
+
+async def test_a_part_of_what_strangers_wrote_stands_between_its_marks() -> None:
+    mark = "untrusted 0123456789abcdef01234567"
+    content = f"What this is.\n<{mark}>\n{LINES}</{mark}>\n(cut)"
+    sessions = Sessions(a=[ToolResult("c1", content)])
+    for start, begins in (("line 1", "What this is."), ("line 100", f"<{mark}>\nline 98")):
+        _, _, shown = (await read(sessions, "c1", start)).partition("\n")
+        assert shown.startswith(begins) and shown.count(f"<{mark}>") == shown.count(f"</{mark}>") == 1
+    (_, _, end) = (await read(sessions, "c1", "line 5,000")).partition("\n")
+    assert end.startswith(f"<{mark}>\nline 4998") and end.endswith(f"</{mark}>\n(cut)")
+    assert mark not in await read(sessions, "c1", "line 5,004")

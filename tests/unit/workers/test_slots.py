@@ -92,3 +92,16 @@ async def test_who_goes_away_as_it_gets_a_slot_gives_it_back() -> None:
         await asyncio.sleep(0)
     assert queue.got[-1] == "c1"
     await queue.let_go("c1")
+
+
+async def test_a_slot_does_not_go_to_who_gave_up_in_the_same_moment() -> None:
+    queue = Queue(FairSlots(1, most_each=1))
+    for name in ("a1", "b1", "b2"):
+        await queue.ask(name)
+    queue.tasks["b1"].cancel()
+    queue.tasks["a1"].cancel()
+    await asyncio.gather(queue.tasks["a1"], queue.tasks["b1"], return_exceptions=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert queue.got == ["a1", "b2"]
+    await queue.let_go("b2")

@@ -1,0 +1,360 @@
+"""One connection to an MCP server, by the SDK: made, kept up, and made again when it breaks."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import mcp_types as types
+import msgspec
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
+from pydantic import ValidationError
+
+from nanobot import __version__
+from nanobot.tools.mcp.http_client import HttpClient
+from nanobot.tools.mcp.messages import (
+    MAX_MESSAGE_BYTES,
+    Answered,
+    CallTool,
+    Event,
+    GetPrompt,
+    NotDone,
+    Order,
+    ReadResource,
+    ServerConnected,
+    ServerEntry,
+    ServerListing,
+    ServerLost,
+    StdioServer,
+)
+from nanobot.tools.mcp.reading import (
+    Shown,
+    plain,
+    read_prompt,
+    read_prompts,
+    read_resource,
+    read_resource_list,
+    read_tool_result,
+    read_tools,
+)
+from nanobot.tools.mcp.stdio import StdioTransport
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_STEADY_S = 60.0
+"""A connection that has lasted so long was none that fails at once."""
+_MOST_PAGES = 20
+_LIST_PAUSE_S = 1.0
+"""How often a server's list is read again at most, however often it says that it has changed."""
+_MAX_WHY_CHARS = 500
+# What the SDK says, in errors of its own.
+_SESSION_GONE = "Session terminated"
+_CLOSED = "Connection closed"
+_ERROR_STATUS = "Server returned an error response"
+_INPUT_REQUIRED = (
+    "the server asks for something that nobody can answer here (elicitation is not supported); the call was"
+    " not completed"
+)
+_REFUSALS = {
+    401: "it answered 401: it wants a key (set its headers)",
+    403: "it answered 403: its key is not allowed to do this",
+    404: "it answered 404: there is no MCP server at this URL",
+    405: "it answered 405: there is no MCP server by streamable HTTP at this URL",
+}
+_CHANGES = (
+    types.ToolListChangedNotification,
+    types.PromptListChangedNotification,
+    types.ResourceListChangedNotification,
+)
+Report = Callable[[Event], Awaitable[None]]
+
+
+class NoConnection(Exception):
+    """The server cannot be asked now; the message says why."""
+
+
+class McpConnection:
+    """Keeps one connection to the server of `entry` while `run` runs. `report` is told what the server offers
+    and when it is gone; None: nobody is.
+    """
+
+    def __init__(self, entry: ServerEntry, report: Report | None) -> None:
+        self._entry = entry
+        self._report = report
+        self._client: Client | None = None
+        self._turned = asyncio.Condition()
+        self._why = ""
+        self._was_up = False
+        self._changed = asyncio.Event()
+        self._broken = asyncio.Event()
+        self.calls = 0
+
+    # Keeping it up -------------------------------------------------------------------------------
+
+    async def run(self, *, once: bool = False) -> None:
+        """Connect, and again when the connection breaks: the first time at once, then with longer and longer
+        pauses. `once`: return as soon as the server's list is known, or cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        pause = 0.0
+        while True:
+            begun = loop.time()
+            self._was_up = False
+            why = await self._attend(begun, once=once)
+            if once and not why:
+                return
+            if loop.time() - begun > _STEADY_S:
+                pause = 0.0
+            if not self._was_up:
+                pause = max(pause, _FIRST_PAUSE_S)
+            if self._report is not None:
+                await self._report(ServerLost(self._entry.name, why, pause))
+            if once:
+                return
+            if pause:
+                # Who waits is told; who comes during the pause, too.
+                await self._turn(None, why)
+                await asyncio.sleep(pause)
+                self._why = ""
+            pause = min(max(2 * pause, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+
+    async def _attend(self, begun: float, *, once: bool) -> str:
+        """Connect and return why the connection is over; empty where `once` and all went well."""
+        self._broken.clear()
+        stdio: StdioTransport | None = None
+        http: HttpClient | None = None
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                async with asyncio.timeout(self._entry.connect_timeout_s):
+                    transport: Any
+                    if isinstance(self._entry.transport, StdioServer):
+                        transport = stdio = StdioTransport(self._entry.transport)
+                    else:
+                        http = HttpClient(self._entry.transport)
+                        transport = await self._http(stack, http)
+                    client = await stack.enter_async_context(self._new_client(transport))
+                    listing = await self._list(client)
+                self._was_up = True
+                await self._turn(client)
+                if self._report is not None:
+                    after_s = asyncio.get_running_loop().time() - begun
+                    await self._report(ServerConnected(self._entry.name, listing, after_s))
+                if once:
+                    return ""
+                await self._follow(client, stdio, listing)
+        except TimeoutError:
+            return self._told(stdio, http, f"it did not answer within {self._entry.connect_timeout_s:g} s")
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the SDK and its libraries raise what they like
+            return self._told(stdio, http, _reason(error))
+        finally:
+            self._client = None
+        return self._told(stdio, http, "it has closed the connection")
+
+    async def _http(self, stack: contextlib.AsyncExitStack, http: HttpClient) -> Any:
+        client = await stack.enter_async_context(http.client)
+        assert not isinstance(self._entry.transport, StdioServer)  # noqa: S101 - the caller has looked
+        return streamable_http_client(
+            self._entry.transport.url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES
+        )
+
+    def _new_client(self, transport: Any) -> Client:
+        return Client(
+            transport,
+            client_info=Implementation(name="nanobot", version=__version__),
+            message_handler=self._notice,
+            read_timeout_seconds=None,
+            cache=None,
+        )
+
+    def _told(self, stdio: StdioTransport | None, http: HttpClient | None, why: str) -> str:
+        """Return why, by what is known best."""
+        if stdio is not None and stdio.ended.is_set():
+            why = stdio.why
+        elif http is not None and http.refusal is not None:
+            why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
+        return plain(" ".join(why.split()))[:_MAX_WHY_CHARS]
+
+    async def _follow(self, client: Client, stdio: StdioTransport | None, listing: ServerListing) -> None:
+        """Report changes of the server's list until the connection is over."""
+        ends = [self._broken] if stdio is None else [self._broken, stdio.ended]
+        waiting = {asyncio.ensure_future(each.wait()) for each in (*ends, self._changed)}
+        listening = asyncio.create_task(self._listen(client))
+        try:
+            while True:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if any(each.is_set() for each in ends):
+                    return
+                self._changed.clear()
+                waiting = {each for each in waiting if not each.done()}
+                waiting.add(asyncio.ensure_future(self._changed.wait()))
+                now = await self._list(client)
+                if now != listing and self._report is not None:
+                    listing = now
+                    await self._report(ServerConnected(self._entry.name, listing))
+                await asyncio.sleep(_LIST_PAUSE_S)
+        finally:
+            for task in (*waiting, listening):
+                task.cancel()
+            await asyncio.gather(*waiting, listening, return_exceptions=True)
+
+    async def _notice(self, message: object) -> None:
+        if isinstance(message, _CHANGES):
+            self._changed.set()
+
+    async def _listen(self, client: Client) -> None:
+        """Follow the changes of a server that tells of them only to who asks, as servers since 2026-07-28."""
+        offers = client.server_capabilities
+        if not any(each and each.list_changed for each in (offers.tools, offers.prompts, offers.resources)):
+            return
+        pause = _FIRST_PAUSE_S
+        with contextlib.suppress(ListenNotSupportedError, MCPError):
+            while True:
+                with contextlib.suppress(SubscriptionLost):
+                    async with client.listen(
+                        tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
+                    ) as changes:
+                        # Whatever has happened before is in no stream.
+                        pause = _FIRST_PAUSE_S
+                        async for _ in changes:
+                            self._changed.set()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                self._changed.set()
+
+    async def _turn(self, client: Client | None, why: str = "") -> None:
+        async with self._turned:
+            self._client, self._why = client, why
+            self._turned.notify_all()
+
+    async def _list(self, client: Client) -> ServerListing:
+        capabilities = client.server_capabilities
+        tools: list[types.Tool] = []
+        prompts: list[types.Prompt] = []
+        if capabilities.tools:
+            tools = [each async for each in _pages(client.list_tools, "tools")]
+        if capabilities.prompts:
+            prompts = [each async for each in _pages(client.list_prompts, "prompts")]
+        offered, left_out = read_tools(tools)
+        who = client.server_info
+        return ServerListing(
+            protocol=client.protocol_version,
+            title=plain(f"{who.name} {who.version}")[:100] if who is not None else "",
+            tools=offered,
+            prompts=read_prompts(prompts),
+            has_resources=bool(capabilities.resources) and await _has_resources(client),
+            left_out=left_out,
+        )
+
+    # Asking --------------------------------------------------------------------------------------
+
+    async def ask(self, order: Order) -> Answered | NotDone:
+        """Return what the server answers. Waits for a connection that is being made."""
+        self.calls += 1
+        try:
+            client = await self._connected()
+            shown, is_error = await self._asked(client, order)
+        except NoConnection as error:
+            return NotDone(order.id, str(error))
+        except MCPError as error:
+            return self._failed(order, error)
+        except (RuntimeError, ValueError) as error:
+            # It answered, but not as the protocol or its own schema has it.
+            return Answered(order.id, _reason(error)[:_MAX_WHY_CHARS], is_error=True)
+        finally:
+            self.calls -= 1
+        return Answered(order.id, shown.text, shown.pictures, is_error)
+
+    async def _connected(self) -> Client:
+        async with self._turned:
+            while self._client is None:
+                if self._why:
+                    raise NoConnection(self._why)
+                await self._turned.wait()
+            return self._client
+
+    async def _asked(self, client: Client, order: Order) -> tuple[Shown, bool]:
+        session = client.session
+        if isinstance(order, CallTool):
+            arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
+            answer = await session.call_tool(order.tool, arguments, allow_input_required=True)
+            if not isinstance(answer, types.CallToolResult):
+                return Shown(_INPUT_REQUIRED, ()), True
+            return read_tool_result(answer), bool(answer.is_error)
+        if isinstance(order, ReadResource):
+            read = await session.read_resource(order.uri, allow_input_required=True)
+            if isinstance(read, types.InputRequiredResult):
+                return Shown(_INPUT_REQUIRED, ()), True
+            return read_resource(read), False
+        if isinstance(order, GetPrompt):
+            got = await session.get_prompt(order.prompt, order.arguments, allow_input_required=True)
+            if isinstance(got, types.InputRequiredResult):
+                return Shown(_INPUT_REQUIRED, ()), True
+            return read_prompt(got), False
+        resources = [each async for each in _pages(client.list_resources, "resources")]
+        return read_resource_list(resources, await _templates(client)), False
+
+    def _break(self) -> None:
+        # At once, so that nobody asks on a connection that is over.
+        self._client = None
+        self._broken.set()
+
+    def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
+        text = plain(error.error.message)[:_MAX_WHY_CHARS]
+        if error.error.code == CONNECTION_CLOSED:
+            # Where only this answer broke off, others may still come.
+            if error.error.message == _CLOSED:
+                self._break()
+            return NotDone(order.id, "the connection broke", may_have_run=True)
+        if error.error.code == PARSE_ERROR or error.error.message == _ERROR_STATUS:
+            # Something has answered, perhaps a proxy: it says nothing of the call.
+            return NotDone(order.id, text, may_have_run=True)
+        if error.error.message == _SESSION_GONE:
+            # It has forgotten us, and so has not looked at the call.
+            self._break()
+            return NotDone(order.id, "the server has closed the session", again=True)
+        return Answered(order.id, f"{text} (error {error.error.code})", is_error=True)
+
+
+async def _pages(list_page: Callable[..., Awaitable[Any]], field: str) -> AsyncIterator[Any]:
+    """Yield what a list has, page by page."""
+    cursor: str | None = None
+    for _ in range(_MOST_PAGES):
+        page = await list_page(cursor=cursor)
+        for each in getattr(page, field):
+            yield each
+        cursor = page.next_cursor
+        if not cursor:
+            return
+
+
+async def _templates(client: Client) -> list[types.ResourceTemplate]:
+    # Many servers have none, and some say so by an error.
+    with contextlib.suppress(MCPError):
+        return [each async for each in _pages(client.list_resource_templates, "resource_templates")]
+    return []
+
+
+async def _has_resources(client: Client) -> bool:
+    """Return whether there is a resource, or a template of some: many servers say that they could have
+    some, and have none.
+    """
+    with contextlib.suppress(MCPError):
+        return bool((await client.list_resources()).resources or await _templates(client))
+    return False
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the error says; of several at once, the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, FileNotFoundError):
+        return f"there is no program {error.filename!r}" if error.filename else "there is no such program"
+    if isinstance(error, MCPError):
+        return error.error.message
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return f"it answered what is not MCP: {place}: {first['msg']}"
+    return str(error) or type(error).__name__

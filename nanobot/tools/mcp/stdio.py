@@ -1,0 +1,187 @@
+"""The transport to an MCP server that runs as a command: JSON lines over its standard input and output.
+
+The SDK has one, too. This one bounds what it reads, keeps the last lines that the server wrote to its
+standard error, knows when it has ended, and takes it along when this process dies.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from types import TracebackType
+
+import anyio
+import mcp_types as types
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+
+from nanobot.tools.mcp.messages import MAX_MESSAGE_BYTES, StdioServer
+
+_EXIT_S = 2.0
+"""How long a server may take to end once its input has."""
+_TERM_S = 1.0
+_ERROR_LINES = 20
+_ERROR_CHARS = 300
+_PR_SET_PDEATHSIG = 1
+_ENVIRONMENT = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "TZ", "TMPDIR",
+    "SYSTEMROOT", "SYSTEMDRIVE", "APPDATA", "LOCALAPPDATA", "USERPROFILE", "USERNAME", "HOMEDRIVE",
+    "HOMEPATH", "TEMP", "TMP", "PATHEXT", "PROCESSOR_ARCHITECTURE",
+)  # fmt: skip
+"""The variables that a server gets beside its own. None of them is a secret."""
+
+_Read = MemoryObjectReceiveStream[SessionMessage | Exception]
+_Write = MemoryObjectSendStream[SessionMessage]
+
+
+class StdioTransport:
+    """Starts the server when it is entered, and ends it with all that it has started when it is left."""
+
+    def __init__(self, server: StdioServer) -> None:
+        self._server = server
+        self._process: Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._errors: deque[str] = deque(maxlen=_ERROR_LINES)
+        self._broken = ""
+        self.ended = asyncio.Event()
+
+    @property
+    def why(self) -> str:
+        """Why the server's output has ended, as far as that is known."""
+        if self._broken:
+            return self._broken
+        status = self._process.returncode if self._process is not None else None
+        how = "it ended" if status is None else f"it ended with status {status}"
+        return f"{how}: {self._errors[-1]}" if self._errors else how
+
+    async def __aenter__(self) -> tuple[_Read, _Write]:
+        process = self._process = await self._start()
+        into_session, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        write, from_session = anyio.create_memory_object_stream[SessionMessage](0)
+        self._tasks = [
+            asyncio.create_task(self._read(process, into_session)),
+            asyncio.create_task(self._write(process, from_session)),
+            asyncio.create_task(self._read_errors(process)),
+        ]
+        return read, write
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._process is not None:
+                await _end(self._process)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start(self) -> Process:
+        server = self._server
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | server.env
+        command = shutil.which(server.command, path=environment.get("PATH")) or server.command
+        return await asyncio.create_subprocess_exec(
+            command, *server.args, stdin=PIPE, stdout=PIPE, stderr=PIPE,
+            env=environment, cwd=server.cwd, limit=MAX_MESSAGE_BYTES,
+            start_new_session=True, preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )  # fmt: skip
+
+    async def _read(
+        self, process: Process, session: MemoryObjectSendStream[SessionMessage | Exception]
+    ) -> None:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            async with session:
+                while line := await process.stdout.readline():
+                    # Some servers write to their output what belongs to their standard error.
+                    if message := _message(line):
+                        await session.send(message)
+        except ValueError:
+            self._broken = f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes"
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXIT_S):
+                    await process.wait()
+            self.ended.set()
+
+    async def _write(self, process: Process, session: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        async with session:
+            async for message in session:
+                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
+                process.stdin.write(text.encode() + b"\n")
+                try:
+                    await process.stdin.drain()
+                except ConnectionError:
+                    # That it has ended is noticed where it is read.
+                    return
+
+    async def _read_errors(self, process: Process) -> None:
+        assert process.stderr is not None  # noqa: S101 - it is a pipe
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:
+                continue
+            if not line:
+                return
+            if text := line.decode(errors="replace").strip():
+                self._errors.append(
+                    "".join(each if each.isprintable() else " " for each in text)[:_ERROR_CHARS]
+                )
+
+
+def _message(line: bytes) -> SessionMessage | None:
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError:
+        return None
+
+
+if sys.platform == "linux":
+    _prctl = ctypes.CDLL(None).prctl
+
+    def _die_with_parent() -> None:
+        """Let the kernel kill the server when this process dies, however that happens."""
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+else:
+
+    def _die_with_parent() -> None:
+        """Only Linux can."""
+
+
+async def _end(process: Process) -> None:
+    """End the server as the protocol has it: by closing its input; then by force, with all of its group."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if not await _has_ended(process, _EXIT_S):
+        _signal(process, signal.SIGTERM)
+        await _has_ended(process, _TERM_S)
+    _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+    await _has_ended(process, _TERM_S)
+    # What is left of its group may hold its pipes open.
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
+
+
+async def _has_ended(process: Process, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await process.wait()
+    return process.returncode is not None
+
+
+def _signal(process: Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.send_signal(number)
+        else:
+            # Its group, which it leads: also where it has ended itself, and left children.
+            os.killpg(process.pid, number)
