@@ -190,8 +190,8 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
 def _keep_private(path: Path) -> None:
     """Make the database, or what there is of it, a file that only its owner can read.
 
-    SQLite gives its log and its index of the log, which hold the same messages, the mode that the database has
-    when it makes them: so it is set before the database is opened.
+    SQLite gives its log and its index of the log, which hold the same messages, the mode that the database
+    has when it makes them: so it is set before the database is opened.
     """
     # What is wrong with the directory is said by SQLite.
     with contextlib.suppress(OSError):
