@@ -66,11 +66,12 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
             has_more = True
             break
         if said:
-            turns.append(SaidTurn(turn_id, of_turn[0].at, said, asked))
+            turns.append(SaidTurn(turn_id, of_turn[0].at, said, asked, _speaker(db, key, of_turn)))
         asked = next((row.message.text for row in reversed(of_turn) if row.message.role == "assistant"), "")
         last = of_turn[-1]
     return UnreadTurns(
         session=head.session,
+        begun_at=_begun_at(db, head.session),
         turns=tuple(turns),
         after_seq=after_seq,
         last_seq=last.seq,
@@ -79,6 +80,11 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
         spent_tokens=spent,
         has_more=has_more,
     )
+
+
+def _begun_at(db: Db, session: int) -> float:
+    (begun_at,) = db.execute("SELECT created_at FROM session WHERE id = ?", (session,)).fetchone()
+    return float(begun_at)
 
 
 def _position(db: Db, session: int) -> tuple[int, int, int] | None:
@@ -119,6 +125,15 @@ def _said(row: _Row) -> Iterator[str]:
         yield from (part.text for part in row.message.parts if isinstance(part, Text) and part.text.strip())
 
 
+def _speaker(db: Db, key: str, rows: Sequence[_Row]) -> str:
+    """Return who speaks in a turn of a group; empty in a private chat."""
+    scopes = db.scopes.of(key)
+    if scopes.group is None:
+        return ""
+    named = (row.message.name for row in rows if row.is_input and row.message.role == "user")
+    return next((name for name in named if name), scopes.person)
+
+
 def _answer_at(db: Db, session: int, seq: int) -> str:
     """Return the assistant's answer, where the message is one."""
     found = db.execute(
@@ -140,9 +155,12 @@ def keep(
 ) -> tuple[MemoryFact, ...]:
     """Note that the turns were read, and keep what was found in them; return it."""
     head = transcript.find_head(db, key)
+    if head is None or (head.session, _begun_at(db, head.session)) != (of.session, of.begun_at):
+        # It was deleted, and there may be another one by now.
+        return ()
     found = _position(db, of.session)
-    if head is None or head.session != of.session or (found[0] if found else 0) != of.after_seq:
-        # It was deleted, or somebody else has read the turns.
+    if (found[0] if found else 0) != of.after_seq:
+        # Somebody else has read the turns.
         return ()
     spent = found[2] if found is not None and found[1] == _day(now) else 0
     db.execute(
