@@ -7,6 +7,8 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Where the environment forbids byte code on the disk, each start would compile all modules anew (a second).
+COMPILE := $(BIN)/python -m compileall -q nanobot
 
 .PHONY: serve test check bench compare files memory hostile escape chaos fuzz fuzz-api docs vendor lock clean
 
@@ -77,11 +79,13 @@ $(VENV)/.serve: $(VENV)/.venv requirements/serve.txt pyproject.toml
 	@echo "installing nanobot's packages into $(VENV) (once, some 100 MB)"
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/serve.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.venv requirements/dev.txt pyproject.toml
 	$(PIP) install --require-hashes --only-binary :all: -r requirements/dev.txt
 	$(PIP) install --no-deps --no-build-isolation -e .
+	$(COMPILE)
 	touch $@ $(VENV)/.serve
 
 $(VENV)/.corpus: $(VENV)/.dev requirements/corpus.txt

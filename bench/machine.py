@@ -22,6 +22,10 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG: Final = 1
+_DROPPED: Final = ("NANOBOT_", "OPENAI_", "PYTHONDONTWRITEBYTECODE")
+"""What of this process's environment a system under test does not get; without byte code on the disk, a start
+would measure the compiler.
+"""
 _libc: Final = ctypes.CDLL(None)
 
 
@@ -97,9 +101,7 @@ class Server:
         root: Path = ROOT,
     ) -> None:
         self.name, self.port, self._log = name, port, log
-        clean = {
-            key: value for key, value in os.environ.items() if not key.startswith(("NANOBOT_", "OPENAI_"))
-        }
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(_DROPPED)}
         with log.open("wb") as output:
             self.started_at = time.perf_counter()
             self._process = subprocess.Popen(

@@ -55,10 +55,13 @@ class OpenHarness(Protocol):
 
 
 def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[str, Any]]]) -> Config:
-    """Return settings for tests: a stop waits for no turn, a commit not for the disk."""
+    """Return settings for tests: a stop waits for no turn, a commit not for the disk, and models are told of
+    no skills.
+    """
     given: dict[str, Any] = {
         "server": {"data": str(data), "shutdown_grace_s": 0},
         "store": {"synchronous": "normal"},
+        "skills": {"own": False},
     }
     for table, values in tables.items():
         given[table] = {**given.get(table, {}), **values} if isinstance(values, Mapping) else values

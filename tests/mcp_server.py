@@ -106,7 +106,7 @@ class FakeMcpServer:
             "resources/read": lambda: {"contents": [{"uri": params["uri"], "text": f"at {params['uri']}"}]},
             "prompts/list": lambda: {"prompts": [{"name": "greet", "arguments": [{"name": "who"}]}]},
             "prompts/get": lambda: {"messages": [{"role": "user", "content": _text(str(params))}]},
-            "ping": lambda: {},
+            "ping": dict,
         }
         return self._complete(answers[method]())
 

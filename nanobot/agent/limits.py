@@ -1,9 +1,10 @@
 """The bounds of a turn, and the counts that are held against them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from nanobot.core.accounts import Price
 from nanobot.core.event import ModelChosen, Passing
 from nanobot.core.message import Part, PassedOver
 
@@ -15,7 +16,10 @@ class AgentSettings(msgspec.Struct, frozen=True):
     """The bounds of a turn.
 
     `max_steps`: model calls that may lead to tool calls; after them the model answers without tools.
+    `max_turn_tokens`, `max_turn_cost` (dollars) and `max_turn_s` end them, too; 0: they do not. `prices`:
+    what models cost by their names, as far as that is known.
     `window_tokens`: the most that prompt and answer may have together, whatever the model could take.
+    `tools_tokens`: how much of the prompt the server's tools may take before those that are deferrable are.
     `result_share`: which part of the history's budget one result of a tool may have.
     `max_continuations`: how often an answer that a provider's limit cut off is continued.
     `profile_tokens`: how much of the prompt what is remembered may take.
@@ -29,7 +33,12 @@ class AgentSettings(msgspec.Struct, frozen=True):
     """
 
     max_steps: int = 50
+    max_turn_tokens: int = 0
+    max_turn_cost: float = 0.0
+    max_turn_s: float = 0.0
+    prices: Mapping[str, Price] = {}
     window_tokens: int = 32_000
+    tools_tokens: int = 1_500
     result_share: float = 0.25
     max_continuations: int = 2
     max_malformed_steps: int = 3

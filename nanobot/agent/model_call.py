@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Retries, Show
+from nanobot.agent.offer import Offer
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.turn_calls import TurnCalls
 from nanobot.context import prompt
-from nanobot.context.build import build, fixed_tokens, history_budget, tools_size
+from nanobot.context.build import build, fixed_tokens, further_tools, history_budget, tools_size
 from nanobot.context.files import least_tokens
 from nanobot.context.output import conform, format_instructions, repair_instructions
 from nanobot.context.profile import Profile
@@ -33,13 +35,13 @@ from nanobot.core.message import (
     Text,
     Thinking,
     ToolCall,
-    Usage,
     estimate_tokens,
 )
 from nanobot.core.model import FORMAT_WITH_TOOLS, AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.persona import Persona
+from nanobot.core.plan import AgentState
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Turn
 
@@ -48,6 +50,8 @@ TakeBack = Callable[[], bool]
 gone.
 """
 _log = logging.getLogger(__name__)
+MOST_CALLS_KEPT = 256
+"""How many calls of one message are kept, run or not, unless more may be run."""
 _BROKEN_OFF = (ModelBadAnswer, ModelOverloaded, ModelTimeout, ModelUnreachable)
 """Failures in the middle of an answer that may not come again."""
 
@@ -66,7 +70,7 @@ def _discard(event: Passing) -> None:
 class ModelCall:
     """Asks the model of one turn for its messages.
 
-    `usage` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
+    `budget` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
     that are taken. `was_stopped`: the last answer was longer than the model may write.
     """
 
@@ -82,11 +86,12 @@ class ModelCall:
         tools: tuple[ToolSpec, ...],
         file_tools: tuple[ToolSpec, ...],
         history_tools: tuple[ToolSpec, ...],
+        offer: Offer,
         recaller: Recaller | None,
         profile: Profile,
         budget_tokens: int,
         call_ids: set[str],
-        usage: Usage,
+        budget: TurnBudget,
         clock: Clock,
         limits: AgentSettings,
         schemas: OutputSchemas,
@@ -104,6 +109,7 @@ class ModelCall:
         self._tools = tools
         self._file_tools = file_tools
         self._history_tools = history_tools
+        self._offer = offer
         self._recaller = recaller
         self._profile = profile
         self._recalled: str | None = None
@@ -111,7 +117,7 @@ class ModelCall:
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._refused_by: str | None = None
-        self.usage = usage
+        self._budget = budget
         self._clock = clock
         self._limits = limits
         self._schemas = schemas
@@ -123,8 +129,9 @@ class ModelCall:
         )
         self._calls = TurnCalls(turn, self._client_tools, call_ids)
 
-    async def ask(self, history: History, *, may_call: bool) -> Message:
-        """Return the model's next message after `history`; without calls, unless it `may_call` tools.
+    async def ask(self, history: History, state: AgentState, *, used_up: str | None = None) -> Message:
+        """Return the model's next message after `history`; without calls where something is `used_up`, which
+        it is told. `state`: what the agent keeps by now.
 
         An empty message is asked for again, and one that is not in the form that it must have; where the
         model's window is too small for the history, less is shown.
@@ -133,11 +140,12 @@ class ModelCall:
             ModelError: the model failed, or was asked again as often as the limits allow.
         """
         retries = Retries(self._limits)
+        may_call = used_up is None
         while True:
             # What may have to be asked for again is shown only once it is right.
             show = _discard if self._must_call or self._says_form else self._show
             audience = EMPTY if show is _discard else self._audience
-            request = self._request(history, retries, audience, may_call=may_call)
+            request = self._request(history, state, retries, audience, used_up)
             if not retries.overflows:
                 request = await self._with_recalled(request)
             try:
@@ -147,8 +155,7 @@ class ModelCall:
                     raise (error.instead_of or error) from error.__cause__
                 retries.passed_over = error.passed_over
                 continue
-            if message.usage is not None:
-                self.usage += message.usage
+            self._budget.count(message)
             accepted = await self._accept(message, retries, was_shown=show is not _discard)
             if accepted is not None:
                 if request.context is None:
@@ -234,7 +241,12 @@ class ModelCall:
         return True
 
     def _request(
-        self, history: History, retries: Retries, audience: Audience | None, *, may_call: bool
+        self,
+        history: History,
+        state: AgentState,
+        retries: Retries,
+        audience: Audience | None,
+        used_up: str | None,
     ) -> ModelRequest:
         nudge = retries.nudge
         last = history.messages[-1] if history.messages else None
@@ -248,7 +260,8 @@ class ModelCall:
         ):
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
-        offers = may_call and self._takes_tools
+        offers = used_up is None and self._takes_tools
+        found = further_tools(self._turn, self._offer.found(state.found)) if offers else ()
         try:
             return build(
                 self._turn,
@@ -259,13 +272,15 @@ class ModelCall:
                 history_tools=self._history_tools
                 if offers and self._reads_on and not retries.overflows
                 else (),
+                found_tools=found,
                 looks_aside=self._looks_aside,
-                budget_tokens=self._budget_tokens,
+                budget_tokens=self._budget_tokens - tools_size(found),
                 now=self._clock.now(),
                 result_share=self._limits.result_share,
                 persona=self._persona,
                 profile=self._profile.text,
-                hint="" if may_call else prompt.LAST_STEP,
+                plan=state.plan,
+                hint="" if used_up is None else prompt.LAST_STEP.format(what=used_up),
                 nudge=nudge,
                 draft=retries.draft,
                 form=format_instructions(wanted) if wanted is not None and self._says_form else "",
@@ -378,21 +393,25 @@ class ModelCall:
 
     def _own(self, message: Message, *, may_call: bool) -> Message:
         """Return the message with call ids that are unique in this turn, without empty texts, and without
-        calls that were not asked for.
+        calls that were not asked for, or are more than are kept.
         """
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
-        has_call = False
+        most = 1 if is_alone else max(MOST_CALLS_KEPT, self._limits.max_calls_per_step)
+        made = kept = 0
         for part in message.parts:
             if isinstance(part, ToolCall):
                 # Some models call tools that they were not offered, or several where one was asked for.
-                if not may_call or (is_alone and has_call):
+                made += 1
+                if not may_call or kept >= most:
                     continue
-                has_call = True
+                kept += 1
                 part = self._calls.own(part)
             elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)
+        if made > MOST_CALLS_KEPT:
+            _log.warning("%s made %d calls in one message: %d are kept", self._model.name, made, kept)
         return msgspec.structs.replace(message, parts=tuple(parts), model=message.model or self._model.name)
 
     async def _accept(self, message: Message, retries: Retries, *, was_shown: bool) -> Message | None:

@@ -9,6 +9,7 @@ from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import AskedCall, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
+from nanobot.core.tool import NONE_DEFERRED, DeferredTools
 from nanobot.core.turn import Turn
 
 OUTCOME_UNKNOWN = (
@@ -32,9 +33,13 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
             read.add("tool")
         if any(isinstance(part, File | Image) for part in message.parts):
             read.add("file")
-    names = {call.id: call.name for message in produced for call in message.tool_calls}
+    calls = {call.id: call for message in produced for call in message.tool_calls}
     for message in produced:
-        read.update(toolset.brings(names.get(result.call_id, "")) for result in message.tool_results)
+        read.update(
+            toolset.brings(calls[result.call_id])
+            for result in message.tool_results
+            if result.call_id in calls
+        )
     return frozenset(each for each in read if each is not None)
 
 
@@ -43,7 +48,7 @@ class ToolCalls:
 
     `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
     `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
-    `read`: what the turn has read already.
+    `read`: what the turn has read already. `deferred`: what may be looked for now.
     """
 
     def __init__(
@@ -56,8 +61,10 @@ class ToolCalls:
         read: frozenset[ReadOrigin] = frozenset(),
         *,
         sees_images: bool = False,
+        deferred: Callable[[], DeferredTools] = lambda: NONE_DEFERRED,
     ) -> None:
         self._permissions = permissions
+        self._deferred = deferred
         self._read = set(read)
         self._result_tokens = result_tokens
         self._sees_images = sees_images
@@ -143,7 +150,7 @@ class ToolCalls:
             if not self._toolset.is_concurrent(call):
                 await self._run(call, finish)
         # Only now: the model wrote all calls of the step before it saw a result.
-        self._read.update(brought for call in calls if (brought := self._toolset.brings(call.name)))
+        self._read.update(brought for call in calls if (brought := self._toolset.brings(call)))
 
     async def _run_together(self, calls: list[ToolCall], finish: Finish) -> None:
         try:
@@ -168,6 +175,7 @@ class ToolCalls:
                 origin=next((each for each in READ_ORIGINS if each in self._read), "conversation"),
                 sees_images=self._sees_images,
                 leaves_trace=turn.trace,
+                deferred=self._deferred(),
             )
         self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))

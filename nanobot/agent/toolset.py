@@ -12,7 +12,14 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import PASSING_PREFIX, Tool, ToolContext, ToolSpec
+from nanobot.core.tool import (
+    NONE_DEFERRED,
+    PASSING_PREFIX,
+    DeferredTools,
+    Tool,
+    ToolContext,
+    ToolSpec,
+)
 
 MAX_RESULT_CHARS = 400_000
 _log = logging.getLogger(__name__)
@@ -27,7 +34,8 @@ class MalformedCall(ToolError):
 class Toolset:
     """The server's own tools; their names are unique.
 
-    `specs`: of those that are always offered to able models; `file_specs`: of those that are where files or
+    `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
+    beginning; `file_specs`: of those that are where files or
     results go on; `history_specs`: of those that are where messages are out of view.
     """
 
@@ -44,6 +52,7 @@ class Toolset:
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
+        self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
@@ -95,10 +104,16 @@ class Toolset:
         tool = self._tools.get(call.name)
         return tool is None or tool.concurrent
 
-    def brings(self, name: str) -> ReadOrigin | None:
-        """Return what the results of the tool are that nobody in the conversation said, if they are such."""
-        tool = self._tools.get(name)
-        return tool.brings if tool is not None else None
+    def brings(self, call: ToolCall) -> ReadOrigin | None:
+        """Return what the result of the call is that nobody in the conversation said, if it is such."""
+        tool = self._tools.get(call.name)
+        brings = tool.brings if tool is not None else None
+        if brings is None or isinstance(brings, str):
+            return brings
+        try:
+            return brings(self.check(call)[1])
+        except MalformedCall:
+            return None
 
     def check(self, call: ToolCall) -> tuple[Tool, msgspec.Struct | dict[str, Any]]:
         """Return the tool and its arguments.
@@ -109,7 +124,7 @@ class Toolset:
         tool = self._tools.get(call.name)
         if tool is None:
             # Those of others may be many, and are not for every session.
-            own = [spec.name for spec in self.specs if not spec.name.startswith(PASSING_PREFIX)]
+            own = [spec.name for spec in self.specs if spec.name not in self.deferrable]
             raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(own) or 'none'}")
         try:
             return tool, msgspec.json.decode(
@@ -133,6 +148,7 @@ class Toolset:
         origin: Origin = "conversation",
         sees_images: bool = False,
         leaves_trace: bool = True,
+        deferred: DeferredTools = NONE_DEFERRED,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened."""
         result: ToolResult | None = None
@@ -144,6 +160,7 @@ class Toolset:
             origin,
             sees_images=sees_images,
             leaves_trace=leaves_trace,
+            deferred=deferred,
         )
         self._observer.tool_started(turn_id, call)
         try:
@@ -175,7 +192,14 @@ class Toolset:
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         if isinstance(output, str):
             return ToolResult(call.id, _bounded(output))
-        return SeenResult(call.id, _bounded(output.text), files=output.files, images=output.images)
+        return SeenResult(
+            call.id,
+            _bounded(output.text),
+            files=output.files,
+            plan=output.plan,
+            found=output.found,
+            images=output.images,
+        )
 
 
 def _bounded(text: str) -> str:

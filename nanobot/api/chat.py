@@ -25,6 +25,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import time_of
 from nanobot.http.form import is_form, read_form
+from nanobot.http.json_body import apart
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer_headers, deliver, wait_for_answer
@@ -90,7 +91,9 @@ class ChatCompletions:
         """Return what the body asks, without its messages, and the turn that it has become."""
         parsed, body = await self._parsed(request)
         check_request(parsed, self._settings)
-        identity = identity_of(request.headers, body, stream_fields=parsed.stream_fields)
+        identity = await apart(
+            body, lambda: identity_of(request.headers, body, stream_fields=parsed.stream_fields)
+        )
         asked = turn_request(parsed, request.headers, key, identity, request.caller, self._settings)
         request.session_key = key
         submission = await self._submitter.submit(asked, request.caller)

@@ -175,7 +175,9 @@ class CompactionRoutes:
             raise InvalidRequest("you must provide a model parameter", param="model")
         if body.model != AGENT and preset_of(body.model) not in self._settings.models:
             raise no_model(body.model)
-        identity = identity_of(request.headers, _identifying(caller, named, raw), stream_fields=0)
+        identity = await apart(
+            raw, lambda: identity_of(request.headers, _identifying(caller, named, raw), stream_fields=0)
+        )
         asked = await self._asked(body, raw, named, caller)
         request.session_key = asked.payer.session_key or None
 

@@ -31,7 +31,6 @@ from nanobot.core.errors import (
 from nanobot.core.message import estimate_tokens
 from nanobot.core.store import Store
 from nanobot.core.turn import Identity, Turn
-from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
@@ -64,14 +63,14 @@ class Counting:
         self._targets = targets
         self._attachments = attachments
         self._settings = settings
+        self._bodies = settings.json_bodies()
         self._keys = KeyReader(settings.session_headers)
 
     async def count(self, request: Request, send: Send) -> None:
         """POST /v1/responses/input_tokens"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
-        body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-        decoded = decode_response(body)
+        decoded, _ = await self._bodies.read(request, decode_response)
         summaries = self._seal.opened(decoded.input, caller.key_id)
         referenced = await self._targets.referenced(decoded, caller)
         parsed = parse_response(decoded, referenced, summaries=as_messages(summaries))

@@ -122,8 +122,11 @@ class Responses:
         shown = as_messages(summaries)
         parsed = await apart(body, lambda: parse_response(decoded, referenced, settings.bounds, shown))
         check_request(parsed, settings)
-        identity = identity_of(
-            request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+        identity = await apart(
+            body,
+            lambda: identity_of(
+                request.headers, _identifying(request, body), stream_fields=parsed.stream_fields
+            ),
         )
         return parsed, identity, summaries
 

@@ -25,14 +25,15 @@ from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
-from nanobot.context.build import tools_size
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
+from nanobot.core.persona import Personas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
@@ -91,9 +92,12 @@ class App:
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
         mcp: McpServers | None = None,
+        personas: Personas | None = None,
+        skills: SkillsInUse | None = None,
     ) -> None:
         self.jobs = jobs
         self.mcp = mcp
+        self.skills = skills
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -115,7 +119,14 @@ class App:
         remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
-        further = (*remembering, *workspace_tools(files, self.workers), *web, *tools)
+        reading = (
+            skills.tools(
+                files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
+            )
+            if skills is not None
+            else ()
+        )
+        further = (*remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
         if mcp is not None:
             further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
@@ -136,12 +147,12 @@ class App:
         servers = tuple(mcp.settings) if mcp is not None else ()
         if mcp is not None:
             mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
-        self.personas = PersonasInUse(config, models.names, names, source, servers)
+        self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
         personas = self.personas.personas
         agent = Agent(
             toolset,
             clock,
-            settings.agent_settings(config),
+            settings.agent_settings(config, models),
             schemas,
             observer,
             secret=secret,
@@ -155,6 +166,7 @@ class App:
                 approval_settings(config),
                 self.audit,
             ),
+            skills=skills.indexes if skills is not None else None,
         )
         self.compactor = Compactor(
             store,
@@ -190,7 +202,7 @@ class App:
             keys=self.keys,
             audit=self.audit,
             settings=settings.api_settings(
-                config, models, tools_tokens=tools_size(toolset.specs), personas=personas
+                config, models, tools_tokens=agent.tools_tokens, personas=personas
             ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
@@ -394,8 +406,14 @@ async def open_app(
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
         workspaces = _workspaces(config, store)
+        personas = Personas()
+        skills = open_skills(config, personas)
+        jobs: tuple[PeriodicJob, ...] = ()
+        if skills is not None and any(takes_skills(model) for model in models.all):
+            await skills.load()
+            jobs = (skills.job,)
         async with (
-            _shell(config, workspaces, clock, randomness) as shell,
+            _shell(config, workspaces, clock, randomness, skills) as shell,
             _mcp(config, clock, randomness) as mcp,
         ):
             app = App(
@@ -411,8 +429,10 @@ async def open_app(
                 workspaces,
                 fetcher,
                 source,
-                shell.jobs,
+                (*shell.jobs, *jobs),
                 mcp,
+                personas,
+                skills,
             )
             audit = app.audit
             await app.load_accounts()
@@ -439,7 +459,11 @@ class _Shell(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def _shell(
-    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
+    config: Config,
+    workspaces: LocalWorkspaces | None,
+    clock: Clock,
+    randomness: Randomness,
+    skills: SkillsInUse | None,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -447,7 +471,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
         if shell is None:
             yield _Shell()
             return

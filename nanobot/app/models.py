@@ -128,6 +128,11 @@ class Models:
         return tuple(self._presets)
 
     @property
+    def all(self) -> tuple[Model, ...]:
+        """The default model, and those of the presets."""
+        return (self.default, *self._presets.values())
+
+    @property
     def price_names(self) -> dict[str | None, str]:
         """The names under which prices are listed, by the names that turns may ask for."""
         return {None: self.default.name, **{preset: model.name for preset, model in self._presets.items()}}

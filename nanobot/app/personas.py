@@ -11,6 +11,7 @@ from nanobot.config import AgentTable, Config, PersonaTable
 from nanobot.core.accounts import check_pattern
 from nanobot.core.errors import ConfigError
 from nanobot.core.persona import PLAIN, Persona, Personas, Rule
+from nanobot.core.skill import why_no_name
 from nanobot.submit.request import preset_of
 from nanobot.tools.mcp.names import may_be_of
 
@@ -31,7 +32,8 @@ class PersonasInUse:
     """The personas of a running server. `refresh` looks whether the files behind them have changed.
 
     `presets` are the models that a persona may name, `tools` the server's own tools, `servers` the MCP
-    servers that may have further ones.
+    servers that may have further ones. `personas`: the ones to keep up to date, where others have them
+    already.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class PersonasInUse:
         presets: Collection[str],
         tools: Collection[str],
         source: SettingsSource | None = None,
+        personas: Personas | None = None,
         servers: Collection[str] = (),
     ) -> None:
         self._presets = presets
@@ -48,7 +51,8 @@ class PersonasInUse:
         self._source = source
         self._files = self._watched(config)
         self._seen = _stamp(self._files)
-        self.personas = Personas(*read_personas(config, presets, tools, servers))
+        self.personas = personas or Personas()
+        self.personas.set(*read_personas(config, presets, tools, servers))
 
     @property
     def is_watching(self) -> bool:
@@ -125,16 +129,29 @@ def _persona(
         raise ConfigError(
             f"{where}.tools: there is no tool {unknown[0]!r}: the tools are {', '.join(sorted(tools))}"
         )
+    _check_skills(table.skills or (), where)
     instructions = _instructions(table, where)
     persona = Persona(
         name=otherwise.name if table.name is None else table.name,
         instructions=otherwise.instructions if instructions is None else instructions,
         language=otherwise.language if table.language is None else table.language,
         tools=otherwise.tools if table.tools is None else frozenset(table.tools),
+        skills=otherwise.skills if table.skills is None else frozenset(table.skills),
         may_instruct=otherwise.may_instruct if table.own_instructions is None else table.own_instructions,
         may_choose_model=otherwise.may_choose_model if table.own_model is None else table.own_model,
     )
     return PLAIN if persona == PLAIN else persona
+
+
+def _check_skills(names: Sequence[str], where: str) -> None:
+    """Return where these can be names of skills; which there are changes while the server runs.
+
+    Raises:
+        ConfigError
+    """
+    for name in names:
+        if (why := why_no_name(name)) is not None:
+            raise ConfigError(f"{where}.skills: {why}")
 
 
 def _instructions(table: AgentTable | PersonaTable, where: str) -> str | None:

@@ -303,14 +303,19 @@ def api_settings(config: Config, models: Models, *, tools_tokens: int, personas:
     )
 
 
-def agent_settings(config: Config) -> AgentSettings:
+def agent_settings(config: Config, models: Models) -> AgentSettings:
     """Return the bounds of a turn."""
     table = config.agent
     return AgentSettings(
         max_steps=table.max_steps,
+        max_turn_tokens=table.max_turn_tokens,
+        max_turn_cost=table.max_turn_cost,
+        max_turn_s=table.max_turn_s,
+        prices=prices(config, models) if table.max_turn_cost else {},
         window_tokens=table.window_tokens,
         result_share=table.result_share,
         max_calls_per_step=table.max_calls_per_step,
+        tools_tokens=table.tools_tokens,
         profile_tokens=config.memory.profile_tokens if config.memory.enabled else 0,
     )
 

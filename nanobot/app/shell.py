@@ -16,6 +16,7 @@ from nanobot.core.accounts import check_pattern
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
+from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tool
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.removing import remove_tree
@@ -41,10 +42,14 @@ class Shell:
 
 @contextlib.asynccontextmanager
 async def open_shell(
-    config: Config, workspaces: LocalWorkspaces | None, clock: Clock, randomness: Randomness
+    config: Config,
+    workspaces: LocalWorkspaces | None,
+    clock: Clock,
+    randomness: Randomness,
+    skills: CommandFolders | None = None,
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
-    why. They run in `workspaces`. Afterwards they end.
+    why. They run in `workspaces`, and are shown the folders of `skills`. Afterwards they end.
 
     Raises:
         ConfigError: the settings of the shell make no sense.
@@ -56,7 +61,7 @@ async def open_shell(
         return
     sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
-    commands = ShellCommands(sandbox, workspaces.command_folder, settings)
+    commands = ShellCommands(sandbox, workspaces.command_folder, settings, skills)
     try:
         yield Shell(commands, shell_tools(commands, access), sandbox)
     finally:

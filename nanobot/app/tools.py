@@ -16,7 +16,9 @@ from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.tools.facts import calculate, current_time
 from nanobot.tools.files import read_file
+from nanobot.tools.find_tools import find_tools
 from nanobot.tools.history import search_history
+from nanobot.tools.plan import update_plan
 from nanobot.tools.results import read_result
 from nanobot.tools.web.fetch import web_fetch
 from nanobot.tools.web.providers import SEARCH_PROVIDERS
@@ -118,5 +120,7 @@ def all_tools(
         read_file(store, documents, files),
         read_result(store),
         search_history(store, result_tokens=recall_result_tokens, others=others),
+        update_plan(),
+        find_tools(),
         *further,
     )

@@ -23,6 +23,12 @@ COMMANDS = {
         "List, search, read, copy, export, import and delete conversations.",
     ),
     "memory": ("nanobot.cli.memory", "List, search, add, forget and export what is remembered."),
+    "import": (
+        "nanobot.cli.import_",
+        "Take in conversations and memories of ChatGPT, HKUDS' nanobot or mem0, also while a server runs.",
+    ),
+    "skills": ("nanobot.cli.skills", "List, add, check and remove the agent's skills."),
+    "plugins": ("nanobot.cli.plugins", "List, add and remove plugins: skills and MCP servers in one folder."),
     "people": (
         "nanobot.cli.people",
         "List people and link their accounts, also while a server runs.",

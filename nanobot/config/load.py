@@ -102,6 +102,7 @@ def _overrides(
 
 
 _LISTS = (
+    ("agent", "skills"),
     ("agent", "tools"),
     ("api", "session_headers"),
     ("api", "allowed_hosts"),

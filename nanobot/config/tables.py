@@ -143,6 +143,17 @@ class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     servers: dict[str, McpServerTable] = {}
 
 
+class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instructions for kinds of work that the agent reads when it needs them. `own`: whether nanobot's own
+    are among them. `folder`: where the operator's are; None: `skills` in the data directory.
+    """
+
+    enabled: bool = True
+    own: bool = True
+    folder: str | None = None
+    index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
+
+
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -160,6 +171,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instructions_file: str | None = None
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
+    skills: tuple[str, ...] | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -175,9 +187,13 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     """Who answers, and the bounds of a turn."""
 
     max_steps: AtLeast1 = 50
+    max_turn_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_turn_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    max_turn_s: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_S)] = 0.0
     window_tokens: Annotated[int, msgspec.Meta(ge=1024)] = 32_000
     result_share: Annotated[float, msgspec.Meta(ge=0.05, le=0.5)] = 0.25
     max_calls_per_step: AtLeast1 = 64
+    tools_tokens: Annotated[int, msgspec.Meta(ge=0)] = 1_500
 
 
 class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -363,6 +379,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
     mcp: McpTable = McpTable()
+    skills: SkillsTable = SkillsTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()
@@ -397,6 +414,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except RuntimeError as error:
             raise ConfigError(
                 f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
+            ) from error
+
+    @property
+    def skills_folder(self) -> Path:
+        """Where the operator's skills are.
+
+        Raises:
+            ConfigError: it is in a home directory that does not exist.
+        """
+        chosen = self.skills.folder
+        try:
+            return Path(chosen).expanduser() if chosen else self.data / "skills"
+        except RuntimeError as error:
+            raise ConfigError(
+                f"skills.folder is {chosen!r}: there is no such home directory, name it in full"
             ) from error
 
     @property

@@ -7,6 +7,7 @@ import msgspec
 from nanobot.context import prompt
 from nanobot.context.files import fit_files
 from nanobot.context.history import ends_of, fit, repair
+from nanobot.context.plan import plan_lines, with_plan
 from nanobot.context.results import fit_results, result_budget
 from nanobot.core.audience import Audience
 from nanobot.core.compaction import Summary
@@ -16,10 +17,10 @@ from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import ContextView, Message, PassedOver, Text, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.persona import PLAIN, Persona
+from nanobot.core.plan import NO_PLAN, TaskPlan
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Turn
 
-_TOKENS_PER_TOOL = 20
 ANY = ToolChoice()
 RESULT_SHARE = 0.25
 _HINT_BYTES = 16
@@ -56,12 +57,7 @@ def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return an estimate of the tokens that it costs to offer `tools`."""
-    if not tools:
-        return 0
-    return sum(
-        _TOKENS_PER_TOOL + (len(tool.name) + len(tool.description) + len(bytes(tool.parameters))) // 3
-        for tool in tools
-    )
+    return sum(tool.tokens for tool in tools)
 
 
 def history_budget(
@@ -89,6 +85,7 @@ def build(
     tools: tuple[ToolSpec, ...],
     file_tools: tuple[ToolSpec, ...] = (),
     history_tools: tuple[ToolSpec, ...] = (),
+    found_tools: tuple[ToolSpec, ...] = (),
     looks_aside: bool = False,
     budget_tokens: int,
     now: float,
@@ -96,6 +93,7 @@ def build(
     persona: Persona = PLAIN,
     profile: str = "",
     hint: str = "",
+    plan: TaskPlan = NO_PLAN,
     nudge: str = "",
     draft: str = "",
     form: str = "",
@@ -109,9 +107,11 @@ def build(
     """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
     to their share of the window, and results of tools, other than those that are the turn's input, to
     `result_share` of it; where one is, those of `file_tools` are offered beside `tools` that read on in it.
-    `history_tools` are offered where messages are left out, or the turn `looks_aside`, into other sessions.
+    `history_tools` are offered where messages are left out, or the turn `looks_aside`, into other sessions;
+    `found_tools` at the end of all, so that what stands before them stays as it is.
 
     `profile`: what is remembered, as `context.profile` words it. `hint` is added to the notes at the end.
+    `plan`: as the agent keeps it by now; the one that it had before the turn is in the state of `history`.
     `nudge` is a last message to the model that no transcript keeps, about its answer `draft` if there is one.
     `form` tells the model in words what form its answer must have.
     `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`. `secret`:
@@ -154,6 +154,13 @@ def build(
     is_first = (
         turn.trace and not history.skipped_tokens and [message.role for message in shown].count("user") == 1
     )
+    notes = prompt.notes(now, is_first=is_first, hint=hint)
+    had = history.state.plan
+    if had.is_open:
+        # The same in all steps of the turn, whose question it stands at.
+        notes = f"{notes}\n{plan_lines(had, is_new=False)}"
+    if plan.is_open or (had.is_open and plan != had):
+        shown = with_plan(shown, plan)
     return ModelRequest(
         system=prompt.system(
             "\n\n".join(filter(None, (turn.instructions, form))) if form else turn.instructions,
@@ -167,8 +174,9 @@ def build(
             *(not_among(tools, files_tools) if has_cut_file else ()),
             *(results_tools if has_cut_result else ()),
             *(history_tools if context is not None or looks_aside else ()),
+            *found_tools,
         ),
-        notes=prompt.notes(now, is_first=is_first, hint=hint),
+        notes=notes,
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),
         tool_choice=turn.tool_choice if turn.tools else ANY,

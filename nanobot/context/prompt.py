@@ -16,7 +16,10 @@ SYSTEM = _SYSTEM.format(name=DEFAULT_NAME)
 LANGUAGE = "Answer in {language}, unless the user asks for another language."
 FIRST_MESSAGE = "This is the first message of the conversation; nothing was said before it."
 NO_CALL = "Answer my last message by calling a tool, not with words."
-LAST_STEP = "You have used all your steps: answer now with what you know, without tools."
+LAST_STEP = (
+    "You have used up {what}: answer now with what you know, without tools. Say what you have reached, and"
+    " what is left to do."
+)
 ANSWER_WAS_EMPTY = "Your last answer was empty. Answer my last message."
 ANSWER_WAS_CUT = (
     "Your last message was cut off by the length limit. "
@@ -31,8 +34,9 @@ _NOTED_FROM_TOKENS = 8_000
 
 
 def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: str = "") -> str:
-    """Return the system prompt: the server's own, with the persona's name and instructions, followed by the
-    session's `own`, by the `profile` (`context.profile`) and by the client's `instructions` for this turn.
+    """Return the system prompt: the server's own, with the persona's name, instructions and skills, followed
+    by the session's `own`, by the `profile` (`context.profile`) and by the client's `instructions` for this
+    turn.
     """
     if persona is PLAIN and not own and not profile:
         return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
@@ -43,6 +47,7 @@ def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: 
                 _SYSTEM.format(name=persona.name),
                 persona.instructions,
                 LANGUAGE.format(language=persona.language) if persona.language else "",
+                persona.skills_index,
                 own if persona.may_instruct else "",
                 profile,
                 instructions,

@@ -10,6 +10,7 @@ from nanobot.core.compaction import Summary
 from nanobot.core.event import Fact, Passing
 from nanobot.core.memory import NO_FACTS, KnownFacts
 from nanobot.core.message import Message
+from nanobot.core.plan import NO_STATE, AgentState
 from nanobot.core.turn import Turn
 
 
@@ -18,7 +19,8 @@ class History(msgspec.Struct, frozen=True):
 
     `skipped_tokens` estimates all that came before it, `skipped_messages` counts it, and `summary` stands for
     the first part of that; `ends` gives for each message the estimate up to its
-    end, counted from the conversation's start. `known`: what is remembered in reach of the session.
+    end, counted from the conversation's start. `known`: what is remembered in reach of the session; `state`:
+    what its agent keeps for its work.
     """
 
     messages: tuple[Message, ...]
@@ -27,6 +29,7 @@ class History(msgspec.Struct, frozen=True):
     skipped_messages: int = 0
     summary: Summary | None = None
     known: KnownFacts = NO_FACTS
+    state: AgentState = NO_STATE
 
 
 LeftOut = Callable[[int], int]

@@ -464,6 +464,12 @@ class ConfigError(NanobotError):
         self.tables = tables
 
 
+class SkillError(NanobotError):
+    """A skill or a plugin cannot be installed. Its message names files: it is for the owner of the server."""
+
+    code = "skill_error"
+
+
 class StoreError(NanobotError):
     """The store cannot be used. Its message names files: it is for the owner of the server."""
 

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.extent import WHOLE, Extent
+from nanobot.core.plan import TaskPlan
 
 
 # Here and in `event.py`: values without cycles need not be visited by the collector, and there are many.
@@ -135,12 +136,17 @@ def freeform_arguments(text: str) -> str:
 
 
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_defaults=True):
-    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written."""
+    """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written.
+    `plan`, `found`: what the agent keeps from now on as its plan, and as the names of the tools that it has
+    found; None and empty: what it kept before.
+    """
 
     call_id: str
     content: str
     is_error: bool = False
     files: tuple[str, ...] = ()
+    plan: TaskPlan | None = None
+    found: tuple[str, ...] = ()
 
 
 class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
@@ -150,7 +156,7 @@ class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
 
     def message(self) -> "Message":
         """Return the message of the tool, as it is stored."""
-        result = ToolResult(self.call_id, self.content, self.is_error, self.files)
+        result = ToolResult(self.call_id, self.content, self.is_error, self.files, self.plan, self.found)
         return Message("tool", (result, *self.images))
 
 
@@ -303,6 +309,11 @@ TOKENS_PER_IMAGE = 800
 _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
+def _bytes_of(text: str) -> int:
+    """Return how many bytes the text has in UTF-8, without a copy where that is plain."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def estimate_tokens(message: Message) -> int:
     """Return an estimate of the tokens that `message` costs: a quarter of its bytes (measured error: -14 to
     +37 %), 800 for an image.
@@ -311,17 +322,17 @@ def estimate_tokens(message: Message) -> int:
     images = 0
     for part in message.parts:
         if isinstance(part, Text):
-            size_bytes += len(part.text.encode())
+            size_bytes += _bytes_of(part.text)
         elif isinstance(part, ToolCall):
-            size_bytes += len(part.name) + len(part.arguments.encode())
+            size_bytes += len(part.name) + _bytes_of(part.arguments)
         elif isinstance(part, ToolResult):
-            size_bytes += len(part.content.encode())
+            size_bytes += _bytes_of(part.content)
         elif isinstance(part, File):
-            size_bytes += len(part.name.encode()) + len(part.text.encode())
+            size_bytes += _bytes_of(part.name) + _bytes_of(part.text)
         elif isinstance(part, Thinking):
             # Other reasoning is not sent back.
             if part.provider_state is not None:
-                size_bytes += len(part.text.encode()) + len(bytes(part.provider_state.value))
+                size_bytes += _bytes_of(part.text) + len(bytes(part.provider_state.value))
         elif isinstance(part, Image):
             images += 1
         elif isinstance(part, Audio):

@@ -9,6 +9,7 @@ import msgspec
 
 from nanobot.core.accounts import ApiKey
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule
+from nanobot.core.intake import IntakeReader, IntakeWriter
 from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Person, PersonSession
 from nanobot.core.sessions import Row, SearchHit, Session
@@ -244,6 +245,23 @@ class OfflineStore(Protocol):
         """Open the store, created where it is missing, to link people, committed at the end.
 
         Works beside a running server, which takes note of the change within a second.
+
+        Raises:
+            StoreError: it cannot be written, or a server of an older version runs on it.
+        """
+        ...
+
+    def read_intake(self) -> AbstractContextManager[IntakeReader]:
+        """Open the store to see what would be taken in; where nothing is stored yet, as if it were empty.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        ...
+
+    def write_intake(self) -> AbstractContextManager[IntakeWriter]:
+        """Open the store, created where it is missing, to take in what comes from other programs; also beside
+        a running server.
 
         Raises:
             StoreError: it cannot be written, or a server of an older version runs on it.

@@ -16,7 +16,9 @@ class Persona(msgspec.Struct, frozen=True):
     `instructions` go below the server's own prompt, above those of the session and of the client. `language`:
     the one to answer in unless a user asks for another. `model`: the preset that answers where neither the
     request nor the session names one. `tools`: the names of the server's tools that it is offered (None:
-    all). `may_instruct`, `may_choose_model`: whether a session may have instructions and a model of its own.
+    all). `skills`: the names of the operator's skills that it has (None: all), `skills_index` what a model is
+    told of them. `may_instruct`, `may_choose_model`: whether a session may have instructions and a model of
+    its own.
     """
 
     name: str = DEFAULT_NAME
@@ -24,6 +26,8 @@ class Persona(msgspec.Struct, frozen=True):
     language: str | None = None
     model: str | None = None
     tools: frozenset[str] | None = None
+    skills: frozenset[str] | None = None
+    skills_index: str = ""
     may_instruct: bool = True
     may_choose_model: bool = True
 

@@ -1,46 +1,28 @@
 """Tools: what the agent can do besides talking."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from nanobot.core.message import Image
 from nanobot.core.origin import Origin, ReadOrigin
+from nanobot.core.plan import TaskPlan
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
 PASSING_PREFIX = "mcp__"
 """What the names of tools begin with that come and go with servers of others."""
+Brings = Callable[[Any], ReadOrigin | None]
+"""Tells what the result of a call is that nobody in the conversation said."""
 Decision = Literal["allow", "ask", "deny"]
 """Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
 
-class ToolContext(msgspec.Struct, frozen=True):
-    """The turn that a call belongs to, as far as a tool may know it.
-
-    `result_tokens`: how long a result may be that the window is to hold beside the rest. `origin`: where what
-    the model writes may come from: the conversation, unless the turn has read what nobody in it said.
-    `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
-    """
-
-    turn_id: str
-    session_key: str
-    call_id: str
-    result_tokens: int = 4_000
-    origin: Origin = "conversation"
-    sees_images: bool = False
-    leaves_trace: bool = True
-
-
-class ToolOutput(msgspec.Struct, frozen=True):
-    """What a call brings: text for the model, images for one that sees them, and the paths of the files in
-    the workspace that it has written.
-    """
-
-    text: str
-    images: tuple[Image, ...] = ()
-    files: tuple[str, ...] = ()
+FIND_TOOLS = "find_tools"
+"""The name of the tool that finds those which are deferred."""
+_TOKENS_PER_TOOL = 20
+_CHARS_PER_TOKEN = 3
 
 
 class ToolSpec(msgspec.Struct, frozen=True):
@@ -54,6 +36,12 @@ class ToolSpec(msgspec.Struct, frozen=True):
     parameters: msgspec.Raw
 
     @property
+    def tokens(self) -> int:
+        """An estimate of the tokens that it costs to offer the tool."""
+        size = len(self.name) + len(self.description) + len(bytes(self.parameters))
+        return _TOKENS_PER_TOOL + size // _CHARS_PER_TOKEN
+
+    @property
     def schema(self) -> Schema:
         """The schema of the arguments, decoded."""
         schema: Schema = msgspec.json.decode(self.parameters)
@@ -63,6 +51,72 @@ class ToolSpec(msgspec.Struct, frozen=True):
 def tool_spec(name: str, description: str, schema: Schema) -> ToolSpec:
     """Return the spec of a tool whose arguments follow `schema`."""
     return ToolSpec(name, description, msgspec.Raw(msgspec.json.encode(schema)))
+
+
+class DeferredTools(msgspec.Struct, frozen=True):
+    """The tools that are offered only once the model has looked for them, and those that it has `found`, in
+    order. These may take `most_tokens` together.
+    """
+
+    specs: tuple[ToolSpec, ...] = ()
+    found: tuple[ToolSpec, ...] = ()
+    most_tokens: int = 0
+
+    def with_found(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of all that are found once these are, too: at the end of the others, which stay in
+        their order, so that prompts begin as before. Only where they would take too much, the oldest go.
+        """
+        known = {tool.name for tool in self.found}
+        specs = {tool.name: tool for tool in self.specs}
+        new = [specs[name] for name in names if name in specs and name not in known]
+        while len(new) > 1 and _tokens(new) > self.most_tokens:
+            new.pop()
+        kept = list(self.found)
+        if new and _tokens(kept) + _tokens(new) > self.most_tokens:
+            # Half of the room is free then: otherwise each further one would shift all others.
+            room = max(0, self.most_tokens // 2 - _tokens(new))
+            asked = [tool for tool in kept if tool.name in names]
+            while kept != asked and _tokens(kept) > room:
+                kept.remove(next(tool for tool in kept if tool not in asked))
+        return tuple(tool.name for tool in (*kept, *new))
+
+
+def _tokens(tools: Iterable[ToolSpec]) -> int:
+    return sum(tool.tokens for tool in tools)
+
+
+NONE_DEFERRED = DeferredTools()
+
+
+class ToolContext(msgspec.Struct, frozen=True):
+    """The turn that a call belongs to, as far as a tool may know it.
+
+    `result_tokens`: how long a result may be that the window is to hold beside the rest. `origin`: where what
+    the model writes may come from: the conversation, unless the turn has read what nobody in it said.
+    `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
+    `deferred`: the tools that may be looked for.
+    """
+
+    turn_id: str
+    session_key: str
+    call_id: str
+    result_tokens: int = 4_000
+    origin: Origin = "conversation"
+    sees_images: bool = False
+    leaves_trace: bool = True
+    deferred: DeferredTools = NONE_DEFERRED
+
+
+class ToolOutput(msgspec.Struct, frozen=True):
+    """What a call brings: text for the model, images for one that sees them, and the paths of the files in
+    the workspace that it has written. `plan`, `found`: as in `ToolResult`.
+    """
+
+    text: str
+    images: tuple[Image, ...] = ()
+    files: tuple[str, ...] = ()
+    plan: TaskPlan | None = None
+    found: tuple[str, ...] = ()
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,10 +139,13 @@ class Tool(msgspec.Struct, frozen=True):
     window does not show all of the conversation's files and results; `looks_back`: only where it does not
     show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
-    that leaves a trace. `brings`: what its results are that nobody in the conversation said; None: nothing
-    such. `group`: the group under which a policy may name it; `by_default`: what holds where no policy says
-    anything of it. `sessions`: patterns of the session keys that may use it, whatever a policy says; None:
-    all.
+    that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
+    that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
+    `by_default`: what holds where no policy says anything of it. `sessions`: patterns of the session keys
+    that may use it, whatever a policy says; None: all. `deferrable`: where the tools together take more of the
+    prompt than `agent.tools_tokens`, the model is offered it only once it has found it with `find_tools`.
+    That is for tools that come in numbers, as those of other programs do; one that any task may need is not
+    deferrable.
     """
 
     name: str
@@ -102,11 +159,12 @@ class Tool(msgspec.Struct, frozen=True):
     looks_back: bool = False
     demanding: bool = False
     lasting: bool = False
-    brings: ReadOrigin | None = "tool"
+    brings: ReadOrigin | Brings | None = "tool"
     group: str = ""
     by_default: Decision = "allow"
     sessions: tuple[str, ...] | None = None
     parameters: msgspec.Raw | None = None
+    deferrable: bool = False
 
     @property
     def spec(self) -> ToolSpec:

@@ -25,8 +25,15 @@ _blake2b = hashlib.blake2b
 _BASE = 1_143_098_672_046_301_133
 _LAYOUT = Layout(">IQ")
 _THINK = re.compile(
-    r"<(think|thinking)>.*?(?:</\1>|\Z)|<details type=\"reasoning\".*?(?:</details>|\Z)", re.DOTALL
+    r"<(think|thinking|thought|reasoning|seed:think)>.*?(?:</\1>|\Z)"
+    r"|<details type=\"reasoning\".*?(?:</details>|\Z)"
+    r"|\[THINK\].*?(?:\[/THINK\]|\Z)"
+    r"|◁think▷.*?(?:◁/think▷|\Z)"
+    r"|<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)",
+    re.DOTALL,
 )
+"""Thoughts as clients write them into the answers that they send back, in the tags of models."""
+_THOUGHTS_BEGIN = re.compile(r"<(?:think|thought|reasoning|seed:think|details|\|begin_of)|\[THINK|◁")
 NO_CALLS: Mapping[str, ToolCall] = {}
 
 
@@ -104,7 +111,8 @@ def place_of(
             and (message.name is None or role == "assistant")
         ):
             text = parts[0].text
-            if "\r" not in text and "<think" not in text and "<details" not in text:
+            plain = role != "assistant" or ("<" not in text and "[THINK" not in text)
+            if plain and "\r" not in text:
                 if text := text.strip():
                     depth += 1
                     said = f"{role}\0{text}".encode()
@@ -177,7 +185,7 @@ def _attached(part: Image | Audio | File) -> str:
 def _normal(role: str, text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if role == "assistant" and ("<think" in text or "<details" in text):
+    if role == "assistant" and _THOUGHTS_BEGIN.search(text) is not None:
         text = _THINK.sub("", text)
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 

@@ -9,6 +9,7 @@ from nanobot.core.errors import BodyTooLarge, SlowRequest
 from nanobot.http.connected import at_hand
 from nanobot.http.request import Request
 
+_LARGE_BYTES = 1024 * 1024
 _MOST_DIGITS = 18
 """Python refuses to read very long numbers; one of so many digits is over any limit."""
 
@@ -23,10 +24,29 @@ async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> by
     Raises:
         BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
     """
+    pieces = await read_pieces(request, max_bytes=max_bytes, timeout_s=timeout_s)
+    if sum(map(len, pieces)) <= _LARGE_BYTES:
+        return joined(pieces)
+    return await asyncio.to_thread(joined, pieces)
+
+
+async def read_pieces(request: Request, *, max_bytes: int, timeout_s: float) -> list[bytes]:
+    """Return the whole body in the pieces in which it came: at least one.
+
+    Raises:
+        BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
+    """
     body = _IncomingBody(request, max_bytes, timeout_s)
     pieces = [await body.piece()]
     while body.has_more:
         pieces.append(await body.piece())
+    return pieces
+
+
+def joined(pieces: list[bytes]) -> bytes:
+    """Return the pieces as one. Those of a large body are better joined in a thread, where the copy holds
+    nobody up.
+    """
     return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 

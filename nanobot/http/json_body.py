@@ -1,15 +1,16 @@
-"""Bodies of JSON: large ones are decoded in a thread, and those with too many entries not at all.
+"""Bodies of JSON: large ones are decoded in a thread, at most half of the time, and those with too many
+entries not at all.
 
 To decode a value takes time and memory, however short its text is: 20 MB of `[0,0,0,…]` would hold up
 everybody for a second, and take half a gigabyte. A long text costs next to nothing.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.http.body import read_body
+from nanobot.http.body import joined, read_pieces
 from nanobot.http.request import Request
 from nanobot.workers.slots import FairSlots
 
@@ -19,6 +20,7 @@ _LARGE_BYTES = 128 * 1024
 _AT_ONCE = 2
 _QUOTES_AN_ENTRY = 4
 """An entry is at most two strings: a name and a value."""
+_SLICE_BYTES = 256 * 1024
 
 
 async def apart(body: bytes, run: Callable[[], T]) -> T:
@@ -46,41 +48,63 @@ class JsonBodies:
             InvalidRequest: it has too many entries.
             BodyTooLarge, SlowRequest, ClientGone: as `read_body`.
         """
-        body = await read_body(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-        if len(body) <= _LARGE_BYTES:
+        pieces = await read_pieces(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
+        if sum(map(len, pieces)) <= _LARGE_BYTES:
+            body = joined(pieces)
             return parse(body), body
         async with self._slots.slot(request.caller.key_id or request.address or ""):
-            return await asyncio.to_thread(self._parsed, body, parse), body
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            try:
+                return await asyncio.to_thread(self._parsed, pieces, parse)
+            finally:
+                # Threads share one interpreter: who sends one large body after the other gets half of it.
+                await asyncio.sleep(clock() - began)
 
-    def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
+    def _parsed(self, pieces: list[bytes], parse: Callable[[bytes], T]) -> tuple[T, bytes]:
+        body = joined(pieces)
+        pieces.clear()
         if has_more_entries(body, self._max_entries):
             raise InvalidRequest(
                 f"the body has more than {self._max_entries} entries (members of objects, elements of"
                 " arrays): no more are allowed (api.max_json_entries)"
             )
-        return parse(body)
+        return parse(body), body
 
 
 def has_more_entries(body: bytes, most: int) -> bool:
     """Return whether the JSON text has more than so many members and elements, all together.
 
-    It costs about as much as to copy the text; nothing of it is decoded.
+    It costs at most about as much as to copy the text, slice by slice, so that other threads run in between;
+    it ends as soon as there are too many. Nothing is decoded.
     """
-    # There is a comma between any two.
-    if body.count(b",") < most:
-        return False
-    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > _QUOTES_AN_ENTRY * (most + 1):
-        return True
-    commas = at = 0
-    while commas < most:
-        opening = plain.find(b'"', at)
-        if opening < 0:
-            return commas + plain.count(b",", at) >= most
-        commas += plain.count(b",", at, opening)
-        closing = plain.find(b'"', opening + 1)
-        if closing < 0:
-            # It is not JSON, as the decoder will say.
-            return commas >= most
-        at = closing + 1
-    return True
+    commas = quotes = 0
+    in_string = False
+    for plain in _without_escapes(body):
+        # There is a comma between any two.
+        if not in_string and b'"' not in plain:
+            commas += plain.count(b",")
+        else:
+            segments = plain.split(b'"', _QUOTES_AN_ENTRY * (most + 1) - quotes + 1)
+            quotes += len(segments) - 1
+            if quotes > _QUOTES_AN_ENTRY * (most + 1):
+                return True
+            commas += sum(segment.count(b",") for segment in segments[in_string::2])
+            in_string ^= len(segments) % 2 == 0
+        if commas >= most:
+            return True
+    return False
+
+
+def _without_escapes(body: bytes) -> Iterator[bytes]:
+    """Yield the text in slices, without escaped backslashes and quotation marks."""
+    start = 0
+    while start < len(body):
+        plain = body[start : start + _SLICE_BYTES]
+        # Where a slice ends within an escape, the next one begins with it.
+        if (len(plain) - len(plain.rstrip(b"\\"))) % 2 and start + len(plain) < len(body):
+            plain = plain[:-1]
+        start += len(plain)
+        if b"\\" in plain:
+            plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
+        yield plain

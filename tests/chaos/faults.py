@@ -87,7 +87,10 @@ class Faults:
         if not self.calm and chance.random() < self._share:
             fault = chance.choices(list(FAULTS), list(FAULTS.values()))[0]
             self.broken[fault] += 1
-        return _reply(fault, _wanted(messages[last:], token, times, chance), f"{token}_{times}", chance)
+        # Where a model has broken its calls again and again, the last step of a turn offers none.
+        can_call = bool(asked.json.get("tools"))
+        wanted = _wanted(messages[last:], token, times, chance) if can_call else _echo(token)
+        return _reply(fault, wanted, f"{token}_{times}", chance)
 
 
 def _newest(messages: list[dict[str, Any]]) -> tuple[int, Token | None]:
@@ -104,7 +107,7 @@ def _wanted(since: list[dict[str, Any]], token: Token, times: int, chance: rando
         _is_good(made["function"]) for message in since for made in message.get("tool_calls") or ()
     )
     if token.mark == "p" or has_called:
-        return [text("echo "), text(str(token)), finish()]
+        return _echo(token)
     name, arguments = _TOOLS.get(token.mark, "calculate"), f'{{"id": "{token}_{times}"}}'
     if token.mark == "t":
         name, arguments = chance.choice(
@@ -119,6 +122,10 @@ def _wanted(since: list[dict[str, Any]], token: Token, times: int, chance: rando
         call(0, None, None, arguments[half:]),
         finish("tool_calls"),
     ]
+
+
+def _echo(token: Token) -> list[Step]:
+    return [text("echo "), text(str(token)), finish()]
 
 
 def _is_good(function: dict[str, str]) -> bool:

@@ -140,6 +140,7 @@ NOT_ON_THE_WIRE = {
     "malformed_call",
     "server_refused",
     "server_unreachable",
+    "skill_error",
     "stale_attempt",
     "tool_error",
 }

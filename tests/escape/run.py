@@ -122,6 +122,7 @@ def launch(
         **{name: str(arena.base / name) for name in ("workspace", "tmp", "shm")},
         "uid": UID if "root" in starter else 0,
         "readable": [],
+        "skills": {},
         "command": command,
         "environment": {"PATH": "/usr/bin:/bin"},
         "limits": limits,

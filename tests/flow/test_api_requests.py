@@ -552,10 +552,16 @@ async def test_any_text_goes_in_and_comes_out_as_it_was(open_harness: OpenHarnes
     assert (await harness.app.store.messages("a", limit=1))[0].message.text == f"[{text}]"
 
 
-async def test_a_lone_surrogate_is_no_json(door: Door) -> None:
-    reply = await door.post(b'{"model": "nanobot", "messages": [{"role": "user", "content": "\\ud800"}]}')
-    assert reply.status in (200, 400)
-    assert reply.status == 200 or reply.error["message"] == "Invalid JSON body"
+async def test_half_of_a_surrogate_pair_is_read_as_the_replacement_character(harness: Harness) -> None:
+    reply = await harness.door.post(
+        b'{"model": "nanobot", "messages": [{"role": "user", "content": "cut \\ud83d"}]}'
+    )
+    assert reply.status == 200
+    assert asked(harness).requests[0].messages[-1].text == "cut \ufffd"
+
+
+async def test_a_byte_order_mark_before_a_body_is_left_out(harness: Harness) -> None:
+    assert (await harness.door.post(b"\xef\xbb\xbf" + json.dumps(HELLO).encode())).status == 200
 
 
 async def test_the_body_is_read_whatever_its_content_type_says(door: Door) -> None:

@@ -359,7 +359,11 @@ async def test_a_bad_line_is_named_and_nothing_is_kept(
 async def test_messages_as_other_programs_have_them_can_be_imported(open_harness: OpenHarness) -> None:
     clock = FakeClock()
     harness = await open_harness(clock=clock)
-    body = HEAD + '{"role":"user","content":"hello","name":"ann"}\r\n{"role":"assistant","content":"hi"}\r\n'
+    body = (
+        "\ufeff"
+        + HEAD
+        + '{"role":"user","content":"hello","name":"ann"}\r\n{"role":"assistant","content":"hi"}\r\n'
+    )
     assert (await post(harness, at("a", "/import"), body.encode())).status == 200
     rows = await harness.app.store.messages("a", limit=9)
     assert [(row.message.role, row.message.text, row.created_at) for row in rows] == [

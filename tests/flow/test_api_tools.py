@@ -22,8 +22,9 @@ WEATHER = {
 }
 MAIL = {"type": "function", "function": {"name": "send_mail"}}
 OWN = [
-    *("current_time", "calculate", "read_file", "remember", "recall", "forget"),
-    *("write_file", "edit_file", "apply_patch", "list_files", "find_files", "grep", "web_fetch"),
+    *("current_time", "calculate", "read_file", "update_plan", "remember", "recall", "forget"),
+    *("write_file", "edit_file", "apply_patch", "list_files", "find_files", "grep"),
+    *("read_skill", "find_skills", "web_fetch"),
 ]
 """The server's own tools, as an able model is offered them."""
 ASK = {"role": "user", "content": "How is the weather in Oslo?"}

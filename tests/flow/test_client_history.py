@@ -216,6 +216,10 @@ async def test_calls_that_a_client_retells_in_its_own_words_are_not_shown_as_una
         "<think>\nhm\n</think>",
         "<thinking>hm</thinking>",
         '<details type="reasoning" done="true" duration="3">\n<summary>Thought</summary>\n> hm\n</details>',
+        "[THINK]hm[/THINK]",
+        "<seed:think>hm</seed:think>",
+        "<reasoning>\nhm\n</reasoning>",
+        "◁think▷hm◁/think▷",
     ],
 )
 async def test_an_answer_in_a_client_with_its_thoughts_before_it_is_edited_at_the_right_place(

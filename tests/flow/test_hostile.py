@@ -7,8 +7,10 @@ import contextlib
 import gc
 import json
 import random
+import re
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -166,6 +168,27 @@ async def test_a_request_that_is_refused_writes_nothing_and_keeps_nothing(
     assert kept < 300_000, "the last reply, and nothing of the body"
     assert peak < 6 * len(body) + 2 * MIB
     assert (await harness.door.get("/v1/sessions/a")).status == 404
+
+
+async def test_no_route_decodes_a_body_with_more_values_than_may_be(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok", "ok"))
+    await harness.door.chat("k", "hi")
+    paths: dict[str, dict[str, Any]] = (await harness.door.get("/openapi.json")).json["paths"]
+    routes = [
+        (method.upper(), re.sub(r"\{.*?\}", "k", path))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
+    assert len(routes) > 12
+    body = b'{"model":"nanobot","x":[%b0]}' % (b"0," * MIB)
+    for method, path in routes:
+        with memory() as measured:
+            reply = await harness.door.call(method, path, body=body, headers={"x-session-key": "k"})
+        # What the route is about may be missing, which needs no body.
+        assert reply.status in (400, 404), (method, path, reply.text)
+        assert reply.status == 404 or "api.max_json_entries" in reply.text, (method, path, reply.text)
+        assert measured[0] < 8 * len(body), (method, path)
 
 
 async def test_a_body_with_more_values_than_may_be_is_not_decoded(open_harness: OpenHarness) -> None:

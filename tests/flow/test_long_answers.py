@@ -115,3 +115,17 @@ async def test_calls_without_number_in_one_answer_are_all_answered_and_few_are_r
     assert len(results) == 200
     assert [result for result in results if "too many calls at once" not in result] == ["42"] * 3
     assert "at most 3 are" in results[-1]
+
+
+async def test_of_thousands_of_calls_in_one_answer_some_hundreds_are_kept_and_answered(
+    open_harness: OpenHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = tuple(ToolCall(f"c{number}", "calculate", '{"expression": "6*7"}') for number in range(4_000))
+    model = ScriptedModel(Say((), Message("assistant", calls, "tool_calls", Usage(1, 1))), "42")
+    harness = await open_harness(model)
+    assert (await harness.door.chat("k", "hi")).said == "42"
+    shown = model.requests[1].messages
+    made = [call.id for message in shown for call in message.tool_calls]
+    answered = [result.call_id for message in shown for result in message.tool_results]
+    assert len(made) == 256 and sorted(made) == sorted(answered)
+    assert "made 4000 calls in one message: 256 are kept" in caplog.text

@@ -103,10 +103,14 @@ async def test_small_models_are_not_offered_the_tools(open_harness: OpenHarness)
 async def test_the_settings_switch_it_off(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
     harness = await open_harness(
-        model, workspace={"enabled": False}, web={"fetch": False}, memory={"enabled": False}
+        model,
+        workspace={"enabled": False},
+        web={"fetch": False},
+        memory={"enabled": False},
+        skills={"enabled": False},
     )
     await run(harness)
-    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate"]
+    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate", "update_plan"]
 
 
 async def test_uploads_of_the_conversation_are_in_it_to_read(open_harness: OpenHarness) -> None:

@@ -1,5 +1,6 @@
 """Bodies of JSON, decoded into the types of the wire; what does not fit is named by its path."""
 
+import codecs
 import json
 import re
 from typing import TypeVar
@@ -24,7 +25,8 @@ _MOST_SHOWN = 40
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Return what the body says. Half of a surrogate pair is read as U+FFFD, `100.0` as a whole number.
+    """Return what the body says. Half of a surrogate pair is read as U+FFFD, `100.0` as a whole number; a
+    byte order mark before the body is left out.
 
     Raises:
         InvalidJson: not JSON, or not an object.
@@ -37,8 +39,11 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError:
         return _read_again(body, decoder.type)
-    except msgspec.DecodeError:
-        return _read_again(without_half_pairs(body), decoder.type)
+    except msgspec.DecodeError as error:
+        mended = without_half_pairs(body.removeprefix(codecs.BOM_UTF8))
+        if mended is body:
+            raise InvalidJson("Invalid JSON body") from error
+        return _read_again(mended, decoder.type)
     except UnicodeDecodeError as error:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:

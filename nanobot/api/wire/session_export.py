@@ -4,6 +4,7 @@ were written.
 A line is a message in the shape of chat completions; what that cannot say is in `parts`.
 """
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
@@ -144,7 +145,7 @@ def read(raw: Iterable[bytes], now: float) -> Imported:
 def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
     number, line = next(numbered, (1, b""))
     try:
-        head = _read_header(line)
+        head = _read_header(line.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad(number, f"it must be the header of an export, as {_example()}: {_why(error)}") from error
     if head.format != FORMAT:

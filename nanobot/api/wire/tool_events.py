@@ -6,13 +6,18 @@ from nanobot.core.workspace import FILE_ID_PREFIX
 
 def tool_finished(result: ToolResult) -> dict[str, object]:
     """Return the fields of `tool_finished`; `files`, where the call has written some, with the ids by which
-    `/v1/files` knows them.
+    `/v1/files` knows them; `plan`, where the call has changed it.
     """
     fields: dict[str, object] = {
         "id": result.call_id,
         "is_error": result.is_error,
         "content": result.content,
     }
+    if result.plan is not None:
+        fields["plan"] = {
+            "goal": result.plan.goal,
+            "steps": [{"text": step.text, "status": step.status} for step in result.plan.steps],
+        }
     if result.files:
         fields["files"] = [{"id": f"{FILE_ID_PREFIX}{path}", "filename": path} for path in result.files]
     return fields

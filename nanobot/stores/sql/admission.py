@@ -182,7 +182,7 @@ def _standing_with(remembered: str) -> str:
     return (
         "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
         " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts,"
+        " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts, s.has_state,"
         f" {remembered} FROM session s WHERE s.key = ?"
     )
 
@@ -197,10 +197,8 @@ def _read_load(db: Db, turn: Turn, capacity: Capacity) -> tuple[TranscriptHead |
     found = db.execute(_standing_with(remembered), (*reach, key)).fetchone()
     if found is None:
         return None, _Load(0, running_in_all)
-    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, has_facts, bodies = (
-        found
-    )
-    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period, bool(has_facts))
+    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, *has, bodies = found
+    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period, *map(bool, has))
     if not waiting:
         known = facts.from_joined(bodies) if is_read else None
         return head, _Load(0, running_in_all, model=model, instructions=said, known=known)

@@ -7,7 +7,7 @@ import msgspec
 from nanobot.core.compaction import Compacted, Summary, Unsummarised
 from nanobot.core.dispatch import History
 from nanobot.core.message import Message, Text, estimate_tokens
-from nanobot.stores.sql import branches, transcript
+from nanobot.stores.sql import agent_states, branches, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -29,7 +29,7 @@ def newest(db: Db, head: TranscriptHead) -> Summary | None:
         (head.session, head.tip, 1 if head.is_straight else _MOST_LOOKED_AT),
     ).fetchall()
     for last_seq, end_tokens, messages, body in found:
-        if head.is_straight or _is_on_line(db, head, last_seq):
+        if head.is_straight or transcript.is_on_line(db, head, last_seq):
             text = _decode(body).text
             return Summary(text, end_tokens, messages, tokens_of(text))
     return None
@@ -38,10 +38,6 @@ def newest(db: Db, head: TranscriptHead) -> Summary | None:
 def tokens_of(text: str) -> int:
     """Return an estimate of what it costs to show the summary."""
     return estimate_tokens(Message("user", (Text(text),)))
-
-
-def _is_on_line(db: Db, head: TranscriptHead, seq: int) -> bool:
-    return any(first <= seq <= last for first, last in transcript.stretches(db, head.session, head.tip))
 
 
 def history(db: Db, *, key: str, budget_tokens: int, is_whole: bool) -> History:
@@ -60,10 +56,14 @@ def window(db: Db, head: TranscriptHead, left_out: Callable[[int], int], *, is_w
     """
     summary = None if is_whole else newest(db, head)
     if summary is None:
-        return transcript.window(db, head, left_out(head.tokens))
-    cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
-    history = transcript.window(db, head, max(summary.end_tokens, cut))
-    return msgspec.structs.replace(history, summary=summary)
+        history = transcript.window(db, head, left_out(head.tokens))
+    else:
+        cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
+        history = transcript.window(db, head, max(summary.end_tokens, cut))
+        history = msgspec.structs.replace(history, summary=summary)
+    if not head.has_state:
+        return history
+    return msgspec.structs.replace(history, state=agent_states.newest(db, head))
 
 
 def unsummarised(

@@ -3,18 +3,19 @@
 import msgspec
 
 from nanobot.core.errors import SessionNotFound
-from nanobot.stores.sql import branches, hidden, transcript
+from nanobot.stores.sql import agent_states, branches, hidden, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import message_piece
 
 
 class Fork(msgspec.Struct, frozen=True):
     """A fork that is being made: its number, its last message so far, and the stretches of messages of
-    `source`, oldest first, that it still lacks.
+    `source`, up to `until`, oldest first, that it still lacks.
     """
 
     session: int
     source: int
+    until: int
     rest: tuple[tuple[int, int], ...]
     tip: int = 0
 
@@ -33,7 +34,7 @@ def begin(db: Db, *, key: str, new_key: str, making: str, at: int | None, now: f
     branches.refuse_existing(db, new_key)
     new = transcript.open_session(db, making, now)
     stretches = transcript.stretches_in(db, head.session, tip, "asc")
-    return Fork(new.session, head.session, tuple(stretches))
+    return Fork(new.session, head.session, tip, tuple(stretches))
 
 
 def copy_some(db: Db, fork: Fork) -> Fork:
@@ -68,6 +69,8 @@ def finish(db: Db, fork: Fork, *, key: str, new_key: str) -> None:
     head = transcript.TranscriptHead(fork.session, 0, fork.tip, 0)
     transcript.move_tip(db, head, fork.tip)
     transcript.save_head(db, head)
+    transcript.move_tip(db, source, fork.until)
+    agent_states.copy(db, source, head)
     db.execute(
         "UPDATE session SET (title, model, instructions) = (SELECT title, model, instructions FROM session"
         " WHERE id = ?) WHERE id = ?",

@@ -65,7 +65,7 @@ def _purge_branches(db: Db, session: int) -> Purged | None:
 
 def _purge_last(db: Db, session: int) -> Purged:
     usage.take_from(db, session)
-    for table in ("dispatch", "compaction", "delivered", "unseen"):
+    for table in ("dispatch", "compaction", "agent_state", "delivered", "unseen"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (session,))
     queue.recount_running(db)
     db.execute("DELETE FROM session WHERE id = ?", (session,))

@@ -12,7 +12,7 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.memory import KnownFacts, MemoryRules
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, facts, moves, remembering, transcript, turns
+from nanobot.stores.sql import agent_states, compaction, facts, moves, remembering, transcript, turns
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
@@ -143,6 +143,7 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     turns.put_input(db, head, n, plan, now)
     if steps:
         transcript.append(db, head, steps, turn=n, is_input=False, now=now)
+        agent_states.note(db, head, steps)
         transcript.save_head(db, head)
     db.execute(
         "UPDATE turn SET status = 'running', attempt = attempt + 1, started_at = ?, base_tip = ?, first_seq"
@@ -161,7 +162,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     if free <= 0:
         return ()
     waiting = db.execute(
-        "SELECT d.turn, d.plan, s.id, s.tip, s.last_seq, s.tip_tokens, s.place, s.has_facts FROM dispatch d"
+        f"SELECT d.turn, d.plan, {transcript.HEAD_COLUMNS} FROM dispatch d"
         " JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM dispatch e WHERE e.session = d.session"

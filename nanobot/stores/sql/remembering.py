@@ -26,7 +26,7 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     """Keep a fact; see `core.memory.Memory`."""
     turn = _turn_of(db, key, new.turn_id)
     before = None if new.replaces is None else writable_one(db, key, new.replaces, rules)
-    target = _target(db, key, new.layer) if before is None else LayerReach(before.layer, before.owner)
+    target = target_of(db, key, new.layer) if before is None else LayerReach(before.layer, before.owner)
     if before is not None:
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
@@ -39,7 +39,16 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
             f"{len(others)} facts are remembered of this {target.layer} already, memory.max_facts is"
             f" {rules.max_facts}: forget some first"
         )
-    fact = MemoryFact(
+    fact = _made(new, target, before, text=text, subject=subject, now=now)
+    _insert(db, key, fact, turn)
+    return msgspec.structs.replace(fact, turn_id=new.turn_id)
+
+
+def _made(
+    new: NewFact, target: LayerReach, before: MemoryFact | None, *, text: str, subject: str, now: float
+) -> MemoryFact:
+    """Return the fact as it is kept from `now` on."""
+    return MemoryFact(
         id=new.id if before is None else before.id,
         layer=target.layer,
         owner=target.owner,
@@ -52,8 +61,13 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
         is_pinned=new.is_pinned or (before is not None and before.is_pinned),
         is_quoted=reads_as_instruction(text),
     )
-    _insert(db, key, fact, turn)
-    return msgspec.structs.replace(fact, turn_id=new.turn_id)
+
+
+def add_old(db: Db, *, key: str, new: NewFact, at: float) -> None:
+    """Keep a fact that is so since `at`, without looking at the others; no turn wrote it."""
+    subject = one_line(new.subject, MOST_SUBJECT_CHARACTERS)
+    fact = _made(new, target_of(db, key, new.layer), None, text=_worded(new.text), subject=subject, now=at)
+    _insert(db, key, fact, None)
 
 
 def change(
@@ -181,7 +195,7 @@ def _turn_of(db: Db, key: str, turn_id: str | None) -> int | None:
     return int(found[0])
 
 
-def _target(db: Db, key: str, layer: Layer | None) -> LayerReach:
+def target_of(db: Db, key: str, layer: Layer | None) -> LayerReach:
     """Return where a new fact goes.
 
     Raises:

@@ -13,7 +13,17 @@ from nanobot.core.errors import StaleAttempt, TooManyAttempts
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded, TurnError
 from nanobot.core.message import Message, Text, reply_text
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import approvals, hidden, queue, remembering, taking_in, transcript, turns, usage
+from nanobot.stores.sql import (
+    agent_states,
+    approvals,
+    hidden,
+    queue,
+    remembering,
+    taking_in,
+    transcript,
+    turns,
+    usage,
+)
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -53,7 +63,7 @@ def fenced(db: Db, turn_id: str, attempt: int) -> RunningTurn:
     found = db.execute(
         "SELECT t.n, t.base_tip, t.first_seq, t.added, EXISTS (SELECT 1 FROM steer WHERE target = t.n),"
         " EXISTS (SELECT 1 FROM dispatch WHERE owner IS NULL), t.counted,"
-        " s.id, s.tip, s.last_seq, s.tip_tokens, s.place, s.has_facts"
+        f" {transcript.HEAD_COLUMNS}"
         " FROM turn t JOIN session s ON s.id = t.session"
         " WHERE t.id = ? AND t.attempt = ? AND t.status = 'running'",
         (turn_id, attempt),
@@ -96,6 +106,7 @@ def append(
     messages += joined
     if messages:
         transcript.append(db, running.head, messages, turn=running.n, is_input=False, now=now)
+        agent_states.note(db, running.head, messages)
         transcript.save_head(db, running.head)
         db.execute(
             "UPDATE turn SET last_seq = ?, added = added + ? WHERE n = ?",

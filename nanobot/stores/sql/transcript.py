@@ -49,6 +49,7 @@ class TranscriptHead(msgspec.Struct):
 
     `is_straight`: it is known to have no branch, so that none need be looked for. `period`: that of its last
     use, None where it was not looked up. `has_facts`: turns of it have written facts, which follow its tip.
+    `has_state`: its agent has kept something beside the transcript.
     """
 
     session: int
@@ -59,21 +60,26 @@ class TranscriptHead(msgspec.Struct):
     is_straight: bool = False
     period: int | None = None
     has_facts: bool = False
+    has_state: bool = False
 
 
 def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
-    found = db.execute(
-        "SELECT id, tip, last_seq, tip_tokens, place, has_facts FROM session WHERE key = ?", (key,)
-    ).fetchone()
+    found = db.execute(f"SELECT {HEAD_COLUMNS} FROM session s WHERE s.key = ?", (key,)).fetchone()
     return head_from(*found) if found else None
 
 
+HEAD_COLUMNS = "s.id, s.tip, s.last_seq, s.tip_tokens, s.place, s.has_facts, s.has_state"
+"""What `head_from` takes of a row of `session s`."""
+
+
 def head_from(
-    session: int, tip: int, last_seq: int, tokens: int, place: bytes, has_facts: int
+    session: int, tip: int, last_seq: int, tokens: int, place: bytes, has_facts: int, has_state: int
 ) -> TranscriptHead:
     """Return where a session stands by these columns of its row."""
-    return TranscriptHead(session, tip, last_seq, tokens, place, has_facts=bool(has_facts))
+    return TranscriptHead(
+        session, tip, last_seq, tokens, place, has_facts=bool(has_facts), has_state=bool(has_state)
+    )
 
 
 def head_of(db: Db, key: str) -> TranscriptHead:
@@ -185,6 +191,11 @@ def period_of(now: float) -> int:
     use: what is used again in the same five minutes stays where it is there.
     """
     return int(now // _PERIOD_S)
+
+
+def is_on_line(db: Db, head: TranscriptHead, seq: int) -> bool:
+    """Return whether the transcript up to the tip leads through the message `seq`."""
+    return any(first <= seq <= last for first, last in stretches(db, head.session, head.tip))
 
 
 def tokens_at(db: Db, session: int, seq: int) -> int:

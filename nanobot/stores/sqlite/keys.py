@@ -9,6 +9,7 @@ from nanobot.core.accounts import ApiKey
 from nanobot.core.errors import StoreError, StoreLocked, StoreTooNew
 from nanobot.stores.sql.keys import all_keys
 from nanobot.stores.sqlite.connection import Connection
+from nanobot.stores.sqlite.derived import derive
 from nanobot.stores.sqlite.migrate import migrations
 from nanobot.stores.sqlite.opening import (
     DATABASE,
@@ -46,6 +47,17 @@ def writing(directory: Path) -> Iterator[Connection]:
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
     """
+    with changing(directory) as db, db.transaction():
+        yield db
+
+
+@contextlib.contextmanager
+def changing(directory: Path) -> Iterator[Connection]:
+    """Yield a connection for transactions, as the only one, or beside a running server.
+
+    Raises:
+        StoreError: as `writing`.
+    """
     make_directory(directory)
     lock: DirectoryLock | None = None
     try:
@@ -58,8 +70,7 @@ def writing(directory: Path) -> Iterator[Connection]:
             lock.release()
         raise
     try:
-        with db.transaction():
-            yield db
+        yield db
     except sqlite3.Error as error:
         raise explain(error, directory / DATABASE) from error
     finally:
@@ -84,6 +95,7 @@ def _open_beside_a_server(directory: Path) -> Connection:
     except sqlite3.Error as error:
         raise explain(error, path) from error
     if found == newest:
+        derive(db)
         return db
     db.close()
     if found > newest:

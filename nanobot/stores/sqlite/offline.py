@@ -30,7 +30,9 @@ from nanobot.stores.sql.links import names_of
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
-from nanobot.stores.sqlite.keys import stored_keys, writing
+from nanobot.stores.sqlite.intake import SqliteIntakeReader, SqliteIntakeWriter
+from nanobot.stores.sqlite.keys import changing, stored_keys, writing
+from nanobot.stores.sqlite.memory import MemoryData
 from nanobot.stores.sqlite.migrate import APPLICATION_ID, migrations
 from nanobot.stores.sqlite.opening import DATABASE, LOCK, DirectoryLock, explain, open_reader
 
@@ -209,6 +211,25 @@ class SqliteOffline:
         with writing(self._directory) as db:
             db.scopes = self._scopes
             yield SqlitePeopleWriter(db)
+
+    @contextlib.contextmanager
+    def read_intake(self) -> Iterator[SqliteIntakeReader]:
+        if not self._path.exists():
+            with contextlib.closing(MemoryData()) as nothing:
+                nothing.db.scopes = self._scopes
+                yield SqliteIntakeReader(nothing.db, self._memory)
+            return
+        with self._reading() as db:
+            db.execute("BEGIN")
+            self._check_format(db)
+            db.scopes = self._scopes
+            yield SqliteIntakeReader(db, self._memory)
+
+    @contextlib.contextmanager
+    def write_intake(self) -> Iterator[SqliteIntakeWriter]:
+        with changing(self._directory) as db:
+            db.scopes = self._scopes
+            yield SqliteIntakeWriter(db, self._memory)
 
     @contextlib.contextmanager
     def write_approvals(self) -> Iterator[SqliteApprovalWriter]:

@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +26,10 @@ Spare = Callable[[Connection], float | None]
 for once something has been written.
 """
 _log = logging.getLogger(__name__)
-_MOST_JOBS_A_COMMIT = 256
+_MOST_JOBS_A_COMMIT = 64
+"""A job waits for those that share its commit."""
+_MOST_ANSWERED_AT_ONCE = 16
+"""What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
 
 
@@ -92,6 +96,7 @@ class Writer:
         self._quiet_s = quiet_s if spare is not None else None
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._answers: deque[_Ticket] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -151,9 +156,18 @@ class Writer:
             return _SPARE_AGAIN_S
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
-        for ticket in batch:
-            ticket.answer()
+        is_answering = bool(self._answers)
+        self._answers.extend(batch)
         self._observer.committed(len(batch), seconds)
+        if not is_answering:
+            self._answer_some()
+
+    def _answer_some(self) -> None:
+        """Answer the next tickets, in the order of their commits."""
+        for _ in range(min(len(self._answers), _MOST_ANSWERED_AT_ONCE)):
+            self._answers.popleft().answer()
+        if self._answers:
+            self._loop.call_soon(self._answer_some)
 
     def _drain(self, batch: list[_Ticket]) -> bool:
         """Add to `batch` what waits already; return whether the end was among it."""

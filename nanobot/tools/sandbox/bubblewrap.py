@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from nanobot.tools.sandbox.confine import READABLE, Order
 
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
+SKILLS = "/skills"
 _PARTS = ("filter.py", "landlock.py", "attempts.py", "confine.py")
 _HIDDEN = (
     *(
@@ -49,8 +50,13 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         "workspace": WORKSPACE,
         "writable": [WORKSPACE, TMP, "/dev/shm"],  # noqa: S108 - the one of the sandbox
         "own_proc": True,
+        "skills": {name: f"{SKILLS}/{name}" for name in order["skills"]},
     }
     inner["environment"] = {**order["environment"], "HOME": WORKSPACE, "PWD": WORKSPACE, "TMPDIR": TMP}
+    if order["skills"]:
+        inner["environment"]["SKILLS"] = SKILLS
+        # There is nothing else in it.
+        inner["readable"] = [*order["readable"], SKILLS]
     if "probe" in order:
         inner["probe"] = {**order["probe"], "tmp": TMP}
     arguments = [
@@ -73,6 +79,8 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
             arguments += ["--ro-bind", "/dev/null", path]
     for source, shown in ((order["workspace"], WORKSPACE), (order["tmp"], TMP), (order["shm"], "/dev/shm")):  # noqa: S108
         arguments += ["--bind", source, shown]
+    for name, source in order["skills"].items():
+        arguments += ["--ro-bind-try", source, f"{SKILLS}/{name}"]
     names = {"uid": uid, "gid": gid}
     files = {f"{_INSIDE}/nanobot/tools/sandbox/{name}": content for name, content in parts.items()}
     files["/etc/passwd"] = _USERS.format(**names).encode()

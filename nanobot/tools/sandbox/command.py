@@ -26,7 +26,9 @@ class Command(msgspec.Struct, frozen=True):
     """A program to run in a workspace, which is the only directory that it can write beside a temporary one.
 
     `arguments`: the path of the program, and what it is called with. `readable`: directories that it may read
-    beside those of the system. `has_input`: whether its input stays open, to be written to.
+    beside those of the system. `has_input`: whether its input stays open, to be written to. `skills`:
+    directories that it may read, by the names that they have in the one that its variable `SKILLS` names;
+    all are in one directory.
     """
 
     arguments: tuple[str, ...]
@@ -35,6 +37,7 @@ class Command(msgspec.Struct, frozen=True):
     limits: CommandLimits = CommandLimits()
     readable: tuple[str, ...] = ()
     has_input: bool = False
+    skills: Mapping[str, str] = {}
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ def enter(order: Order) -> None:
         OSError, KeyError: the kernel lacks what confines, or the command cannot be started.
     """
     os.chdir(order["workspace"])
-    readable = [*READABLE, *order["readable"]]
+    readable = [*READABLE, *order["readable"], *order["skills"].values()]
     # A /proc of its own shows the command's processes only.
     readable += ["/proc"] if order["own_proc"] else _OF_THE_MACHINE
     # Imported before files are closed to it.

@@ -24,6 +24,7 @@ from nanobot.tools.sandbox import bubblewrap, confine, landlock, watchdog
 
 _SUBREAPER, _NEW_MOUNTS = 36, 0x20000
 _BIND, _PRIVATE, _NO_SETUID_NO_DEVICES = 1 << 12, 1 << 14 | 1 << 18, 2 | 4
+_READ_ONLY = _BIND | 1 << 5 | 1
 _PLACES = ("workspace", "tmp", "shm")
 _STAGES = ("/mnt", "/media", "/srv", "/opt")
 _KILLER_S = 5.0
@@ -125,11 +126,28 @@ def _stage(order: confine.Order) -> None:
         os.mkdir(f"{stage}/{place}")  # noqa: PTH102
         _mount(order[place], f"{stage}/{place}", _BIND)
         order[place] = f"{stage}/{place}"
+    _stage_skills(order, f"{stage}/skills")
     if not order["bubblewrap"]:
         for place, shown in (("tmp", "/tmp"), ("shm", "/dev/shm")):  # noqa: S108 - in its own view
             if os.path.isdir(shown):  # noqa: PTH112
                 _mount(order[place], shown, _BIND)
                 order[place] = shown
+
+
+def _stage_skills(order: confine.Order, top: str) -> None:
+    """Show the directories of skills, to be read only."""
+    os.mkdir(top)  # noqa: PTH102
+    for name, source in list(order["skills"].items()):
+        shown = f"{top}/{name}"
+        os.mkdir(shown)  # noqa: PTH102
+        try:
+            _mount(source, shown, _BIND)
+        except FileNotFoundError:
+            # It was removed a moment ago.
+            del order["skills"][name]
+            continue
+        _mount("none", shown, _READ_ONLY | _NO_SETUID_NO_DEVICES)
+        order["skills"][name] = shown
 
 
 def _mount(source: str, target: str, flags: int, kind: str = "none", options: str = "") -> None:
@@ -168,6 +186,9 @@ def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: d
     if landlock.scope_signals():
         _leave_killer(waiting, kills)
     environment = {"HOME": order["workspace"], "PWD": order["workspace"], "TMPDIR": order["tmp"]}
+    for shown in order["skills"].values():
+        # All are in one.
+        environment["SKILLS"] = os.path.dirname(shown)  # noqa: PTH120
     writable = [order[place] for place in _PLACES]
     inner = {**order, "environment": {**order["environment"], **environment}, "writable": writable}
     if "probe" in order:

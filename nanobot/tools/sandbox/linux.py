@@ -142,6 +142,7 @@ class LinuxSandbox:
             "shm": str(places / "shm"),
             "uid": uid,
             "readable": list(command.readable),
+            "skills": dict(command.skills),
             "limits": msgspec.structs.asdict(command.limits),
             **msgspec.structs.asdict(self._layer),
             **what,

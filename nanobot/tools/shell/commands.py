@@ -11,6 +11,7 @@ import msgspec
 from nanobot.core.errors import ToolError
 from nanobot.core.event import TurnEnded
 from nanobot.core.observer import Observer
+from nanobot.core.skill import CommandFolders
 from nanobot.core.turn import Turn
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running, Sandbox
 from nanobot.tools.shell.output import HeadAndTail, Unread
@@ -77,13 +78,20 @@ class _Background:
 
 class ShellCommands(Observer):
     """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
-    with the turn.
+    with the turn. `skills`: the folders that they are shown beside their own.
 
     `close` ends all.
     """
 
-    def __init__(self, sandbox: Sandbox, directory: Directory, settings: ShellSettings) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        directory: Directory,
+        settings: ShellSettings,
+        skills: CommandFolders | None = None,
+    ) -> None:
         self._sandbox = sandbox
+        self._skills = skills
         self._directory = directory
         self._settings = settings
         # One session leaves room for others, whatever it does.
@@ -108,7 +116,7 @@ class ShellCommands(Observer):
         """
         output = HeadAndTail(most_bytes)
         async with self._slot(session_key), self._directory(session_key) as directory:
-            running = await self._start(directory, line, timeout_s, has_input=False)
+            running = await self._start(session_key, directory, line, timeout_s, has_input=False)
             self._foreground.add(running)
             try:
                 while data := await running.read():
@@ -136,7 +144,9 @@ class ShellCommands(Observer):
                 ) from None
             yield
 
-    async def _start(self, directory: Path, line: str, timeout_s: float, *, has_input: bool) -> Running:
+    async def _start(
+        self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool
+    ) -> Running:
         limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
         further = [f"{path}/bin" for path in self._settings.readable]
         environment = {**_ENVIRONMENT, "PATH": ":".join([*further, _ENVIRONMENT["PATH"]])}
@@ -148,6 +158,7 @@ class ShellCommands(Observer):
                 limits,
                 self._settings.readable,
                 has_input,
+                self._skills.folders(session_key) if self._skills is not None else {},
             )
         )
 
@@ -174,7 +185,9 @@ class ShellCommands(Observer):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._slot(session_key))
             directory = await stack.enter_async_context(self._directory(session_key))
-            background = _Background(await self._start(directory, line, timeout_s, has_input=True), turn_id)
+            background = _Background(
+                await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id
+            )
             places = stack.pop_all()
         name = f"command-{number}"
         own[name] = background

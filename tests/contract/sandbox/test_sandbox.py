@@ -262,3 +262,25 @@ async def test_ordinary_programs_work(sandbox: Bench) -> None:
         if shutil.which(program, path=ENVIRONMENT["PATH"]):
             output, ending = await sandbox.run(f"{GIT}; {line}", CommandLimits())
             assert ending == Ending(0), f"{program}: {output}"
+
+
+async def test_folders_of_skills_are_shown_to_be_read_only(sandbox: Bench) -> None:
+    for name in ("shown", "hidden"):
+        (sandbox.base / "skills" / name).mkdir(parents=True)
+        (sandbox.base / "skills" / name / "run.sh").write_text("echo ran")
+    shown = {"shown": str(sandbox.base / "skills" / "shown"), "gone": str(sandbox.base / "skills" / "gone")}
+    line = (
+        'sh "$SKILLS/shown/run.sh"; echo x >> "$SKILLS/shown/run.sh"; touch "$SKILLS/shown/new" "$SKILLS/new"'
+    )
+    line += '; sh "$SKILLS/hidden/run.sh"; echo end'
+    running = await sandbox.sandbox.start(
+        Command(("/bin/sh", "-c", line), sandbox.workspace, ENVIRONMENT, SMALL, skills=shown)
+    )
+    async with asyncio.timeout(BOUND_S):
+        output, ending = await everything(running), await running.wait()
+    assert output.startswith("ran\n") and output.endswith("end\n") and output.count("ran") == 1, output
+    assert ending == Ending(0)
+    place = sandbox.base / "skills" / "shown"
+    assert [each.name for each in place.iterdir()] == ["run.sh"]
+    assert (place / "run.sh").read_text() == "echo ran"
+    assert not (sandbox.base / "skills" / "new").exists()

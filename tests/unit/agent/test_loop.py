@@ -362,8 +362,8 @@ async def test_after_the_last_step_the_model_answers_without_tools() -> None:
     model = ScriptedModel(look("a"), look("b"), "Nothing found.")
     sink = await work(model)
     assert [bool(request.tools) for request in model.requests] == [True, True, False]
-    assert prompt.LAST_STEP in model.requests[2].notes
-    assert prompt.LAST_STEP not in model.requests[1].notes
+    assert prompt.LAST_STEP.format(what="all 2 steps of this turn") in model.requests[2].notes
+    assert "You have used up" not in model.requests[1].notes
     assert sink.answer == "Nothing found."
     assert sink.end.outcome == "done"
 

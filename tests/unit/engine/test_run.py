@@ -9,6 +9,7 @@ from types import FrameType
 
 import pytest
 
+from nanobot.agent.model_call import MOST_CALLS_KEPT
 from nanobot.context.build import with_added
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ModelOverloaded, StaleAttempt, StoreCorrupt, StoreError
@@ -414,11 +415,11 @@ async def test_the_work_for_calls_without_number_is_bounded(stage: Stage) -> Non
     assert {result.call_id for message in answer.messages for result in message.tool_results} == {
         call.id for call in answer.messages[0].tool_calls
     }
-    assert len(answer.messages) == MANY + 2
+    assert len(answer.messages) == MOST_CALLS_KEPT + 2
     # The step, a commit for each call that is run, the others in pieces, the end.
-    assert stage.store.appends <= 2 + 64 + MANY // 64 + 1
+    assert stage.store.appends <= 2 + 64 + MOST_CALLS_KEPT // 64 + 1
     # The transcript is put together once for each request, not for each result.
-    assert copied() <= 3 * MANY
+    assert copied() <= 3 * MOST_CALLS_KEPT
 
 
 @contextlib.contextmanager

@@ -42,6 +42,14 @@ def test_what_stands_in_a_text_is_not_counted(text: str) -> None:
     assert not has_more_entries(json.dumps([text * 5_000, text], ensure_ascii=False).encode(), 10)
 
 
+@pytest.mark.parametrize("shift", range(12))
+def test_escapes_are_told_wherever_the_text_is_cut_for_counting(shift: int) -> None:
+    """It is counted in slices of 256 KiB."""
+    body = json.dumps(["x" * (256 * 1024 - 8 - shift), '\\\\"\\' + "," * 50, '"' * 3, 1, 2]).encode()
+    assert has_more_entries(body, 4)
+    assert not has_more_entries(body, 5)
+
+
 async def test_a_body_with_too_many_entries_is_not_decoded() -> None:
     bodies = JsonBodies(max_bytes=1_000_000, timeout_s=5, max_entries=1_000)
     with pytest.raises(InvalidRequest, match=r"more than 1000 entries.*api\.max_json_entries"):

@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,33 @@ async def test_the_callback_is_told_though_the_caller_has_gone(writer: Writer) -
     await asyncio.sleep(0)
     caller.cancel()
     assert await asyncio.wait_for(told, BOUND_S) == 1
+
+
+async def test_others_run_between_the_answers_of_a_commit_of_many_jobs(writer: Writer) -> None:
+    """What an answer sets going runs on the event loop, so they come a few at a time, in their order."""
+    loop = asyncio.get_running_loop()
+    told: list[int] = []
+    rounds: list[int] = []
+    release = threading.Event()
+
+    def wait(db: Db) -> int:
+        release.wait(BOUND_S)
+        return Note("first")(db)
+
+    def look() -> None:
+        rounds.append(len(told))
+        if len(told) <= 60:
+            loop.call_soon(look)
+
+    jobs = [asyncio.ensure_future(writer.do(wait, told.append))]
+    jobs += [asyncio.ensure_future(writer.do(Note(str(number)), told.append)) for number in range(60)]
+    await asyncio.sleep(0)
+    loop.call_soon(look)
+    release.set()
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(*jobs)
+    assert told == list(range(1, 62))
+    assert max(after - before for before, after in pairwise(rounds)) <= 16
 
 
 async def test_a_closed_writer_takes_no_jobs(writer: Writer) -> None:

@@ -1,0 +1,67 @@
+"""Asking the users of a turn whether calls may run, and taking their answer."""
+
+from collections.abc import Sequence
+
+from nanobot.agent.question import question
+from nanobot.agent.tool_calls import ToolCalls
+from nanobot.agent.transcript import TurnTranscript
+from nanobot.core.errors import ApprovalChanged
+from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import Message, ToolCall
+
+MOST_TRIES = 3
+"""How often what is to run is decided where what a person had agreed to is taken back at that moment."""
+
+
+class Consultation:
+    """The questions of one turn to its users."""
+
+    def __init__(self, transcript: TurnTranscript, tool_calls: ToolCalls) -> None:
+        self._transcript = transcript
+        self._tool_calls = tool_calls
+
+    async def ask(self, calls: tuple[ToolCall, ...], step: Message | None, end: TurnEnded) -> bool:
+        """End the turn with a question about calls that are withheld, and return whether it has ended: not
+        where users' messages joined it. `step`: the message that makes them, unless it is committed already.
+        """
+        asks, results = self._tool_calls.ask(calls)
+        facts: tuple[Fact, ...] = (
+            *((MessageAdded(step),) if step is not None else ()),
+            *(ToolFinished(Message("tool", (result,))) for result in results),
+            MessageAdded(question(asks)),
+            end,
+        )
+        return not await self._transcript.commit(*facts)
+
+    async def take_answer(self) -> None:
+        """Where the newest messages answer a question about calls, run those that were agreed to."""
+        for tries_left in reversed(range(MOST_TRIES)):
+            asked = _open_question(self._transcript.history().messages)
+            settled = await self._tool_calls.answered(*asked) if asked is not None else None
+            if settled is None:
+                return
+            try:
+                await self._transcript.commit(
+                    MessageAdded(settled.message),
+                    *(ToolStarted(call) for call in settled.calls),
+                    *(ToolFinished(Message("tool", (result,))) for result in settled.results),
+                )
+            except ApprovalChanged:
+                if not tries_left:
+                    raise
+                continue
+            if settled.calls:
+                await self._tool_calls.run(settled.calls, (), self._transcript.add_results)
+            return
+
+
+def _open_question(messages: Sequence[Message]) -> tuple[Message, tuple[Message, ...]] | None:
+    """Return the question about calls that stands before the newest messages, all of users, and those; None
+    where there is none.
+    """
+    at = len(messages)
+    while at and messages[at - 1].role == "user":
+        at -= 1
+    if not 0 < at < len(messages) or not messages[at - 1].asks:
+        return None
+    return messages[at - 1], tuple(messages[at:])

@@ -1,0 +1,74 @@
+"""Which of the server's tools a model is offered from the beginning, and which only once it has looked for
+them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from nanobot.agent.toolset import Toolset
+from nanobot.context.build import tools_size
+from nanobot.core.model import Ability
+from nanobot.core.persona import Persona
+from nanobot.core.tool import FIND_TOOLS, NONE_DEFERRED, DeferredTools, ToolSpec
+
+_FOUND_SHARE = 8
+"""Tools that were found may take this part of the window."""
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """The server's tools that a model is offered: `always`, and those `deferred` that it has found."""
+
+    always: tuple[ToolSpec, ...]
+    deferred: Mapping[str, ToolSpec] = {}
+    most_found_tokens: int = 0
+
+    def found(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
+        """Return the deferred tools of these names."""
+        if not self.deferred:
+            return ()
+        return tuple(self.deferred[name] for name in names if name in self.deferred)
+
+    def left(self, names: Iterable[str]) -> DeferredTools:
+        """Return what a search for tools may find, where those of these `names` are found already."""
+        if not self.deferred:
+            return NONE_DEFERRED
+        return DeferredTools(tuple(self.deferred.values()), tuple(self.found(names)), self.most_found_tokens)
+
+
+class Offers:
+    """Decides what is offered: all of a toolset where that takes at most `most_tokens` of the prompt; else
+    what is deferrable only once it is found. `window_tokens`: as in `AgentSettings`.
+    """
+
+    def __init__(self, toolset: Toolset, *, most_tokens: int, window_tokens: int) -> None:
+        self._toolset = toolset
+        self._most_tokens = most_tokens
+        self._most_found_tokens = window_tokens // _FOUND_SHARE
+        self._offers: dict[tuple[frozenset[str] | None, bool, bool], Offer] = {}
+        self._version = toolset.version
+
+    def of(self, persona: Persona, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> Offer:
+        """Return what the persona offers to a model with these abilities."""
+        if self._version != self._toolset.version:
+            self._version = self._toolset.version
+            self._offers.clear()
+        asked = persona.tools, "reading_on" in abilities, leaves_trace
+        offer = self._offers.get(asked)
+        if offer is None:
+            own = persona.offered(self._toolset.specs_for(abilities, leaves_trace=leaves_trace))
+            offer = self._offers[asked] = self._offer(own, persona)
+        return offer
+
+    def _offer(self, own: tuple[ToolSpec, ...], persona: Persona) -> Offer:
+        finder = next((tool for tool in own if tool.name == FIND_TOOLS), None)
+        all_ = tuple(tool for tool in own if tool is not finder)
+        # Without the tool that finds them they would be out of reach.
+        if finder is None or tools_size(all_) <= self._most_tokens:
+            return Offer(all_)
+        deferrable = self._toolset.deferrable
+        deferred = {tool.name: tool for tool in all_ if tool.name in deferrable}
+        if not deferred:
+            return Offer(all_)
+        always = (*(tool for tool in all_ if tool.name not in deferred), finder)
+        return Offer(always, deferred, self._most_found_tokens)

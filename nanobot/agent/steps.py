@@ -1,0 +1,133 @@
+"""The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
+
+from nanobot.agent.budget import TurnBudget
+from nanobot.agent.consultation import MOST_TRIES, Consultation
+from nanobot.agent.limits import AgentSettings
+from nanobot.agent.model_call import ModelCall
+from nanobot.agent.tool_calls import ToolCalls
+from nanobot.agent.transcript import TurnTranscript
+from nanobot.core.dispatch import History
+from nanobot.core.errors import ApprovalChanged
+from nanobot.core.event import MessageAdded, ToolStarted, TurnEnded
+from nanobot.core.message import Message
+from nanobot.core.turn import Turn
+
+
+class TurnSteps:
+    """One turn under way: which of its steps comes next, and how many are used up. `produced`: the messages
+    that it added before a restart.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        transcript: TurnTranscript,
+        produced: tuple[Message, ...],
+        model_call: ModelCall,
+        tool_calls: ToolCalls,
+        budget: TurnBudget,
+        limits: AgentSettings,
+    ) -> None:
+        self._turn = turn
+        self._budget = budget
+        self._transcript = transcript
+        self._produced = produced
+        self._model_call = model_call
+        self._tool_calls = tool_calls
+        self._consultation = Consultation(transcript, tool_calls)
+        self._limits = limits
+        self._continuations = 0
+
+    async def run(self) -> None:
+        """Run the steps to the turn's end.
+
+        Raises:
+            ModelError: the model failed.
+            NanobotError: what the transcript's `emit` raises.
+        """
+        transcript = self._transcript
+        if self._produced:
+            # Before the model is asked: it must read what became of the calls that the restart cut off.
+            await self._tool_calls.settle(self._produced, transcript.add_results)
+            if self._waits_for_client():
+                await transcript.commit(self._end())
+                return
+        while True:
+            await self._consultation.take_answer()
+            message = await self._model_call.ask(
+                transcript.history(), transcript.state, used_up=self._used_up()
+            )
+            self._budget.steps += 1
+            if message.client_calls:
+                await self._hand_over(message)
+                return
+            if message.tool_calls:
+                if await self._run_calls(message):
+                    return
+            elif self._goes_on(message):
+                self._continuations += 1
+                await transcript.commit(MessageAdded(message))
+            elif not await transcript.commit(MessageAdded(message), self._end()):
+                # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
+                return
+
+    def _end(self) -> TurnEnded:
+        return TurnEnded("done", self._budget.usage)
+
+    def _waits_for_client(self) -> bool:
+        """Whether all that was left to do before a restart was to hand over the client's calls."""
+        last = next((message for message in reversed(self._produced) if message.role == "assistant"), None)
+        return last is not None and bool(last.client_calls)
+
+    def _used_up(self) -> str | None:
+        """Return why the next message may call no tools; None where it may."""
+        if self._tool_calls.malformed_steps >= self._limits.max_malformed_steps:
+            return "your tries to call tools"
+        return self._budget.used_up()
+
+    def _goes_on(self, message: Message) -> bool:
+        """Whether the message was cut off by a limit that the asker did not set, and is to be continued."""
+        return (
+            message.stop_reason == "length"
+            and not self._model_call.was_stopped
+            and self._turn.sampling.max_output_tokens is None
+            and self._continuations < self._limits.max_continuations
+        )
+
+    async def _hand_over(self, message: Message) -> None:
+        """End the turn with calls that the client is to run, once the server's own calls of the same step
+        have their results.
+        """
+        end = self._end()
+        if all(call.for_client for call in message.tool_calls):
+            await self._transcript.commit(MessageAdded(message), end)
+            return
+        await self._run_calls(message)
+        # Nothing joins here: while a client's call is open, no steered input does.
+        await self._transcript.commit(end)
+
+    async def _run_calls(self, message: Message) -> bool:
+        """Commit a message of the model, and run the server's calls in it; return whether the turn has ended
+        with a question to its user about some of them.
+        """
+        for tries_left in reversed(range(MOST_TRIES)):
+            judged = await self._tool_calls.judge(message, _asker(self._transcript.history()))
+            calls, too_many = self._tool_calls.split(judged)
+            run = tuple(call for call in calls if not call.is_withheld)
+            waiting = tuple(call for call in calls if call.is_withheld)
+            if waiting and not run and not too_many:
+                return await self._consultation.ask(waiting, judged, self._end())
+            try:
+                await self._transcript.commit(MessageAdded(judged), *map(ToolStarted, run))
+                break
+            except ApprovalChanged:
+                # What a person had agreed to was taken back a moment ago.
+                if not tries_left:
+                    raise
+        await self._tool_calls.run(run, too_many, self._transcript.add_results)
+        return bool(waiting) and await self._consultation.ask(waiting, None, self._end())
+
+
+def _asker(history: History) -> str | None:
+    """Return the name of the participant who spoke last; None where they have none."""
+    return next((message.name for message in reversed(history.messages) if message.role == "user"), None)
