@@ -142,10 +142,10 @@ class Tool(msgspec.Struct, frozen=True):
     that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
     that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
     `by_default`: what holds where no policy says anything of it. `sessions`: patterns of the session keys
-    that may use it, whatever a policy says; None: all. `deferrable`: where the tools together take more of the
-    prompt than `agent.tools_tokens`, the model is offered it only once it has found it with `find_tools`.
-    That is for tools that come in numbers, as those of other programs do; one that any task may need is not
-    deferrable.
+    that may use it, whatever a policy says; None: all. `deferrable`: where the tools together take more of
+    the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
+    `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
+    need is not deferrable.
     """
 
     name: str
