@@ -20,7 +20,6 @@ from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
-    not_among,
     offered_tools,
     tools_size,
 )
@@ -85,8 +84,6 @@ class Agent:
             toolset, most_tokens=settings.tools_tokens, window_tokens=settings.window_tokens
         )
         self._skills = skills
-        self._tools_tokens: dict[tuple[frozenset[str] | None, bool], int] = {}
-        self._tools_version = toolset.version
 
     @property
     def window_tokens(self) -> int:
@@ -102,25 +99,11 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._with_skills(self._personas.of(turn.session_key), model)
         window = self._settings.window_tokens
-        tokens = self._size_of_tools(persona, model)
+        tokens = self._offers.of(persona, model.abilities, turn.session_key).tokens
         return history_budget(model.context_tokens, window, turn, tokens, persona)
 
     def _with_skills(self, persona: Persona, model: Model) -> Persona:
         return self._skills.told(persona, model) if self._skills is not None else persona
-
-    def _size_of_tools(self, persona: Persona, model: Model) -> int:
-        """Return how many tokens the server's own tools take that the persona may offer to the model."""
-        if self._tools_version != self._toolset.version:
-            self._tools_version = self._toolset.version
-            self._tools_tokens.clear()
-        asked = persona.tools, "reading_on" in model.abilities
-        tokens = self._tools_tokens.get(asked)
-        if tokens is None:
-            toolset = self._toolset
-            own = self._offers.of(persona, model.abilities).always
-            further = not_among(own, toolset.file_specs + toolset.history_specs)
-            tokens = self._tools_tokens[asked] = tools_size(own + persona.offered(further))
-        return tokens
 
     def model_of(self, session_key: str) -> str | None:
         """Return the preset that answers in the session where nothing else names one; None: the default."""
@@ -209,9 +192,9 @@ class Agent:
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
         persona = self._with_skills(permissions.limited(persona), model)
-        profile = self._profile_of(turn, model, history)
+        profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
-        offer = self._offers.of(persona, model.abilities, leaves_trace=turn.trace)
+        offer = self._offers.of(persona, model.abilities, turn.session_key, leaves_trace=turn.trace)
         transcript = TurnTranscript(history, emit)
         budget = TurnBudget(turn, self._settings, self._clock, model.name, produced)
         model_call = ModelCall(

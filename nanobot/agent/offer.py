@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from nanobot.agent.toolset import Toolset
-from nanobot.context.build import tools_size
+from nanobot.context.build import not_among, tools_size
 from nanobot.core.model import Ability
 from nanobot.core.persona import Persona
 from nanobot.core.tool import FIND_TOOLS, NONE_DEFERRED, DeferredTools, ToolSpec
@@ -17,9 +17,12 @@ _FOUND_SHARE = 8
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """The server's tools that a model is offered: `always`, and those `deferred` that it has found."""
+    """The server's tools that a model is offered: `always`, and those `deferred` that it has found. `tokens`:
+    what the former take of the prompt, with those that read on in what was cut.
+    """
 
     always: tuple[ToolSpec, ...]
+    tokens: int
     deferred: Mapping[str, ToolSpec] = {}
     most_found_tokens: int = 0
 
@@ -45,30 +48,42 @@ class Offers:
         self._toolset = toolset
         self._most_tokens = most_tokens
         self._most_found_tokens = window_tokens // _FOUND_SHARE
-        self._offers: dict[tuple[frozenset[str] | None, bool, bool], Offer] = {}
+        self._offers: dict[tuple[frozenset[str] | None, bool, bool, frozenset[str]], Offer] = {}
         self._version = toolset.version
 
-    def of(self, persona: Persona, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> Offer:
-        """Return what the persona offers to a model with these abilities."""
-        if self._version != self._toolset.version:
-            self._version = self._toolset.version
+    def of(
+        self,
+        persona: Persona,
+        abilities: frozenset[Ability],
+        session_key: str = "",
+        *,
+        leaves_trace: bool = True,
+    ) -> Offer:
+        """Return what the persona offers in the session to a model with these abilities; without a session,
+        what it offers in all.
+        """
+        toolset = self._toolset
+        if self._version != toolset.version:
+            self._version = toolset.version
             self._offers.clear()
-        asked = persona.tools, "reading_on" in abilities, leaves_trace
+        here = toolset.of_use_in(session_key)
+        asked = persona.tools, "reading_on" in abilities, leaves_trace, here
         offer = self._offers.get(asked)
         if offer is None:
-            own = persona.offered(self._toolset.specs_for(abilities, leaves_trace=leaves_trace))
-            offer = self._offers[asked] = self._offer(own, persona)
+            own = toolset.specs_for(abilities, session_key=session_key, leaves_trace=leaves_trace)
+            offer = self._offers[asked] = self._offer(persona.offered(own), persona)
         return offer
 
     def _offer(self, own: tuple[ToolSpec, ...], persona: Persona) -> Offer:
         finder = next((tool for tool in own if tool.name == FIND_TOOLS), None)
-        all_ = tuple(tool for tool in own if tool is not finder)
+        always = tuple(tool for tool in own if tool is not finder)
+        deferred: dict[str, ToolSpec] = {}
         # Without the tool that finds them they would be out of reach.
-        if finder is None or tools_size(all_) <= self._most_tokens:
-            return Offer(all_)
-        deferrable = self._toolset.deferrable
-        deferred = {tool.name: tool for tool in all_ if tool.name in deferrable}
-        if not deferred:
-            return Offer(all_)
-        always = (*(tool for tool in all_ if tool.name not in deferred), finder)
-        return Offer(always, deferred, self._most_found_tokens)
+        if finder is not None and tools_size(always) > self._most_tokens:
+            deferrable = self._toolset.deferrable
+            deferred = {tool.name: tool for tool in always if tool.name in deferrable}
+            if deferred:
+                always = (*(tool for tool in always if tool.name not in deferred), finder)
+        reading_on = not_among(always, self._toolset.file_specs + self._toolset.history_specs)
+        tokens = tools_size(always + persona.offered(reading_on))
+        return Offer(always, tokens, deferred, self._most_found_tokens if deferred else 0)

@@ -12,16 +12,10 @@ from nanobot.core.message import SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import (
-    NONE_DEFERRED,
-    PASSING_PREFIX,
-    DeferredTools,
-    Tool,
-    ToolContext,
-    ToolSpec,
-)
+from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
 
 MAX_RESULT_CHARS = 400_000
+_NO_NAMES: frozenset[str] = frozenset()
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +29,7 @@ class Toolset:
     """The server's own tools; their names are unique.
 
     `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
-    beginning; `file_specs`: of those that are where files or
+    beginning, and some only in sessions where they are of use; `file_specs`: of those that are where files or
     results go on; `history_specs`: of those that are where messages are out of view.
     """
 
@@ -50,6 +44,7 @@ class Toolset:
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
         always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
+        self._somewhere = {tool.name: tool.is_of_use for tool in always if tool.is_of_use is not None}
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
@@ -76,14 +71,23 @@ class Toolset:
         """All tools."""
         return tuple(self._tools.values())
 
-    def specs_for(self, abilities: frozenset[Ability], *, leaves_trace: bool = True) -> tuple[ToolSpec, ...]:
-        """Return the specs of the tools that a model with these abilities is always offered, in a turn that
-        leaves a trace or not.
+    def of_use_in(self, session_key: str) -> frozenset[str]:
+        """Return the names of the tools that the session is offered and others are not."""
+        if not session_key or not self._somewhere:
+            return _NO_NAMES
+        return frozenset(name for name, is_of_use in self._somewhere.items() if is_of_use(session_key))
+
+    def specs_for(
+        self, abilities: frozenset[Ability], *, session_key: str = "", leaves_trace: bool = True
+    ) -> tuple[ToolSpec, ...]:
+        """Return the specs of the tools that a model with these abilities is offered from the start, in a
+        turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
         specs = self.specs if "reading_on" in abilities else self._simple_specs
-        if leaves_trace or not self._lasting:
-            return specs
-        return tuple(spec for spec in specs if spec.name not in self._lasting)
+        left_out = self._somewhere.keys() - self.of_use_in(session_key)
+        if not leaves_trace:
+            left_out |= self._lasting
+        return tuple(spec for spec in specs if spec.name not in left_out) if left_out else specs
 
     def limited_to(self, names: frozenset[str] | None) -> "Toolset":
         """Return a toolset with those of the tools that `names` has; None: all of them."""
@@ -124,7 +128,11 @@ class Toolset:
         tool = self._tools.get(call.name)
         if tool is None:
             # Those of others may be many, and are not for every session.
-            own = [spec.name for spec in self.specs if spec.name not in self.deferrable]
+            own = [
+                spec.name
+                for spec in self.specs
+                if spec.name not in self.deferrable and not spec.name.startswith(PASSING_PREFIX)
+            ]
             raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(own) or 'none'}")
         try:
             return tool, msgspec.json.decode(

@@ -30,10 +30,12 @@ from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList, TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.extraction import Extracting
 from nanobot.core.ids import Randomness, SystemRandomness
 from nanobot.core.model import Model
 from nanobot.core.observer import Observer, Observers
 from nanobot.core.persona import Personas
+from nanobot.core.policy import Policy
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
@@ -58,6 +60,7 @@ from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
+from nanobot.tools.sharing import share_fact
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.workers.pool import WorkerPool
 
@@ -91,13 +94,13 @@ class App:
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
         jobs: Sequence[PeriodicJob] = (),
-        mcp: McpServers | None = None,
         personas: Personas | None = None,
         skills: SkillsInUse | None = None,
+        mcp: McpServers | None = None,
     ) -> None:
         self.jobs = jobs
-        self.mcp = mcp
         self.skills = skills
+        self.mcp = mcp
         self._metrics = metrics
         self.config = config
         self.store = store
@@ -116,7 +119,7 @@ class App:
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
         web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        remembering = memory_tools(store, clock, randomness) if config.memory.enabled else ()
+        remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         reading = (
@@ -149,6 +152,7 @@ class App:
             mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
         self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
         personas = self.personas.personas
+        policy = read_policy(config, toolset.tools, servers)
         agent = Agent(
             toolset,
             clock,
@@ -159,7 +163,7 @@ class App:
             personas=personas,
             recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
             permissions=Permissions(
-                read_policy(config, toolset.tools, servers),
+                policy,
                 store,
                 clock,
                 randomness,
@@ -176,7 +180,10 @@ class App:
             settings.compaction_settings(config, models),
             is_small=_is_small,
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor)
+        self.extracting = _extracting(
+            config, store, agent, models, clock, randomness, toolset, personas, policy
+        )
+        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.extracting)
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -263,6 +270,40 @@ def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
     return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
 
 
+def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
+    if not config.memory.enabled:
+        return ()
+    sharing = share_fact(store, clock, randomness, settings.scope_rules(config).of)
+    return (*memory_tools(store, clock, randomness), sharing)
+
+
+def _extracting(
+    config: Config,
+    store: Store,
+    agent: Agent,
+    models: Models,
+    clock: Clock,
+    randomness: Randomness,
+    toolset: Toolset,
+    personas: Personas,
+    policy: Policy,
+) -> Extracting | None:
+    """Return what reads ended turns for facts; None where the settings name no model for it.
+
+    Raises:
+        ConfigError
+    """
+    if config.memory.background_model is None or not config.memory.enabled:
+        return None
+    # Most servers have none.
+    from nanobot.app.extraction import make_extractor, may_remember
+
+    remembers = may_remember(toolset, personas, policy)
+    return make_extractor(
+        config, store, agent, models, clock, randomness, is_small=_is_small, remembers=remembers
+    )
+
+
 def _engine(
     config: Config,
     store: Store,
@@ -271,6 +312,7 @@ def _engine(
     agent: Agent,
     observer: Observer,
     compactor: Compactor,
+    extracting: Extracting | None,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -281,6 +323,7 @@ def _engine(
         turn_timeout_s=config.engine.turn_timeout_s or None,
         observer=observer,
         compactor=compactor,
+        extracting=extracting,
     )
 
 
@@ -430,9 +473,9 @@ async def open_app(
                 fetcher,
                 source,
                 (*shell.jobs, *jobs),
-                mcp,
                 personas,
                 skills,
+                mcp,
             )
             audit = app.audit
             await app.load_accounts()
@@ -503,7 +546,9 @@ async def _running(app: App) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
-        compactor = group.create_task(app.compactor.run())
+        background = [group.create_task(app.compactor.run())]
+        if app.extracting is not None:
+            background.append(group.create_task(app.extracting.run()))
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -514,5 +559,6 @@ async def _running(app: App) -> AsyncIterator[None]:
             await app.deliveries.close()
             await app.workers.close()
             engine.cancel()
-            compactor.cancel()
+            for task in background:
+                task.cancel()
             periodic.cancel()

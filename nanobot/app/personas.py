@@ -14,6 +14,7 @@ from nanobot.core.persona import PLAIN, Persona, Personas, Rule
 from nanobot.core.skill import why_no_name
 from nanobot.submit.request import preset_of
 from nanobot.tools.mcp.names import may_be_of
+from nanobot.tools.memory import MEMORY_TOOLS
 
 MOST_INSTRUCTIONS_CHARS = 20_000
 REFRESH_S = 2.0
@@ -112,8 +113,16 @@ def read_personas(
                     f" {', '.join(sorted(presets)) or 'none'}"
                 )
             persona = msgspec.structs.replace(persona, model=preset)
-        rules.append((table.pattern, persona))
-    return default, rules
+        rules.append((table.pattern, _as_it_remembers(persona, tools)))
+    return _as_it_remembers(default, tools), rules
+
+
+def _as_it_remembers(persona: Persona, tools: Collection[str]) -> Persona:
+    """Return the persona without the tools of the memory where it has none."""
+    if persona.remembers:
+        return persona
+    offered = frozenset(tools) if persona.tools is None else persona.tools
+    return msgspec.structs.replace(persona, tools=offered - MEMORY_TOOLS)
 
 
 def _persona(
@@ -137,6 +146,7 @@ def _persona(
         language=otherwise.language if table.language is None else table.language,
         tools=otherwise.tools if table.tools is None else frozenset(table.tools),
         skills=otherwise.skills if table.skills is None else frozenset(table.skills),
+        remembers=otherwise.remembers if table.memory is None else table.memory,
         may_instruct=otherwise.may_instruct if table.own_instructions is None else table.own_instructions,
         may_choose_model=otherwise.may_choose_model if table.own_model is None else table.own_model,
     )

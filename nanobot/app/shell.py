@@ -63,7 +63,8 @@ async def open_shell(
     await asyncio.to_thread(sandbox.open)
     commands = ShellCommands(sandbox, workspaces.command_folder, settings, skills)
     try:
-        yield Shell(commands, shell_tools(commands, access), sandbox)
+        has_python = await asyncio.to_thread(commands.finds, "python3")
+        yield Shell(commands, shell_tools(commands, access, has_python=has_python), sandbox)
     finally:
         await commands.close()
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from nanobot.agent.skills import SkillIndexes
 from nanobot.app.periodic import PeriodicJob
 from nanobot.config import Config
+from nanobot.context.skills import skills_index
 from nanobot.core.accounts import matches
 from nanobot.core.errors import NoSuchFile, WorkspaceError
 from nanobot.core.ids import Randomness
 from nanobot.core.model import Model
 from nanobot.core.persona import Personas
-from nanobot.core.skill import SkillFiles, SkillSource
+from nanobot.core.skill import FIND_SKILLS, SkillFiles, SkillSource
 from nanobot.core.tool import Tool
 from nanobot.stores.workspaces.tree import Tree, is_supported
 from nanobot.tools.skills.library import SkillLibrary
@@ -78,7 +79,10 @@ class SkillsInUse:
                 randomness,
                 chosen=self._chosen,
                 runs_commands=lambda key: any(matches(key, pattern) for pattern in patterns),
-            )
+            ),
+            # Where models are told of all of them, few need to look for more.
+            are_told=FIND_SKILLS
+            not in skills_index(self.library.offered(None), self._config.skills.index_tokens),
         )
 
     def _chosen(self, session_key: str) -> frozenset[str] | None:

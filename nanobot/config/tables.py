@@ -112,6 +112,17 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readable: tuple[str, ...] = ()
 
 
+class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instructions for kinds of work that the agent reads when it needs them. `own`: whether nanobot's own
+    are among them. `folder`: where the operator's are; None: `skills` in the data directory.
+    """
+
+    enabled: bool = True
+    own: bool = True
+    folder: str | None = None
+    index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
+
+
 class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
     None: all.
@@ -143,17 +154,6 @@ class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     servers: dict[str, McpServerTable] = {}
 
 
-class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Instructions for kinds of work that the agent reads when it needs them. `own`: whether nanobot's own
-    are among them. `folder`: where the operator's are; None: `skills` in the data directory.
-    """
-
-    enabled: bool = True
-    own: bool = True
-    folder: str | None = None
-    index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
-
-
 class EngineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How turns are run."""
 
@@ -172,6 +172,7 @@ class _PersonaFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     language: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     tools: tuple[str, ...] | None = None
     skills: tuple[str, ...] | None = None
+    memory: bool | None = None
     own_instructions: bool | None = None
     own_model: bool | None = None
 
@@ -238,13 +239,18 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
-    told all facts of the person who speaks, not only those that are public.
+    told all facts of the person who speaks, not only those that are public. `background_model`: the preset
+    that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
+    does.
     """
 
     enabled: bool = True
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False
+    background_model: str | None = None
+    background_idle_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 120
+    background_tokens_per_day: Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)] = 20_000
 
     @property
     def rules(self) -> MemoryRules:
@@ -378,8 +384,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: WebTable = WebTable()
     workspace: WorkspaceTable = WorkspaceTable()
     shell: ShellTable = ShellTable()
-    mcp: McpTable = McpTable()
     skills: SkillsTable = SkillsTable()
+    mcp: McpTable = McpTable()
     engine: EngineTable = EngineTable()
     agent: AgentTable = AgentTable()
     agents: tuple[PersonaTable, ...] = ()

@@ -69,7 +69,7 @@ class NewFact(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be remembered. `id`: that of the fact, where it does not replace another. `layer` None: the
     one that what is said in the session belongs to. `turn_id`: the turn that says it, None: it is written by
     hand, and no rewind takes it back. `replaces`: the fact that this is a new version of, by its id or its
-    text.
+    text. `told_to`: a group that the person of the session has asked to tell it, instead of a layer.
     """
 
     id: str
@@ -82,6 +82,7 @@ class NewFact(msgspec.Struct, frozen=True, kw_only=True):
     is_pinned: bool = False
     turn_id: str | None = None
     replaces: str | None = None
+    told_to: str | None = None
 
 
 class FactChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +112,8 @@ class Memory(Protocol):
 
         Raises:
             FactNotFound: there is nothing such as it is to replace, or it is not clear which one is meant.
-            NotAllowed: the session may not write to the layer, or what a user said would give way to what a
-                turn has read.
+            NotAllowed: the session may not write to the layer, the person has not spoken in the group, or
+                what a user said would give way to what a turn has read.
             MemoryFull: the owner has as many facts as one may have.
             TurnNotFound: its turn is none of the session, or leaves no trace.
         """

@@ -17,8 +17,8 @@ class Persona(msgspec.Struct, frozen=True):
     the one to answer in unless a user asks for another. `model`: the preset that answers where neither the
     request nor the session names one. `tools`: the names of the server's tools that it is offered (None:
     all). `skills`: the names of the operator's skills that it has (None: all), `skills_index` what a model is
-    told of them. `may_instruct`, `may_choose_model`: whether a session may have instructions and a model of
-    its own.
+    told of them. `remembers`: whether it is told what is remembered, and may note down more.
+    `may_instruct`, `may_choose_model`: whether a session may have instructions and a model of its own.
     """
 
     name: str = DEFAULT_NAME
@@ -28,6 +28,7 @@ class Persona(msgspec.Struct, frozen=True):
     tools: frozenset[str] | None = None
     skills: frozenset[str] | None = None
     skills_index: str = ""
+    remembers: bool = True
     may_instruct: bool = True
     may_choose_model: bool = True
 

@@ -14,6 +14,7 @@ from nanobot.core.accounts import Accounts
 from nanobot.core.approvals import Approvals
 from nanobot.core.compaction import Compactions
 from nanobot.core.dispatch import Dispatch
+from nanobot.core.extraction import Extractions
 from nanobot.core.memory import Memory, MemoryRules
 from nanobot.core.people import People
 from nanobot.core.recall import MessageSearch
@@ -45,6 +46,7 @@ class Store(
     Identities,
     People,
     Compactions,
+    Extractions,
     MessageSearch,
     Memory,
     Responses,

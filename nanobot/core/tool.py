@@ -11,10 +11,10 @@ from nanobot.core.plan import TaskPlan
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
-PASSING_PREFIX = "mcp__"
-"""What the names of tools begin with that come and go with servers of others."""
 Brings = Callable[[Any], ReadOrigin | None]
 """Tells what the result of a call is that nobody in the conversation said."""
+PASSING_PREFIX = "mcp__"
+"""What the names of tools begin with that come and go with servers of others."""
 Decision = Literal["allow", "ask", "deny"]
 """Whether calls of a tool run: at once, only when a person has agreed to the call, or never."""
 
@@ -141,11 +141,11 @@ class Tool(msgspec.Struct, frozen=True):
     others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
     that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
     that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
-    `by_default`: what holds where no policy says anything of it. `sessions`: patterns of the session keys
-    that may use it, whatever a policy says; None: all. `deferrable`: where the tools together take more of
-    the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
+    `by_default`: what holds where no policy says anything of it. `deferrable`: where the tools together take
+    more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
     `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
-    need is not deferrable.
+    need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
+    None: all. `is_of_use`: in which sessions it is offered; None: in all.
     """
 
     name: str
@@ -162,9 +162,10 @@ class Tool(msgspec.Struct, frozen=True):
     brings: ReadOrigin | Brings | None = "tool"
     group: str = ""
     by_default: Decision = "allow"
+    deferrable: bool = False
     sessions: tuple[str, ...] | None = None
     parameters: msgspec.Raw | None = None
-    deferrable: bool = False
+    is_of_use: Callable[[str], bool] | None = None
 
     @property
     def spec(self) -> ToolSpec:

@@ -6,6 +6,7 @@ from nanobot.agent.loop import Agent
 from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, LeftOut
 from nanobot.core.errors import ModelNotFound
+from nanobot.core.extraction import Extracting
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
@@ -27,7 +28,9 @@ class LocalEngine:
         turn_timeout_s: float | None = None,
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
+        extracting: Extracting | None = None,
     ) -> None:
+        self._extracting = extracting
         self._compactor = compactor
         self._observer = observer
         self._store = store
@@ -81,6 +84,7 @@ class LocalEngine:
             self._turn_timeout_s,
             self._observer,
             self._compactor,
+            self._extracting,
         )
 
     async def _run_to_end(self, turn_id: str, run: Run) -> None:

@@ -35,6 +35,7 @@ from nanobot.core.event import (
     events_of,
     parts_of,
 )
+from nanobot.core.extraction import Extracting
 from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
@@ -65,8 +66,10 @@ class Run:
         timeout_s: float | None,
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
+        extracting: Extracting | None = None,
     ) -> None:
         self._compactor = compactor
+        self._extracting = extracting
         self._observer = observer
         self._claim = claim
         self._store = store
@@ -177,6 +180,8 @@ class Run:
         )
         if compactor is not None:
             compactor.consider(turn, model, history)
+        if self._extracting is not None:
+            self._extracting.consider(turn)
 
     async def _history(self, model: Model, own_tokens: int = 0) -> History:
         """Return what the turn shows to the model, which has produced `own_tokens` itself."""

@@ -121,3 +121,29 @@ async def test_the_cost_is_that_of_the_model_which_answers(open_harness: OpenHar
     await ask(harness, "wx:1")
     used = await harness.door.get("/v1/usage?group=model")
     assert [row["model"] for row in used.json["data"]] == ["x:fast"]
+
+
+async def test_an_agent_without_memory_is_told_nothing_and_notes_nothing_down(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel()
+    harness = await open_harness(
+        model,
+        agent={"memory": False},
+        agents=[
+            {"pattern": "wx:dm:*", "memory": True},
+            {"pattern": "tg:*", "tools": ["recall", "calculate"]},
+        ],
+    )
+    fact = json.dumps({"text": "lives in Berlin"}).encode()
+    for key in ("wx:dm:ann", "plain", "tg:1"):
+        headers = {"x-session-key": key, "content-type": "application/json"}
+        assert (await harness.door.call("POST", "/v1/memory", body=fact, headers=headers)).status == 200
+        await ask(harness, key)
+    with_memory, without, few = model.requests
+    assert "lives in Berlin" in with_memory.system
+    assert {"remember", "recall", "forget"} <= {tool.name for tool in with_memory.tools}
+    for request in (without, few):
+        assert "Berlin" not in request.system
+        assert not {"remember", "recall", "forget"} & {tool.name for tool in request.tools}
+    assert [tool.name for tool in few.tools] == ["calculate"]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is 
 ASK, AGAIN = {"role": "user", "content": "Run it."}, {"role": "user", "content": "And again."}
 ALLOW = {"sessions": ["*"]}
 UNASKED = [{"tools": {"@shell": "allow"}}]
-NAMES = {"run_command", "read_output", "write_input", "stop_command"}
+NAMES = {"run_command", "read_output", "write_input", "stop_command", "python"}
 
 
 def run(line: str, **arguments: object) -> Say:
@@ -69,6 +69,38 @@ async def test_a_command_is_asked_about_first_unless_a_policy_allows_it(open_har
     assert len(model.requests) == 1
     assert (await harness.door.chat("k", [{"role": "user", "content": "yes"}])).said == "Done."
     assert results(model)[-1].content.startswith("kumquat")
+
+
+async def test_a_script_of_python_runs_in_the_workspace_and_its_errors_show_their_lines(
+    open_harness: OpenHarness,
+) -> None:
+    def python(code: str) -> Say:
+        return call("python", msgspec.json.encode({"code": code}).decode())
+
+    quoted = 'it\'s "$HOME" `x` \\ é'
+    model = ScriptedModel(
+        python(f"print({quoted!r})\nopen('made.py', 'w').write('value = 7')"),
+        python("import made\nprint(made.value)\n1 / 0"),
+        python(""),
+        run("ls"),
+        "Done.",
+    )
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
+    await harness.door.chat("k", [ASK])
+    first, second, empty, listed = results(model)
+    assert first.content == f"{quoted}\n\n[exit status 0]"
+    assert second.content.startswith("7\nTraceback") and "1 / 0" in second.content
+    assert 'script.py", line 3' in second.content and second.content.endswith("[exit status 1]")
+    assert empty.is_error
+    assert listed.content == "made.py\n\n[exit status 0]"
+
+
+async def test_python_is_asked_about_first_unless_a_policy_allows_it(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(call("python", '{"code": "print(6 * 7)"}'), "Done.")
+    harness = await open_harness(model, shell=ALLOW)
+    assert "print(6 * 7)" in (await harness.door.chat("k", [ASK])).said
+    await harness.door.chat("k", [{"role": "user", "content": "yes"}])
+    assert results(model)[-1].content == "42\n\n[exit status 0]"
 
 
 async def test_all_tools_of_the_shell_cost_little(open_harness: OpenHarness) -> None:

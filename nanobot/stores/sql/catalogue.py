@@ -224,7 +224,7 @@ def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
     )
     identity = identities.identity(db, key=key)
     usage.take_from(db, head.session)
-    for table in ("dispatch", "delivered", "unseen", "imported"):
+    for table in ("dispatch", "delivered", "unseen", "imported", "extraction"):
         db.execute(f"DELETE FROM {table} WHERE session = ?", (head.session,))
     queue.recount_running(db)
     hidden.hide(db, head.session)

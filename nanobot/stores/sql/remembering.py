@@ -18,6 +18,7 @@ from nanobot.core.origin import READ_ORIGINS, Origin
 from nanobot.core.scopes import Layer, LayerReach
 from nanobot.stores.sql import facts, reaches, tokens, transcript
 from nanobot.stores.sql.db import Db, Value
+from nanobot.stores.sql.links import names_of
 
 _MOST_NAMED = 5
 
@@ -26,7 +27,12 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     """Keep a fact; see `core.memory.Memory`."""
     turn = _turn_of(db, key, new.turn_id)
     before = None if new.replaces is None else writable_one(db, key, new.replaces, rules)
-    target = target_of(db, key, new.layer) if before is None else LayerReach(before.layer, before.owner)
+    if new.told_to is not None:
+        target = _group_of(db, key, new.told_to)
+    elif before is not None:
+        target = LayerReach(before.layer, before.owner)
+    else:
+        target = target_of(db, key, new.layer)
     if before is not None:
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
@@ -210,6 +216,31 @@ def target_of(db: Db, key: str, layer: Layer | None) -> LayerReach:
             param="layer",
         )
     return found
+
+
+def _group_of(db: Db, key: str, group: str) -> LayerReach:
+    """Return the layer of a group that the person of a private chat has spoken in.
+
+    Raises:
+        NotAllowed
+    """
+    scopes = db.scopes.of(key)
+    if scopes.group is not None:
+        raise NotAllowed("a group can only be told something from a private chat of the person")
+    names = names_of(db, scopes.person)
+    rows = db.execute(
+        "SELECT DISTINCT group_name FROM session WHERE group_name IS NOT NULL"
+        f" AND person IN ({', '.join('?' * len(names))}) ORDER BY group_name",
+        tuple(names),
+    ).fetchall()
+    groups = [name for (name,) in rows]
+    if group not in groups:
+        raise NotAllowed(
+            f"the user has not spoken in the group {group[:80]!r}, only in {', '.join(groups[:_MOST_NAMED])}"
+            if groups
+            else "the user has spoken in no group"
+        )
+    return LayerReach("group", group)
 
 
 # Which one is meant -------------------------------------------------------------------------------

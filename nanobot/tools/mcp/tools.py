@@ -153,6 +153,7 @@ class ServerTools:
             concurrent=reads_only,
             demanding=True,
             lasting=not reads_only,
+            deferrable=True,
             group=group_of(settings.name),
             by_default=by_default,
             sessions=settings.sessions,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -106,6 +107,14 @@ class ShellCommands(Observer):
         """How long a command may take at most."""
         return self._settings.limits.wall_s
 
+    def finds(self, program: str) -> bool:
+        """Return whether commands find a program of this name. Blocks: call it in a thread."""
+        return shutil.which(program, path=self._path) is not None
+
+    @property
+    def _path(self) -> str:
+        return ":".join([*(f"{path}/bin" for path in self._settings.readable), _ENVIRONMENT["PATH"]])
+
     # Foreground -----------------------------------------------------------------------------------
 
     async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str]:
@@ -148,8 +157,7 @@ class ShellCommands(Observer):
         self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool
     ) -> Running:
         limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
-        further = [f"{path}/bin" for path in self._settings.readable]
-        environment = {**_ENVIRONMENT, "PATH": ":".join([*further, _ENVIRONMENT["PATH"]])}
+        environment = {**_ENVIRONMENT, "PATH": self._path}
         return await self._sandbox.start(
             Command(
                 (await asyncio.to_thread(_shell), "-c", line),

@@ -1,5 +1,6 @@
 """The tools with which the agent runs commands."""
 
+import hashlib
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,7 @@ from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
+PYTHON = "python"
 _BYTES_PER_TOKEN = 3
 _MOST_BYTES = 60_000
 _FOREGROUND_S, _LONGEST_WAIT_S = 120.0, 30.0
@@ -28,6 +30,13 @@ class RunArguments(msgspec.Struct, frozen=True):
     background: Annotated[bool, msgspec.Meta(description="go on while it runs")] = False
 
 
+class PythonArguments(msgspec.Struct, frozen=True):
+    code: str
+    timeout_s: Annotated[
+        Annotated[float, msgspec.Meta(gt=0)] | None, msgspec.Meta(description="default 120")
+    ] = None
+
+
 class ReadArguments(msgspec.Struct, frozen=True):
     command: Name
     wait_s: Annotated[float, msgspec.Meta(description="for new output, at most 30", ge=0)] = 5.0
@@ -43,21 +52,38 @@ class StopArguments(msgspec.Struct, frozen=True):
     command: Name
 
 
-def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...]:
-    """Return the tools that run commands by `commands`, in those sessions that `access` lets."""
+def shell_tools(
+    commands: ShellCommands, access: ShellAccess, *, has_python: bool = False
+) -> tuple[Tool, ...]:
+    """Return the tools that run commands by `commands`, in those sessions that `access` lets. `has_python`:
+    also the one that runs Python.
+    """
 
-    async def run(arguments: RunArguments, context: ToolContext) -> str:
+    def check(text: str, context: ToolContext) -> None:
         access.check(context.session_key)
         if not context.leaves_trace:
             raise ToolError("this request leaves no trace (store: false), so no command can be run")
-        if "\0" in arguments.command or not arguments.command.strip():
-            raise ToolError("the command is empty, or has a null character in it")
+        if "\0" in text or not text.strip():
+            raise ToolError("what is to be run is empty, or has a null character in it")
+
+    async def run(arguments: RunArguments, context: ToolContext) -> str:
+        check(arguments.command, context)
         if arguments.background:
             timeout_s = arguments.timeout_s or commands.longest_s
             name = await commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
             return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
         ending, output = await commands.run(
             context.session_key, arguments.command, arguments.timeout_s or _FOREGROUND_S, _most_bytes(context)
+        )
+        return _shown(output, ending)
+
+    async def python(arguments: PythonArguments, context: ToolContext) -> str:
+        check(arguments.code, context)
+        ending, output = await commands.run(
+            context.session_key,
+            _script(arguments.code),
+            arguments.timeout_s or _FOREGROUND_S,
+            _most_bytes(context),
         )
         return _shown(output, ending)
 
@@ -76,6 +102,18 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
         return f"{_bounded(output, context)}\n[stopped]".lstrip()
 
     longest_s = commands.longest_s + _SPARE_S
+    python_tool = Tool(
+        PYTHON,
+        "Run a Python script in the workspace, as run_command does; print what you want to see.",
+        PythonArguments,
+        python,
+        timeout_s=longest_s,
+        concurrent=False,
+        demanding=True,
+        lasting=True,
+        group="shell",
+        by_default="ask",
+    )
     return (
         Tool(
             RUN,
@@ -119,6 +157,18 @@ def shell_tools(commands: ShellCommands, access: ShellAccess) -> tuple[Tool, ...
             demanding=True,
             group="shell",
         ),
+        *((python_tool,) if has_python else ()),
+    )
+
+
+def _script(code: str) -> str:
+    """Return lines of shell that run a script of Python. It is a file, so that errors show its lines; modules
+    are looked for in the workspace first.
+    """
+    mark = f"END-{hashlib.sha256(code.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return (
+        f"cat > \"$TMPDIR/script.py\" <<'{mark}'\n{code}\n{mark}\n"
+        'PYTHONPATH="$PWD" PYTHONDONTWRITEBYTECODE=1 exec python3 "$TMPDIR/script.py"'
     )
 
 

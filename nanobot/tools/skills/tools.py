@@ -221,8 +221,8 @@ def _fitting(lines: Sequence[str], most_bytes: int) -> str:
     return "\n".join(kept)
 
 
-def skill_tools(skills: SessionSkills) -> tuple[Tool, ...]:
-    """Return the tools that find and read skills."""
+def skill_tools(skills: SessionSkills, *, are_told: bool = False) -> tuple[Tool, ...]:
+    """Return the tools that find and read skills. `are_told`: models are told of all of the operator's."""
 
     async def read(arguments: ReadSkillArguments, context: ToolContext) -> str:
         return await skills.read(context.session_key, arguments.name.strip(), arguments.file)
@@ -246,6 +246,7 @@ def skill_tools(skills: SessionSkills) -> tuple[Tool, ...]:
             "Find skills by words, also in this conversation's files.",
             FindSkillsArguments,
             find,
+            deferrable=are_told,
             repeatable=True,
             demanding=True,
             brings="file",

@@ -30,7 +30,7 @@ _ACCEPT = "text/html,application/xhtml+xml,text/*;q=0.9,application/pdf;q=0.9,*/
 class WebFetchArguments(msgspec.Struct, frozen=True):
     url: Annotated[str, msgspec.Meta(description="http or https")]
     start: Annotated[
-        str | None, msgspec.Meta(description="where to go on in a long page, as its last result says")
+        str | None, msgspec.Meta(description="where a long page goes on")
     ] = msgspec.field(name="from", default=None)
 
 
@@ -61,7 +61,7 @@ def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, rand
 
     return Tool(
         WEB_FETCH,
-        f"Read a web page or a document (PDF, office files, text) on the web. {MEANING}",
+        f"Read a web page or document (PDF, office, text). {MEANING}",
         WebFetchArguments,
         run,
         timeout_s=_TIMEOUT_S,

@@ -14,6 +14,7 @@ from nanobot.stores.sql.ports.approvals import SqlApprovals
 from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.extractions import SqlExtractions
 from nanobot.stores.sql.ports.memory import SqlMemory
 from nanobot.stores.sql.ports.people import SqlPeople
 from nanobot.stores.sql.ports.recall import SqlMessageSearch
@@ -75,6 +76,7 @@ class SqlStore:
         self._offer_sessions(SqlSessions(shared, deleting))
         self._offer_people(SqlPeople(shared, deleting))
         self._offer_compactions(SqlCompactions(shared))
+        self._offer_extractions(SqlExtractions(shared))
         self._offer_message_search(SqlMessageSearch(shared))
         self._offer_memory(SqlMemory(shared))
         self._offer_responses(SqlResponses(shared))
@@ -146,6 +148,11 @@ class SqlStore:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
         self.add_spent = compactions.add_spent
+
+    def _offer_extractions(self, extractions: SqlExtractions) -> None:
+        self.unread_turns = extractions.unread_turns
+        self.add_extracted = extractions.add_extracted
+        self.sessions_with_unread = extractions.sessions_with_unread
 
     def _offer_message_search(self, messages: SqlMessageSearch) -> None:
         self.search_messages = messages.search_messages
