@@ -157,7 +157,6 @@ class ServerTools:
             group=group_of(settings.name),
             by_default=by_default,
             sessions=settings.sessions,
-            deferrable=True,
         )
 
     def _shown(self, answered: Answered, context: ToolContext) -> ToolOutput:

@@ -29,9 +29,9 @@ _ACCEPT = "text/html,application/xhtml+xml,text/*;q=0.9,application/pdf;q=0.9,*/
 
 class WebFetchArguments(msgspec.Struct, frozen=True):
     url: Annotated[str, msgspec.Meta(description="http or https")]
-    start: Annotated[
-        str | None, msgspec.Meta(description="where a long page goes on")
-    ] = msgspec.field(name="from", default=None)
+    start: Annotated[str | None, msgspec.Meta(description="where a long page goes on")] = msgspec.field(
+        name="from", default=None
+    )
 
 
 def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, randomness: Randomness) -> Tool:
