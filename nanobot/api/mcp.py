@@ -24,6 +24,7 @@ from nanobot.api.wire.mcp import (
     AskArguments,
     McpAnswer,
     McpBody,
+    McpRefusal,
     McpRequest,
     RpcFailed,
     discovery,
@@ -39,6 +40,7 @@ from nanobot.api.wire.session_message import session_message
 from nanobot.core.accounts import matches
 from nanobot.core.errors import (
     BadSessionKey,
+    InvalidRequest,
     MissingSessionKey,
     NanobotError,
     SessionNotFound,
@@ -103,16 +105,19 @@ class McpEndpoint:
                 Parameter("mcp-method", "header", "the method of the message, as the body has it"),
             ),
             body=McpBody,
-            answers={200: McpAnswer, 202: None},
+            answers={200: McpAnswer, 202: None, 400: McpRefusal, 404: McpRefusal},
             streams=True,
             errors=(BadSessionKey, SessionNotFound),
         )
 
     async def take(self, request: Request, send: Send) -> None:
         """POST /mcp"""
+        # Whoever may not see the session of the connection is refused whatever the message is.
+        self._keys.find(request.headers, request.caller)
         body, _ = await self._bodies.read(request, lambda content: decode(content, _read_body))
         if isinstance(body.method, msgspec.UnsetType) or isinstance(body.id, msgspec.UnsetType):
             # A notification, or an answer to what was never asked: nothing follows from them here.
+            _check_version(request)
             await send({"type": "http.response.start", "status": 202, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -292,6 +297,15 @@ def _not_there(asked: McpRequest) -> RpcFailed:
 def _check_reading(caller: Caller) -> None:
     if "sessions:read" not in caller.rights:
         raise RpcFailed(INVALID_PARAMS, "this API key may not do this: it lacks the right 'sessions:read'")
+
+
+def _check_version(request: Request) -> None:
+    version = _header(request, b"mcp-protocol-version")
+    if version is not None and version not in (*NEW_VERSIONS, *OLD_VERSIONS):
+        raise InvalidRequest(
+            f"the version {version[:40]!r} of MCP is not spoken here",
+            param="mcp-protocol-version",
+        )
 
 
 def _header(request: Request, name: bytes) -> str | None:

@@ -54,6 +54,17 @@ class McpAnswer(msgspec.Struct, frozen=True, kw_only=True):
     error: McpError | msgspec.UnsetType = msgspec.UNSET
 
 
+class McpRefusalShown(msgspec.Struct, frozen=True):
+    message: str
+    code: int | str | None
+
+
+class McpRefusal(msgspec.Struct, frozen=True):
+    """What answers of the statuses 400 and 404 have in common: errors of JSON-RPC, and those of any route."""
+
+    error: McpRefusalShown
+
+
 class RpcFailed(Exception):
     """A request that is answered with an error of JSON-RPC. `status`: that of HTTP; None: the protocol's."""
 
