@@ -410,6 +410,8 @@ async def test_after_a_start_the_tools_are_there_before_the_server_is(
     model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
     harness = await open_harness(model, agent=WIDE, mcp=table(), data=data)
     assert not servers(harness).states["fake"].is_connected
+    assert "mcp__fake__echo" in {tool.name for tool in servers(harness).tools}
+    await connected(harness)
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     assert "kumquat" in results(model)[0].content
 
