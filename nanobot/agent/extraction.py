@@ -1,5 +1,6 @@
 """Finding facts in what a user said in turns that have ended, and checking them."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -21,6 +22,7 @@ MOST_FACTS = 8
 _CONFIDENCE = 0.8
 _MOST_KNOWN = 60
 _LONGEST_CHARACTERS = 2_000
+_LONGEST_LOOKED_AT = 20_000
 _LONGEST_QUESTION = 200
 _ANSWER_TOKENS = 1_200
 _TASK = (
@@ -66,7 +68,7 @@ _SCHEMA = msgspec.Raw(
     )
 )
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
-_QUOTED = re.compile(r"```.*?(?:```|\Z)|^[ \t]*>.*$|^(?: {4}|\t).*$", re.DOTALL | re.MULTILINE)
+_QUOTED = re.compile(r"```.*?(?:```|\Z)|^[ \t]*>[^\n]*|^(?: {4}|\t)[^\n]*", re.DOTALL | re.MULTILINE)
 _LAST_QUESTION = re.compile(r"[^.!?。！？؟\n]*[?？؟]\s*$")
 
 
@@ -104,11 +106,13 @@ async def find_facts(
     """
     known = of.known[:_MOST_KNOWN]
     usage = Usage()
+    # Here and below: in a thread, since thousands of words are looked at.
+    request = await asyncio.to_thread(_request, of, known, model, session_hint)
     for _ in range(2):
-        answer = await _whole(model, _request(of, known, model, session_hint))
+        answer = await _whole(model, request)
         usage += answer.usage or Usage()
         if (found := _read(answer.text)) is not None:
-            facts, dropped = _checked(found, of.turns, known, fact_id)
+            facts, dropped = await asyncio.to_thread(_checked, found, of.turns, known, fact_id)
             return FoundFacts(facts, dropped, usage)
     raise UselessAnswer(f"{model.name} did not answer with the facts as JSON, asked twice", usage)
 
@@ -148,8 +152,8 @@ def _shown(number: int, turn: SaidTurn) -> dict[str, object]:
         "date": f"{datetime.fromtimestamp(turn.at, UTC):%Y-%m-%d}",
         "said": [own_words(text) for text in turn.said],
     }
-    if (question := _LAST_QUESTION.search(turn.asked)) is not None:
-        shown["asked"] = question[0].strip()[-_LONGEST_QUESTION:]
+    if (question := _LAST_QUESTION.search(turn.asked[-_LONGEST_QUESTION:])) is not None:
+        shown["asked"] = question[0].strip()
     return shown
 
 
@@ -157,10 +161,14 @@ def own_words(text: str) -> str:
     """Return what a user wrote without code and quotations; of something long, the beginning and the end: the
     middle of it was mostly written by somebody else.
     """
-    text = _QUOTED.sub("", text).strip()
-    if len(text) <= _LONGEST_CHARACTERS:
+    return _ends_of(_QUOTED.sub("", _ends_of(text, _LONGEST_LOOKED_AT)).strip(), _LONGEST_CHARACTERS)
+
+
+def _ends_of(text: str, most_characters: int) -> str:
+    """Return the text, or the beginning and the end of a long one."""
+    if len(text) <= most_characters:
         return text
-    half = _LONGEST_CHARACTERS // 2
+    half = most_characters // 2
     return f"{text[:half]}\n…\n{text[-half:]}"
 
 
@@ -219,7 +227,8 @@ def _checked(
                 id=fact_id(),
                 text=text,
                 origin="conversation",
-                subject=about,
+                # A group must know of whom it is so.
+                subject=about or one_line(turn.speaker, MOST_SUBJECT_CHARACTERS),
                 confidence=_CONFIDENCE,
                 turn_id=turn.turn_id,
                 replaces=before,

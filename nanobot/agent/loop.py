@@ -3,10 +3,13 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import get_args
+from typing import TypeVar, get_args
+
+import msgspec
 
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
+from nanobot.agent.long_turn import LongTurn, StepSummaries
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
 from nanobot.agent.offer import Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
@@ -29,6 +32,8 @@ from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import StepSummary
+from nanobot.core.cut_result import READ_RESULT
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
@@ -45,6 +50,7 @@ from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
+_MOST_KEPT = 256
 _CHARS_A_TOKEN = 4
 
 
@@ -97,10 +103,32 @@ class Agent:
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
-        persona = self._with_skills(self._personas.of(turn.session_key), model)
+        persona = self._with_skills(self._persona_of(turn), model)
         window = self._settings.window_tokens
         tokens = self._offers.of(persona, model.abilities, turn.session_key).tokens
         return history_budget(model.context_tokens, window, turn, tokens, persona)
+
+    def _persona_of(self, turn: Turn) -> Persona:
+        """Return who answers the turn, with the tools that it may be offered."""
+        persona = self._personas.of(turn.account_key)
+        if turn.delegation is None:
+            return persona
+        names = self._toolset.delegable(turn.delegation.tools)
+        if persona.tools is not None:
+            names &= persona.tools
+        return msgspec.structs.replace(persona, tools=names)
+
+    def _limits_of(self, turn: Turn) -> AgentSettings:
+        """Return the bounds of the turn: one that does a part of another's work has a smaller budget."""
+        limits, part = self._settings, turn.delegation
+        if part is None:
+            return limits
+        return msgspec.structs.replace(
+            limits,
+            max_steps=min(limits.max_steps, part.max_steps),
+            max_turn_tokens=_smaller(limits.max_turn_tokens, part.max_tokens),
+            max_turn_s=_smaller(limits.max_turn_s, part.max_s),
+        )
 
     def _with_skills(self, persona: Persona, model: Model) -> Persona:
         return self._skills.told(persona, model) if self._skills is not None else persona
@@ -173,9 +201,12 @@ class Agent:
         show: Show,
         take_back: TakeBack,
         audience: Audience | None = None,
+        summaries: StepSummaries | None = None,
+        folded: StepSummary | None = None,
     ) -> None:
         """Bring the turn to its end. `history` ends with its input, followed by the messages that it
-        `produced` before a restart. `audience` reads what is shown.
+        `produced` before a restart; `folded` stands for the first of these. `audience` reads what is shown.
+        `summaries`: where steps are summarised; None: those that the window does not hold are left out.
 
         Raises:
             ModelError: the model failed.
@@ -183,7 +214,8 @@ class Agent:
         """
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
-        persona = self._personas.of(turn.session_key)
+        persona = self._persona_of(turn)
+        limits = self._limits_of(turn)
         toolset = self._toolset.limited_to(persona.tools)
         permissions = TurnPermissions(
             self._permissions,
@@ -195,8 +227,8 @@ class Agent:
         profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
         offer = self._offers.of(persona, model.abilities, turn.session_key, leaves_trace=turn.trace)
-        transcript = TurnTranscript(history, emit)
-        budget = TurnBudget(turn, self._settings, self._clock, model.name, produced)
+        transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
+        budget = TurnBudget(turn, limits, self._clock, model.name, produced)
         model_call = ModelCall(
             turn,
             model,
@@ -232,7 +264,16 @@ class Agent:
             sees_images="images" in model.abilities,
             deferred=lambda: offer.left(transcript.state.found),
         )
-        await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, self._settings).run()
+        long_turn = None
+        if summaries is not None and transcript.may_fold and turn.may_cut:
+            long_turn = LongTurn(
+                turn,
+                transcript,
+                summaries,
+                result_tokens=result_tokens,
+                can_read_on="reading_on" in model.abilities and READ_RESULT in toolset.names,
+            )
+        await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, limits, long_turn).run()
 
     def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""
@@ -241,3 +282,11 @@ class Agent:
             return NO_PROFILE
         is_short = "reading_on" not in model.abilities
         return profile(history.known, tokens, secret=self._secret, is_short=is_short)
+
+
+_Amount = TypeVar("_Amount", int, float)
+
+
+def _smaller(one: _Amount, other: _Amount) -> _Amount:
+    """Return the smaller of two limits, of which 0 is none."""
+    return min(one, other) if one and other else max(one, other)

@@ -71,7 +71,8 @@ class ModelCall:
     """Asks the model of one turn for its messages.
 
     `budget` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
-    that are taken. `was_stopped`: the last answer was longer than the model may write.
+    that are taken. `was_stopped`: the last answer was longer than the model may write. `budget_tokens`: how
+    many tokens of the conversation are shown; less once the window has turned out to be smaller.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class ModelCall:
         self._recaller = recaller
         self._profile = profile
         self._recalled: str | None = None
-        self._budget_tokens = budget_tokens
+        self.budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._refused_by: str | None = None
@@ -147,7 +148,7 @@ class ModelCall:
             audience = EMPTY if show is _discard else self._audience
             request = self._request(history, state, retries, audience, used_up)
             if not retries.overflows:
-                request = await self._with_recalled(request)
+                request = await self._with_recalled(request, history)
             try:
                 message = self._own(await self._stream(request, show, retries), may_call=may_call)
             except ModelError as error:
@@ -237,7 +238,7 @@ class ModelCall:
             budget = min(budget, history_budget(window, window, self._turn, own_tokens, self._persona))
         question = next((message for message in reversed(history.messages) if message.role == "user"), None)
         least = least_tokens(question) if question is not None else 0
-        self._budget_tokens = max(least, min(budget, self._budget_tokens))
+        self.budget_tokens = max(least, min(budget, self.budget_tokens))
         return True
 
     def _request(
@@ -274,7 +275,7 @@ class ModelCall:
                 else (),
                 found_tools=found,
                 looks_aside=self._looks_aside,
-                budget_tokens=self._budget_tokens - tools_size(found),
+                budget_tokens=self.budget_tokens - tools_size(found),
                 now=self._clock.now(),
                 result_share=self._limits.result_share,
                 persona=self._persona,
@@ -295,7 +296,7 @@ class ModelCall:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
 
-    async def _with_recalled(self, request: ModelRequest) -> ModelRequest:
+    async def _with_recalled(self, request: ModelRequest, history: History) -> ModelRequest:
         """Return the request with what earlier messages say about the turn's input in its notes, looked for
         once a turn.
         """
@@ -305,8 +306,11 @@ class ModelCall:
         ):
             return request
         if self._recalled is None:
+            if history.turn is not None and history.turn.folded:
+                # A turn that has come so far begins no more with what it was to be told at its beginning.
+                return request
             self._recalled = await recaller.recall(
-                self._turn, request.context, self._budget_tokens, self._profile
+                self._turn, request.context, self.budget_tokens, self._profile
             )
         if not self._recalled:
             return request

@@ -12,6 +12,8 @@ from nanobot.core.model import Ability
 from nanobot.core.persona import Persona
 from nanobot.core.tool import FIND_TOOLS, NONE_DEFERRED, DeferredTools, ToolSpec
 
+_MOST_GROUPS = 12
+_MOST_KEPT = 256
 _FOUND_SHARE = 8
 """Tools that were found may take this part of the window."""
 
@@ -70,6 +72,9 @@ class Offers:
         asked = persona.tools, "reading_on" in abilities, leaves_trace, here
         offer = self._offers.get(asked)
         if offer is None:
+            if len(self._offers) >= _MOST_KEPT:
+                # Models choose among the tools for what they delegate.
+                self._offers.clear()
             own = toolset.specs_for(abilities, session_key=session_key, leaves_trace=leaves_trace)
             offer = self._offers[asked] = self._offer(persona.offered(own), persona)
         return offer
@@ -83,7 +88,18 @@ class Offers:
             deferrable = self._toolset.deferrable
             deferred = {tool.name: tool for tool in always if tool.name in deferrable}
             if deferred:
+                finder = self._naming_groups(finder, deferred)
                 always = (*(tool for tool in always if tool.name not in deferred), finder)
         reading_on = not_among(always, self._toolset.file_specs + self._toolset.history_specs)
         tokens = tools_size(always + persona.offered(reading_on))
         return Offer(always, tokens, deferred, self._most_found_tokens if deferred else 0)
+
+    def _naming_groups(self, finder: ToolSpec, deferred: Iterable[str]) -> ToolSpec:
+        """Return the tool that finds tools, with the groups of the deferred ones, which change less than the
+        tools in them.
+        """
+        groups = self._toolset.groups(deferred)
+        if not groups:
+            return finder
+        shown = f"{', '.join(groups[:_MOST_GROUPS])}{', …' if len(groups) > _MOST_GROUPS else ''}"
+        return msgspec.structs.replace(finder, description=f"{finder.description} There are: {shown}.")

@@ -85,10 +85,11 @@ class TurnPermissions:
         self, permissions: Permissions, turn: Turn, toolset: Toolset, made: Iterable[ToolCall] = ()
     ) -> None:
         self._permissions = permissions
-        self._approvals = permissions.approvals
+        # What a delegated turn may not do without consent, the turn that waits for it can ask for.
+        self._approvals = permissions.approvals if turn.delegation is None else None
         self._turn = turn
         self._toolset = toolset
-        self._policy = permissions.policy.of(turn.session_key, turn.origin)
+        self._policy = permissions.policy.of(turn.account_key, turn.origin)
         self._verdicts: dict[str, Verdict] = {}
         self._asked: dict[str, AskedCall] = {}
         self._made = Counter(call.name for call in made if not call.for_client and not call.is_withheld)

@@ -3,10 +3,10 @@
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.consultation import MOST_TRIES, Consultation
 from nanobot.agent.limits import AgentSettings
+from nanobot.agent.long_turn import LongTurn
 from nanobot.agent.model_call import ModelCall
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.transcript import TurnTranscript
-from nanobot.core.dispatch import History
 from nanobot.core.errors import ApprovalChanged
 from nanobot.core.event import MessageAdded, ToolStarted, TurnEnded
 from nanobot.core.message import Message
@@ -27,7 +27,9 @@ class TurnSteps:
         tool_calls: ToolCalls,
         budget: TurnBudget,
         limits: AgentSettings,
+        long_turn: LongTurn | None = None,
     ) -> None:
+        self._long_turn = long_turn
         self._turn = turn
         self._budget = budget
         self._transcript = transcript
@@ -54,6 +56,8 @@ class TurnSteps:
                 return
         while True:
             await self._consultation.take_answer()
+            if self._long_turn is not None:
+                await self._long_turn.make_room(self._model_call.budget_tokens)
             message = await self._model_call.ask(
                 transcript.history(), transcript.state, used_up=self._used_up()
             )
@@ -111,7 +115,7 @@ class TurnSteps:
         with a question to its user about some of them.
         """
         for tries_left in reversed(range(MOST_TRIES)):
-            judged = await self._tool_calls.judge(message, _asker(self._transcript.history()))
+            judged = await self._tool_calls.judge(message, self._transcript.asker)
             calls, too_many = self._tool_calls.split(judged)
             run = tuple(call for call in calls if not call.is_withheld)
             waiting = tuple(call for call in calls if call.is_withheld)
@@ -126,8 +130,3 @@ class TurnSteps:
                     raise
         await self._tool_calls.run(run, too_many, self._transcript.add_results)
         return bool(waiting) and await self._consultation.ask(waiting, None, self._end())
-
-
-def _asker(history: History) -> str | None:
-    """Return the name of the participant who spoke last; None where they have none."""
-    return next((message.name for message in reversed(history.messages) if message.role == "user"), None)

@@ -83,7 +83,7 @@ class SummaryWriter:
             sampling=Sampling(max_output_tokens=2 * self.most_tokens),
             session_hint=session_hint,
         )
-        answer = await _whole(model, request)
+        answer = await ask_whole(model, request)
         return self._bounded(answer.text.strip()), answer.usage or Usage()
 
     def _rendered(self, messages: tuple[Message, ...]) -> str:
@@ -92,26 +92,26 @@ class SummaryWriter:
     def _bounded(self, text: str) -> str:
         """Return as many lines as the summary may have."""
         lines = text.splitlines()
-        while lines and _tokens("\n".join(lines)) > self.most_tokens:
+        while lines and tokens_in("\n".join(lines)) > self.most_tokens:
             lines.pop()
         return "\n".join(lines)
 
     def _quoted(self, of: Unsummarised) -> str:
         """Return what the user said that has facts in it, with what was quoted so before."""
-        new = [QUOTED.format(each) for each in _sentences(of.messages) if facts_in(each)]
-        return _fitting(list(dict.fromkeys((*of.before.splitlines(), *new))), self.most_tokens)
+        new = [QUOTED.format(each) for each in sentences(of.messages) if facts_in(each)]
+        return fitting(list(dict.fromkeys((*of.before.splitlines(), *new))), self.most_tokens)
 
     def _completed(self, text: str, of: Unsummarised, wanted: tuple[str, ...]) -> str:
         """Return `text`, and below it the lines of the summary before and what the user said that have the
         facts `wanted`.
         """
-        lines = (*of.before.splitlines(), *map(QUOTED.format, _sentences(of.messages)))
+        lines = (*of.before.splitlines(), *map(QUOTED.format, sentences(of.messages)))
         facts = [fact.casefold() for fact in wanted]
-        have = [line for line in lines if _has_any(facts, line.casefold())]
-        return f"{text}\n{_fitting(have, self.most_tokens // _COMPLETED_BY)}"
+        have = [line for line in lines if has_any(facts, line.casefold())]
+        return f"{text}\n{fitting(have, self.most_tokens // _COMPLETED_BY)}"
 
 
-def _fitting(lines: list[str], most_tokens: int) -> str:
+def fitting(lines: list[str], most_tokens: int) -> str:
     """Return the lines that have room together. Numbers alone, then what is not about the user, and of each
     the oldest, are left out first.
     """
@@ -120,7 +120,7 @@ def _fitting(lines: list[str], most_tokens: int) -> str:
     )
     chosen: list[int] = []
     for at in by_worth:
-        if (cost := _tokens(lines[at])) <= most_tokens:
+        if (cost := tokens_in(lines[at])) <= most_tokens:
             most_tokens -= cost
             chosen.append(at)
     return "\n".join(lines[at] for at in sorted(chosen))
@@ -144,7 +144,12 @@ def _again(wanted: tuple[str, ...], text: str) -> str:
     return _AGAIN.format(lacking=", ".join(lacking(wanted, text)[-_MOST_LISTED:]))
 
 
-async def _whole(model: Model, request: ModelRequest) -> Message:
+async def ask_whole(model: Model, request: ModelRequest) -> Message:
+    """Return the whole answer; one that is too long as far as it came.
+
+    Raises:
+        ModelError: the model failed.
+    """
     try:
         async with aclosing(model.stream(request)) as stream:
             async for item in stream:
@@ -242,7 +247,8 @@ def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
     return tuple(fact for fact in wanted if not _is_in(fact.casefold(), folded))
 
 
-def _has_any(facts: Iterable[str], text: str) -> bool:
+def has_any(facts: Iterable[str], text: str) -> bool:
+    """Return whether one of the facts is in the text; both in lower case."""
     return any(_is_in(fact, text) for fact in facts)
 
 
@@ -260,7 +266,8 @@ def _said(messages: Iterable[Message]) -> Iterator[str]:
             yield from (part.text for part in message.parts if isinstance(part, Text))
 
 
-def _sentences(messages: Iterable[Message]) -> Iterator[str]:
+def sentences(messages: Iterable[Message]) -> Iterator[str]:
+    """Yield the sentences that users wrote, without questions."""
     for text in _said(messages):
         for found in _SENTENCE.finditer(text[:_LONGEST_MESSAGE_CHARS]):
             # A question tells nothing of who asks it.
@@ -268,5 +275,6 @@ def _sentences(messages: Iterable[Message]) -> Iterator[str]:
                 yield shortened(" ".join(sentence.split()), _LONGEST_SENTENCE_CHARS)
 
 
-def _tokens(text: str) -> int:
+def tokens_in(text: str) -> int:
+    """Return an estimate of the tokens of the text."""
     return estimate_tokens(Message("user", (Text(text),))) if text else 0

@@ -176,6 +176,7 @@ class ToolCalls:
                 sees_images=self._sees_images,
                 leaves_trace=turn.trace,
                 deferred=self._deferred(),
+                turn=turn,
             )
         self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.turn import Turn
 
 MAX_RESULT_CHARS = 400_000
 _NO_NAMES: frozenset[str] = frozenset()
@@ -95,6 +96,17 @@ class Toolset:
             return self
         return Toolset([tool for name, tool in self._tools.items() if name in names], self._observer)
 
+    def groups(self, names: Iterable[str]) -> list[str]:
+        """Return the groups of these tools, each once; those of none are left out."""
+        return sorted({group for name in names if (group := self._tools[name].group)})
+
+    def delegable(self, names: Iterable[str] | None) -> frozenset[str]:
+        """Return the names of the tools that a turn may use which does a part of another's work; of `names`,
+        None: of all.
+        """
+        chosen = self._tools.keys() if names is None else set(names) & self._tools.keys()
+        return frozenset(name for name in chosen if not self._tools[name].of_session)
+
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)
@@ -157,8 +169,11 @@ class Toolset:
         sees_images: bool = False,
         leaves_trace: bool = True,
         deferred: DeferredTools = NONE_DEFERRED,
+        turn: Turn | None = None,
     ) -> ToolResult:
-        """Return the result of the call. A failure is a result too, which tells the model what happened."""
+        """Return the result of the call. A failure is a result too, which tells the model what happened.
+        `turn`: the one that makes it.
+        """
         result: ToolResult | None = None
         context = ToolContext(
             turn_id,
@@ -169,6 +184,10 @@ class Toolset:
             sees_images=sees_images,
             leaves_trace=leaves_trace,
             deferred=deferred,
+            key_id=turn.key_id if turn is not None else None,
+            model=turn.model if turn is not None else None,
+            entry=turn.origin if turn is not None else "api",
+            is_delegated=turn is not None and turn.delegation is not None,
         )
         self._observer.tool_started(turn_id, call)
         try:

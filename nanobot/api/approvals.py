@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Send
 
 from nanobot.access.caller import Caller
+from nanobot.api.approval_links import ApprovalLinks
 from nanobot.api.paging import PAGING, limit_of, order_of
 from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.approvals import (
@@ -49,8 +50,9 @@ _read_decision = msgspec.json.Decoder(ApprovalDecision)
 class ApprovalRoutes:
     """The operations on approvals and their rules."""
 
-    def __init__(self, store: Store, keys: KeyReader, settings: ApiSettings) -> None:
+    def __init__(self, store: Store, keys: KeyReader, settings: ApiSettings, links: ApprovalLinks) -> None:
         self._store = store
+        self._links = links
         self._keys = keys
         self._bodies = settings.json_bodies()
 
@@ -68,14 +70,14 @@ class ApprovalRoutes:
         )
         # One more than the limit shows that there is another page.
         found = await self._store.approvals(matching, limit=limit + 1, after=after, order=order_of(query))
-        shown = tuple(approval_object(each) for each in found[:limit])
+        shown = tuple(self._shown(request, each) for each in found[:limit])
         first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
         page = Page(data=shown, first_id=first, last_id=last, has_more=len(found) > limit)
         await answer(send, 200, encode(page))
 
     async def show(self, request: Request, send: Send) -> None:
         """GET /v1/approvals/{approval_id}"""
-        await answer(send, 200, encode(approval_object(await self._named(request))))
+        await answer(send, 200, encode(self._shown(request, await self._named(request))))
 
     async def decide(self, request: Request, send: Send) -> None:
         """POST /v1/approvals/{approval_id}"""
@@ -88,7 +90,12 @@ class ApprovalRoutes:
         decided = await self._store.decide_approval(
             approval.id, wanted.decision, by=request.caller.key_id or "api", pattern=wanted.pattern
         )
-        await answer(send, 200, encode(approval_object(decided)))
+        await answer(send, 200, encode(self._shown(request, decided)))
+
+    def _shown(self, request: Request, approval: Approval) -> ApprovalObject:
+        """Return the approval, with its link for those who may decide on it."""
+        may_decide = approval.state == "pending" and "chat" in request.caller.rights
+        return approval_object(approval, self._links.link(request, approval.id) if may_decide else None)
 
     async def _named(self, request: Request) -> Approval:
         approval = await self._find(request, request.path_params["approval_id"])
@@ -164,9 +171,11 @@ def _check_rule(caller: Caller, approval: Approval, pattern: str | None) -> None
         )
 
 
-def operations(store: Store, keys: KeyReader, settings: ApiSettings) -> tuple[Operation, ...]:
+def operations(
+    store: Store, keys: KeyReader, settings: ApiSettings, links: ApprovalLinks
+) -> tuple[Operation, ...]:
     """Return the operations on approvals and their rules."""
-    routes = ApprovalRoutes(store, keys, settings)
+    routes = ApprovalRoutes(store, keys, settings, links)
     offered = partial(Operation, tag="Approvals")
     one = "/v1/approvals/{approval_id}"
     lost = (ApprovalNotFound, BadSessionKey, SessionNotFound, InvalidRequest)

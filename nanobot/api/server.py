@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from nanobot.access.keyring import KeyRing
 from nanobot.api import (
+    approval_links,
     approvals,
     conversations,
     files,
@@ -62,7 +63,8 @@ def build_api(
     observer: Observer = NULL_OBSERVER,
 ) -> Guard:
     """Return the API as an ASGI app. `check_model` raises where the default model could not answer now,
-    `render_metrics` returns the metrics as text. `secret`: what summaries are signed with that clients keep.
+    `render_metrics` returns the metrics as text. `secret`: what summaries are signed with that clients keep,
+    and links to approvals.
     """
     offered = operations(
         store,
@@ -113,6 +115,7 @@ def operations(
 ) -> tuple[Operation, ...]:
     """Return everything that the API offers."""
     session_keys = KeyReader(settings.session_headers)
+    links = approval_links.ApprovalLinks(secret)
     offered = (
         ChatCompletions(submitter, settings).operation(),
         *responses.operations(
@@ -129,7 +132,8 @@ def operations(
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings, workspaces),
-        *approvals.operations(store, session_keys, settings),
+        *approvals.operations(store, session_keys, settings, links),
+        *approval_links.operations(store, links),
         *memory.operations(store, clock, randomness, session_keys, settings),
         *usage.operations(store, clock),
         *sessions.operations(store, clock, randomness, settings),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
@@ -24,7 +25,7 @@ from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.app.personas import PersonasInUse, SettingsSource
-from nanobot.app.policy import approval_settings, read_policy
+from nanobot.app.policy import approval_settings, policy_rules, read_policy
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.config import Config
@@ -58,6 +59,7 @@ from nanobot.submit.followers import Followers
 from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 from nanobot.telemetry.metrics import Metrics
+from nanobot.tools.delegate import Delegations, delegate
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.memory import memory_tools
 from nanobot.tools.sharing import share_fact
@@ -122,6 +124,8 @@ class App:
         remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
+        self.delegations = Delegations(store, settings.delegation_settings(config))
+        delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
         reading = (
             skills.tools(
                 files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
@@ -129,7 +133,7 @@ class App:
             if skills is not None
             else ()
         )
-        further = (*remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
+        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
         if mcp is not None:
             further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
@@ -150,9 +154,17 @@ class App:
         servers = tuple(mcp.settings) if mcp is not None else ()
         if mcp is not None:
             mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
-        self.personas = PersonasInUse(config, models.names, names, source, personas, servers)
-        personas = self.personas.personas
         policy = read_policy(config, toolset.tools, servers)
+        self.personas = PersonasInUse(
+            config,
+            models.names,
+            names,
+            source,
+            personas,
+            servers,
+            lambda changed: partial(policy.set, policy_rules(changed, toolset.tools, servers)),
+        )
+        personas = self.personas.personas
         agent = Agent(
             toolset,
             clock,
@@ -183,7 +195,9 @@ class App:
         self.extracting = _extracting(
             config, store, agent, models, clock, randomness, toolset, personas, policy
         )
-        self.engine = _engine(config, store, models, clock, agent, observer, self.compactor, self.extracting)
+        self.engine = _engine(
+            config, store, models, clock, agent, observer, self.compactor, self.extracting, self.delegations
+        )
         attachments = _attachments(config, store, documents, fetcher, clock, randomness)
         self.submitter = Submitter(
             store,
@@ -313,6 +327,7 @@ def _engine(
     observer: Observer,
     compactor: Compactor,
     extracting: Extracting | None,
+    delegations: Delegations,
 ) -> LocalEngine:
     return LocalEngine(
         store,
@@ -324,6 +339,7 @@ def _engine(
         observer=observer,
         compactor=compactor,
         extracting=extracting,
+        after_turn=delegations.turn_ended if config.delegation.max_parts else None,
     )
 
 
@@ -546,7 +562,7 @@ async def _running(app: App) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as group:
         engine = group.create_task(app.engine.run())
-        background = [group.create_task(app.compactor.run())]
+        background = [group.create_task(job()) for job in (app.compactor.run, app.delegations.run)]
         if app.extracting is not None:
             background.append(group.create_task(app.extracting.run()))
         periodic = group.create_task(PeriodicJobs(_periodic_jobs(app), app.clock).run())

@@ -34,7 +34,8 @@ class PersonasInUse:
 
     `presets` are the models that a persona may name, `tools` the server's own tools, `servers` the MCP
     servers that may have further ones. `personas`: the ones to keep up to date, where others have them
-    already.
+    already. `read_further` reads what else of the settings may change, and returns what puts it into effect;
+    it raises ConfigError where that is not valid.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class PersonasInUse:
         source: SettingsSource | None = None,
         personas: Personas | None = None,
         servers: Collection[str] = (),
+        read_further: Callable[[Config], Callable[[], None]] | None = None,
     ) -> None:
         self._presets = presets
         self._tools = tools
         self._servers = servers
         self._source = source
+        self._read_further = read_further
         self._files = self._watched(config)
         self._seen = _stamp(self._files)
         self.personas = personas or Personas()
@@ -76,13 +79,18 @@ class PersonasInUse:
         try:
             config = source.read()
             default, rules = read_personas(config, self._presets, self._tools, self._servers)
+            take_effect = self._read_further(config) if self._read_further is not None else None
         except ConfigError as error:
-            _log.error("the agents answer as before, their new settings are not valid: %s", error.message)
+            _log.error(
+                "agents and policy stay as they are, the new settings are not valid: %s", error.message
+            )
             return
         self._files = self._watched(config)
         self._seen = _stamp(self._files)
         self.personas.set(default, rules)
-        _log.warning("the agents answer as %s says now", source.file)
+        if take_effect is not None:
+            take_effect()
+        _log.warning("agents and policy are as %s says now", source.file)
 
     def _watched(self, config: Config) -> tuple[Path, ...]:
         if self._source is None:

@@ -13,7 +13,14 @@ from nanobot.tools.mcp.names import may_be_of
 
 
 def read_policy(config: Config, tools: Sequence[Tool], servers: Collection[str] = ()) -> Policy:
-    """Return the policy; its rules may name `tools`, the server's own, and their groups, and whatever the MCP
+    """Return the policy; see `policy_rules`."""
+    return Policy(policy_rules(config, tools, servers))
+
+
+def policy_rules(
+    config: Config, tools: Sequence[Tool], servers: Collection[str] = ()
+) -> tuple[PolicyRule, ...]:
+    """Return the rules; they may name `tools`, the server's own, and their groups, and whatever the MCP
     `servers` may have.
 
     Raises:
@@ -36,7 +43,7 @@ def read_policy(config: Config, tools: Sequence[Tool], servers: Collection[str] 
         rules.append(
             PolicyRule(name, table.tools, table.pattern, frozenset(table.origins), table.calls_per_turn)
         )
-    return Policy(rules)
+    return tuple(rules)
 
 
 def approval_settings(config: Config) -> ApprovalSettings:

@@ -38,6 +38,7 @@ from nanobot.reading.fetch import FetchBounds
 from nanobot.reading.hosts import HostRules
 from nanobot.stores.audit_log import Keeping
 from nanobot.submit.request import AGENT, preset_of
+from nanobot.tools.delegate import DelegationSettings
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
@@ -318,6 +319,12 @@ def agent_settings(config: Config, models: Models) -> AgentSettings:
         tools_tokens=table.tools_tokens,
         profile_tokens=config.memory.profile_tokens if config.memory.enabled else 0,
     )
+
+
+def delegation_settings(config: Config) -> DelegationSettings:
+    """Return how much of its work a turn may have done by others."""
+    table = config.delegation
+    return DelegationSettings(table.max_parts, table.max_steps, table.max_tokens, table.timeout_s)
 
 
 def compaction_settings(config: Config, models: Models) -> CompactionSettings:

@@ -298,7 +298,17 @@ def _events(name: str, payload: str) -> list[Event]:
         if name == "tool_finished":
             return [
                 ToolFinished(
-                    Message("tool", (ToolResult(content["id"], content["content"], content["is_error"]),))
+                    Message(
+                        "tool",
+                        (
+                            ToolResult(
+                                content["id"],
+                                content["content"],
+                                content["is_error"],
+                                tuple(file["filename"] for file in content.get("files", ())),
+                            ),
+                        ),
+                    )
                 )
             ]
         if name == "approval_asked":

@@ -48,7 +48,9 @@ def _tool_line(event: ToolStarted | ToolFinished) -> str:
     if isinstance(event, ToolStarted):
         return one_line(f"{event.call.name} {event.call.arguments}")
     result = event.message.tool_results[0]
-    return one_line(f"failed: {result.content}") if result.is_error else ""
+    if result.is_error:
+        return one_line(f"failed: {result.content}")
+    return one_line(f"wrote {', '.join(result.files)}") if result.files else ""
 
 
 class RichView:

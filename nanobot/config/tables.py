@@ -197,6 +197,15 @@ class AgentTable(_PersonaFields, frozen=True, forbid_unknown_fields=True):
     tools_tokens: Annotated[int, msgspec.Meta(ge=0)] = 1_500
 
 
+class DelegationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parts of its work that the agent has done by another: how many in a turn, and the budget of each."""
+
+    max_parts: Annotated[int, msgspec.Meta(ge=0)] = 8
+    max_steps: AtLeast1 = 25
+    max_tokens: Annotated[int, msgspec.Meta(ge=0)] = 200_000
+    timeout_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_S)] = 600.0
+
+
 class PolicyTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which tools may be called in the sessions whose key matches `pattern`, for turns from `origins` (none:
     from anywhere). `tools`: what holds for a tool's name, an `@group` of tools, or `*`.
@@ -391,6 +400,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agents: tuple[PersonaTable, ...] = ()
     policy: tuple[PolicyTable, ...] = ()
     approvals: ApprovalsTable = ApprovalsTable()
+    delegation: DelegationTable = DelegationTable()
     compaction: CompactionTable = CompactionTable()
     recall: RecallTable = RecallTable()
     memory: MemoryTable = MemoryTable()

@@ -132,6 +132,8 @@ def build(
             can_read_on=bool(results_tools),
             whole=[result for message in turn.input for result in message.tool_results],
         )
+        has_cut_result |= history.turn is not None and history.turn.is_shortened
+    part = history.turn
     summary = _shown_summary(history, budget_tokens)
     fitted = fit(
         history.messages,
@@ -139,6 +141,8 @@ def build(
         skipped_tokens=history.skipped_tokens,
         ends=history.ends,
         saved_tokens=summary.saved_tokens if summary is not None else 0,
+        asked=range(part.first, part.end) if part is not None else None,
+        is_folded=part is not None and part.folded > 0,
     )
     context = _view(history, len(fitted), summary)
     if not turn.may_cut and context is not None:
@@ -210,10 +214,14 @@ def _shown_summary(history: History, budget_tokens: int) -> Summary | None:
 
 def _view(history: History, shown: int, summary: Summary | None) -> ContextView | None:
     """Return how much of the conversation the newest `shown` messages are; None: all of it."""
-    unseen = history.skipped_messages + len(history.messages) - shown
+    folded = history.turn.folded if history.turn is not None else 0
+    if folded:
+        # The summary of the turn's steps is none of the conversation's messages.
+        shown -= 1
+    unseen = history.skipped_messages + len(history.messages) - (1 if folded else 0) + folded - shown
     if not unseen:
         return None
-    summarised = summary.messages if summary is not None else 0
+    summarised = folded + (summary.messages if summary is not None else 0)
     return ContextView(shown, summarised, max(0, unseen - summarised))
 
 

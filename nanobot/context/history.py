@@ -35,14 +35,18 @@ def fit(
     skipped_tokens: int = 0,
     ends: tuple[int, ...] = (),
     saved_tokens: int = 0,
+    asked: range | None = None,
+    is_folded: bool = False,
 ) -> tuple[Message, ...]:
     """Return the newest of `messages` that cost at most `budget_tokens`; the oldest are left out first.
 
     `skipped_tokens` is the size of the conversation before them, `ends` its size at the end of each, where
     known, and `saved_tokens` how much shorter it is with a summary of what comes before them. The cut moves
     in steps of a quarter of the budget, counted from the start of the conversation: it stays in one place for
-    many turns, so that the provider's prefix cache keeps hitting. The last user message, which the model is
-    to answer, always stays. A tool result is never left without its call, which providers refuse.
+    many turns, so that the provider's prefix cache keeps hitting. What is `asked`, the places of the running
+    turn's input, always stays, and the last user message; where the former is not told apart, the latter
+    alone. `is_folded`: what follows it stands for the first steps of the turn, and stays, too, where it fits.
+    A tool result is never left without its call, which providers refuse.
 
     Raises:
         ContextOverflow: the last user message alone is over the budget.
@@ -53,10 +57,12 @@ def fit(
         # What was loaded may begin in the middle of a turn.
         return messages if not skipped_tokens else _from_question(messages, 0)
     first = bisect_left((skipped_tokens, *ends[:-1]), cut + saved_tokens)
-    asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
-    if first <= asked:
+    if asked is None:
+        last = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
+        asked = range(last, last + 1)
+    if first <= asked.start:
         return _from_question(messages, first)
-    return _within_the_turn(messages, ends, asked, budget_tokens)
+    return _within_the_turn(messages, ends, asked, budget_tokens, is_folded=is_folded)
 
 
 def left_out(size_tokens: int, budget_tokens: int) -> int:
@@ -82,27 +88,51 @@ def _from_question(messages: tuple[Message, ...], first: int) -> tuple[Message, 
 
 
 def _within_the_turn(
-    messages: tuple[Message, ...], ends: tuple[int, ...], asked: int, budget_tokens: int
+    messages: tuple[Message, ...],
+    ends: tuple[int, ...],
+    asked: range,
+    budget_tokens: int,
+    *,
+    is_folded: bool,
 ) -> tuple[Message, ...]:
-    """Return the question and the newest whole steps of a running turn that is long. The last step stays in
-    any case: the model would do it again and again.
+    """Return the question and the newest whole steps of a running turn that is long, and what a user said
+    last. The last step stays in any case: the model would do it again and again.
     """
-    question = messages[asked]
-    refuse_too_long(question, budget_tokens)
-    room = max(0, budget_tokens - least_tokens(question))
-    over = ends[-1] - ends[asked] - room
+    own = asked.stop + is_folded
+    question = _question_within(messages, asked, budget_tokens, is_folded=is_folded)
+    room = max(0, budget_tokens - sum(map(least_tokens, question)))
+    over = ends[-1] - ends[own - 1] - room
     if over <= 0:
-        return messages[asked:]
+        return (*question, *messages[own:])
     step = max(1, room // _STEPS_IN_A_TURN)
-    cut = ends[asked] + -(-over // step) * step
+    cut = ends[own - 1] + -(-over // step) * step
     last = max(
         (i for i, message in enumerate(messages) if message.role == "assistant"), default=len(messages)
     )
-    first = min(bisect_left(ends[:-1], cut, lo=asked) + 1, max(last, asked + 1))
+    first = min(bisect_left(ends[:-1], cut, lo=own - 1) + 1, max(last, own))
     # Results whose calls were cut off.
     while first < len(messages) and messages[first].role == "tool":
         first += 1
-    return (question, *messages[first:])
+    joined = [message for message in messages[own:] if message.role == "user"][-1:]
+    is_shown = any(message.role == "user" for message in messages[first:])
+    return (*question, *(() if is_shown else joined), *messages[first:])
+
+
+def _question_within(
+    messages: tuple[Message, ...], asked: range, budget_tokens: int, *, is_folded: bool
+) -> tuple[Message, ...]:
+    """Return what was asked, with the summary of the steps so far behind it; where that is over the budget,
+    without the summary, then the newest of several questions alone.
+    """
+    whole = messages[asked.start : asked.stop + is_folded]
+    for question in (whole, messages[asked.start : asked.stop]):
+        if len(question) == 1 or sum(map(least_tokens, question)) <= budget_tokens:
+            break
+    else:
+        question = messages[asked.stop - 1 : asked.stop]
+    if len(question) == 1:
+        refuse_too_long(question[0], budget_tokens)
+    return question
 
 
 def refuse_too_long(message: Message, budget_tokens: int) -> None:

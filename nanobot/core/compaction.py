@@ -52,6 +52,13 @@ class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):
     facts_kept: int = 0
 
 
+class StepSummary(msgspec.Struct, frozen=True):
+    """What stands for the first messages that a running turn has added itself; `messages` counts them."""
+
+    text: str
+    messages: int
+
+
 class Payer(msgspec.Struct, frozen=True):
     """Who pays for a summary: the session, and the API key of the turn after which it was written. `model`:
     the configured model that was asked, None for the default one.
@@ -115,6 +122,16 @@ class Compactions(Protocol):
     async def add_summary(self, of: Unsummarised, summary: Compacted, payer: Payer) -> bool:
         """Let the summary stand for the messages from now on, and count what it cost; return whether the
         session still has them.
+        """
+        ...
+
+    async def step_summary(self, turn_id: str) -> StepSummary | None:
+        """Return the newest summary of what the turn has done; None where there is none."""
+        ...
+
+    async def add_step_summary(self, turn_id: str, messages: int, summary: Compacted, payer: Payer) -> bool:
+        """Let the summary stand for the first `messages` that the turn has added, and count what it cost;
+        return whether the turn still runs.
         """
         ...
 

@@ -14,13 +14,26 @@ from nanobot.core.plan import NO_STATE, AgentState
 from nanobot.core.turn import Turn
 
 
+class TurnPart(msgspec.Struct, frozen=True):
+    """Where the part of a running turn stands in a history: its input at `first` and before `end`, then what
+    it has added itself, which begins with a summary where that stands for the `folded` first messages of it.
+
+    `is_shortened`: some of its results are shown with their beginning and end alone.
+    """
+
+    first: int
+    end: int
+    folded: int = 0
+    is_shortened: bool = False
+
+
 class History(msgspec.Struct, frozen=True):
     """The newest part of a live transcript, oldest message first.
 
     `skipped_tokens` estimates all that came before it, `skipped_messages` counts it, and `summary` stands for
     the first part of that; `ends` gives for each message the estimate up to its
     end, counted from the conversation's start. `known`: what is remembered in reach of the session; `state`:
-    what its agent keeps for its work.
+    what its agent keeps for its work. `turn`: the part of the turn that runs, where it is told apart.
     """
 
     messages: tuple[Message, ...]
@@ -30,6 +43,7 @@ class History(msgspec.Struct, frozen=True):
     summary: Summary | None = None
     known: KnownFacts = NO_FACTS
     state: AgentState = NO_STATE
+    turn: TurnPart | None = None
 
 
 LeftOut = Callable[[int], int]

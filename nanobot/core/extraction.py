@@ -12,12 +12,15 @@ from nanobot.core.turn import Turn
 
 
 class SaidTurn(msgspec.Struct, frozen=True):
-    """What a user said in a turn, at the time `at`. `asked`: the assistant's answer before it."""
+    """What a user said in a turn, at the time `at`. `asked`: the assistant's answer before it. `speaker`: who
+    the user is, in a group.
+    """
 
     turn_id: str
     at: float
     said: tuple[str, ...]
     asked: str = ""
+    speaker: str = ""
 
 
 class UnreadTurns(msgspec.Struct, frozen=True):

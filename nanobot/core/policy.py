@@ -97,9 +97,15 @@ class TurnPolicy:
 class Policy:
     """The rules of a server. The first that matches the session and the origin, and has something to say of
     the tool, decides; where none does, the tool's own default holds.
+
+    `set` changes them all at once; turns that run already keep theirs.
     """
 
     def __init__(self, rules: Sequence[PolicyRule] = ()) -> None:
+        self.set(rules)
+
+    def set(self, rules: Sequence[PolicyRule]) -> None:
+        """Decide by these rules from now on."""
         self._rules = tuple(rules)
 
     def of(self, session_key: str, origin: Origin) -> TurnPolicy:

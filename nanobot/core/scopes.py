@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.errors import ConfigError
-from nanobot.core.sessions import MAX_KEY_CHARS
+from nanobot.core.sessions import MAX_KEY_CHARS, RESERVED_PREFIX
 
 Layer = Literal["person", "group", "session"]
 LAYERS: tuple[Layer, ...] = ("person", "group", "session")
@@ -66,7 +66,9 @@ class ScopeRules:
         self.of = lru_cache(4096)(self._of)
 
     def _of(self, session_key: str) -> Scopes:
-        """Return whom the session key speaks of."""
+        """Return whom the session key speaks of. The server's own keys speak of nobody."""
+        if session_key.startswith(RESERVED_PREFIX):
+            return Scopes(session_key, own_name(session_key))
         for expression, channel in self._patterns:
             found = expression.fullmatch(session_key)
             if found is None:

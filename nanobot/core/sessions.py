@@ -11,6 +11,8 @@ from nanobot.core.message import Message, Role
 
 MAX_KEY_CHARS = 256
 RESERVED_PREFIX = "nanobot:"
+DELEGATED_PREFIX = f"{RESERVED_PREFIX}delegated:"
+"""What keys of sessions begin with in which a turn has a part of its work done."""
 _INNER = r"[^\x00-\x1f\x7f-\x9f]"
 _OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
 KEY_PATTERN = rf"^[ \t]*(?!{RESERVED_PREFIX}){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"

@@ -94,7 +94,9 @@ class ToolContext(msgspec.Struct, frozen=True):
     `result_tokens`: how long a result may be that the window is to hold beside the rest. `origin`: where what
     the model writes may come from: the conversation, unless the turn has read what nobody in it said.
     `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
-    `deferred`: the tools that may be looked for.
+    `deferred`: the tools that may be looked for. `key_id`, `model`, `entry`: the API key that the turn is
+    charged to, the preset that answers, and where it came from. `is_delegated`: it does a part of the work of
+    another turn.
     """
 
     turn_id: str
@@ -105,6 +107,10 @@ class ToolContext(msgspec.Struct, frozen=True):
     sees_images: bool = False
     leaves_trace: bool = True
     deferred: DeferredTools = NONE_DEFERRED
+    key_id: str | None = None
+    model: str | None = None
+    entry: Literal["api", "cli"] = "api"
+    is_delegated: bool = False
 
 
 class ToolOutput(msgspec.Struct, frozen=True):
@@ -145,7 +151,9 @@ class Tool(msgspec.Struct, frozen=True):
     more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
     `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
     need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
-    None: all. `is_of_use`: in which sessions it is offered; None: in all.
+    None: all. `is_of_use`: in which sessions it is offered; None: in all. `of_session`: it works on what
+    belongs to the session, as its files, its memory and its commands; a turn that does a part of another's
+    work, in a session of its own, has no such tools.
     """
 
     name: str
@@ -166,6 +174,7 @@ class Tool(msgspec.Struct, frozen=True):
     sessions: tuple[str, ...] | None = None
     parameters: msgspec.Raw | None = None
     is_of_use: Callable[[str], bool] | None = None
+    of_session: bool = False
 
     @property
     def spec(self) -> ToolSpec:

@@ -54,6 +54,22 @@ class Labels(msgspec.Struct, frozen=True, omit_defaults=True):
     safety_identifier: str | None = None
 
 
+class Delegation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whose part of work a turn does: in a session of its own, but by the policy and on the account of the
+    session `session_key`, whose turn `turn_id` waits for it.
+
+    `tools`: the names of the only tools that it may use; None: all that can be delegated. `max_steps`,
+    `max_tokens`, `max_s`: its budget, within that of any turn.
+    """
+
+    session_key: str
+    turn_id: str
+    tools: tuple[str, ...] | None = None
+    max_steps: int = 25
+    max_tokens: int = 0
+    max_s: float = 0.0
+
+
 NO_ECHO = msgspec.Raw(b"null")
 
 
@@ -83,7 +99,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     client sent. `grace_s`: how long the turn goes on when no client follows it any more (-1: to its end);
     None: as long as the server is set to. `default_model`: what `admit` makes the
     `model` where neither the request nor the session names one. `own_instructions`: those of the session,
-    from when the turn was admitted.
+    from when the turn was admitted. `delegation`: set where it does a part of the work of another turn.
     """
 
     id: str
@@ -109,6 +125,12 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     grace_s: float | None = None
     default_model: str | None = None
     own_instructions: str = ""
+    delegation: Delegation | None = None
+
+    @property
+    def account_key(self) -> str:
+        """The session that the turn is charged to, and whose policy holds."""
+        return self.delegation.session_key if self.delegation is not None else self.session_key
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from nanobot.core.message import Message, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
+from nanobot.engine.step_summaries import StepSummariesWritten
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2
@@ -79,7 +80,7 @@ class Compactor:
     """Summarises what turns have made long, one job a session, a few at the same time.
 
     `is_small` says of a model that it is too small to write summaries: those of its sessions are what the
-    user said, word for word.
+    user said, word for word. `steps`: those of turns that still run; None where summaries are off.
     """
 
     def __init__(
@@ -102,17 +103,30 @@ class Compactor:
         self._not_before: dict[str, float] = {}
         self._queue: asyncio.Queue[_Job] = asyncio.Queue()
         self._at_hand = asyncio.Semaphore(_AT_ONCE)
+        self.steps: StepSummariesWritten | None = None
+        if settings.enabled:
+            self.steps = StepSummariesWritten(
+                store,
+                self._step_writer,
+                agent.session_hint,
+                preset=settings.model,
+                soft_share=settings.soft_share,
+                keep_share=settings.keep_share,
+            )
 
     async def run(self) -> None:
         """Write summaries until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):
                 group.create_task(self._work())
+            if self.steps is not None:
+                group.create_task(self.steps.run())
 
     def consider(self, turn: Turn, model: Model, history: History) -> None:
         """Have the session summarised if the turn, which has ended, showed the model much of its budget."""
         settings = self._settings
-        if not settings.enabled or not turn.trace or not history.ends:
+        # A session that is delegated to has one turn.
+        if not settings.enabled or not turn.trace or not history.ends or turn.delegation is not None:
             return
         budget = self._agent.budget(turn, model)
         if not self._exceeds(history, budget, settings.soft_share * budget):
@@ -180,6 +194,10 @@ class Compactor:
         most_tokens = int(_INPUT_SHARE * min(budget_tokens, model.context_tokens))
         writer = SummaryWriter(min(self._settings.summary_tokens, budget_tokens // 6), most_tokens)
         return None if self._is_small(model) else model, writer, most_tokens
+
+    def _step_writer(self, payer: Payer, budget_tokens: int) -> tuple[Model | None, int, int]:
+        model, writer, most_read_tokens = self._writer(payer, budget_tokens)
+        return model, writer.most_tokens, most_read_tokens
 
     async def wait_for(self, turn: Turn, model: Model, history: History) -> bool:
         """Return whether a summary came that the turn had to wait for: its window is full, and one is being

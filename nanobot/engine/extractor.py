@@ -76,7 +76,9 @@ class Extractor:
     def consider(self, turn: Turn) -> None:
         """Have the session read some time after the turn, which has ended, unless it goes on."""
         key = turn.session_key
-        if not turn.trace or key in self._put_off or not self._remembers(key):
+        if not turn.trace or turn.delegation is not None:
+            return
+        if key in self._put_off or not self._remembers(key):
             return
         # To the end: the first one is always the one that is due first.
         self._due.pop(key, None)

@@ -11,7 +11,7 @@ from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource
-from nanobot.engine.run import Run
+from nanobot.engine.run import AfterTurn, Run
 
 
 class LocalEngine:
@@ -29,8 +29,10 @@ class LocalEngine:
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
         extracting: Extracting | None = None,
+        after_turn: AfterTurn | None = None,
     ) -> None:
         self._extracting = extracting
+        self._after_turn = after_turn
         self._compactor = compactor
         self._observer = observer
         self._store = store
@@ -85,6 +87,7 @@ class LocalEngine:
             self._observer,
             self._compactor,
             self._extracting,
+            self._after_turn,
         )
 
     async def _run_to_end(self, turn_id: str, run: Run) -> None:

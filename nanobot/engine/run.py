@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.core.clock import Clock
+from nanobot.core.compaction import StepSummary
 from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import (
     ModelError,
@@ -40,9 +41,12 @@ from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
 from nanobot.core.store import Store
+from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource
 from nanobot.engine.state import Phase, RunState
 
+AfterTurn = Callable[[Turn, TurnEnded | None], None]
+"""Told of each turn that is over, as `Observer.turn_ended`."""
 _log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
@@ -67,7 +71,9 @@ class Run:
         observer: Observer = NULL_OBSERVER,
         compactor: Compactor | None = None,
         extracting: Extracting | None = None,
+        after_turn: AfterTurn | None = None,
     ) -> None:
+        self._after_turn = after_turn
         self._compactor = compactor
         self._extracting = extracting
         self._observer = observer
@@ -104,6 +110,8 @@ class Run:
             await self._run()
         finally:
             self._observer.turn_ended(turn, self._ended)
+            if self._after_turn is not None:
+                self._after_turn(turn, self._ended)
             if _log.isEnabledFor(logging.INFO):
                 self._log_end(self._clock.now() - began)
 
@@ -154,6 +162,8 @@ class Run:
         claim, turn = self._claim, self._claim.turn
         model = self._models.get(turn.model)
         produced: tuple[Message, ...] = ()
+        folded: StepSummary | None = None
+        compactor = self._compactor
         history = claim.history
         if claim.attempt > 1:
             produced = (await self._store.turn(turn.id)).messages
@@ -161,9 +171,10 @@ class Run:
             # The turn's own steps must not push its question out of the history that is loaded.
             own_tokens = sum(estimate_tokens(message) for message in (*turn.input, *produced))
             history = await self._history(model, own_tokens)
+            if compactor is not None and compactor.steps is not None:
+                folded = await self._store.step_summary(turn.id)
         elif history is None:
             history = await self._history(model)
-        compactor = self._compactor
         if compactor is not None and await compactor.wait_for(turn, model, history):
             history = await self._history(model)
         if history.skipped_tokens and (more := self._agent.unloaded_tokens(turn, model, history)):
@@ -177,6 +188,8 @@ class Run:
             show=self._show,
             take_back=self._take_back,
             audience=self._store.audience(claim),
+            summaries=compactor.steps if compactor is not None else None,
+            folded=folded,
         )
         if compactor is not None:
             compactor.consider(turn, model, history)

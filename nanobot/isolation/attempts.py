@@ -428,6 +428,18 @@ def _approval(*bodies: dict[str, object]) -> AttemptBuilder:
     return build
 
 
+def _approval_link(*bodies: bytes) -> AttemptBuilder:
+    def build(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+        for approval in victim.approvals:
+            # Whoever knows the approval's id must not be able to make its link.
+            for signature in ("", f".{'a' * 32}"):
+                target = route.partition(" ")[2].replace("{token}", f"{path_of(approval)}{signature}")
+                for body in bodies or (b"",):
+                    yield Attempt(route=route, target=target, body=body, refers_by="id")
+
+    return build
+
+
 def _approval_rules(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
     yield Attempt(route=route, target="/v1/approval-rules")
     yield Attempt(route=route, target="/v1/approval-rules", headers=own.headers())
@@ -556,6 +568,8 @@ ATTEMPTS: dict[str, AttemptBuilder] = {
     "GET /v1/approvals": _approvals,
     "GET /v1/approvals/{approval_id}": _approval(),
     "POST /v1/approvals/{approval_id}": _approval({"decision": "once"}, {"decision": "deny"}),
+    "GET /approve/{token}": _approval_link(),
+    "POST /approve/{token}": _approval_link(b"decision=once", b"decision=deny"),
     "GET /v1/approval-rules": _approval_rules,
     "DELETE /v1/approval-rules/{rule_id}": _approval_rule,
     "GET /v1/usage": _usage,

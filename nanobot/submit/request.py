@@ -60,7 +60,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         return Turn(id=id, key_id=key_id, default_model=default_model, **shared)
 
 
-_NOT_ASKED_FOR = ("id", "key_id", "default_model", "own_instructions")
+_NOT_ASKED_FOR = ("id", "key_id", "default_model", "own_instructions", "delegation")
 _OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in _NOT_ASKED_FOR)
 """The fields that a request and its turn share: all that the turn does not get from the server."""
 _values = attrgetter(*_OF_TURN)

@@ -11,6 +11,7 @@ from nanobot.core.tool import FIND_TOOLS, Tool, ToolContext, ToolOutput, ToolSpe
 
 _MOST_FOUND = 5
 _MOST_NAMED = 60
+_MOST_WORDS = 32
 _DESCRIPTION_CHARS = 160
 _NAME_WEIGHT = 3
 _SHORTEST_PART = 3
@@ -20,10 +21,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class FindToolsArguments(msgspec.Struct, frozen=True):
-    query: Annotated[
-        str,
-        msgspec.Meta(max_length=300, description="what it should do, or its name; empty: all names"),
-    ] = ""
+    query: Annotated[str, msgspec.Meta(description="words, or a name; empty: all names")] = ""
 
 
 def find_tools() -> Tool:
@@ -44,7 +42,7 @@ def find_tools() -> Tool:
 
     return Tool(
         FIND_TOOLS,
-        "Find further tools by words; those found can be called from your next step on.",
+        "Find further tools, to call them from then on.",
         FindToolsArguments,
         run,
         repeatable=True,
@@ -57,7 +55,7 @@ def find_tools() -> Tool:
 
 def matches(query: str, tools: Sequence[ToolSpec]) -> list[ToolSpec]:
     """Return the tools that have words of the query, best match first."""
-    wanted = set(_words(query))
+    wanted = set(_words(query)[:_MOST_WORDS])
     texts = [(set(_words(tool.name)), set(_words(tool.description))) for tool in tools]
     worth = {
         word: 1 / max(1, sum(_has(word, names) or _has(word, said) for names, said in texts))

@@ -73,6 +73,7 @@ def search_history(
         looks_back=True,
         brings=None,
         group="history",
+        of_session=True,
     )
 
 

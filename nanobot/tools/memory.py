@@ -92,6 +92,7 @@ def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )
@@ -117,6 +118,7 @@ def _recall(memory: Memory) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )
@@ -140,6 +142,7 @@ def _forget(memory: Memory) -> Tool:
         repeatable=True,
         demanding=True,
         group="memory",
+        of_session=True,
         lasting=True,
         brings=None,
     )

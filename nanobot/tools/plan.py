@@ -27,9 +27,9 @@ _MARKS: dict[str, StepStatus] = {
 class UpdatePlanArguments(msgspec.Struct, frozen=True):
     steps: Annotated[
         list[str],
-        msgspec.Meta(description='all steps, each "[ ] open", "[>] under way", "[x] done" or "[-] dropped"'),
+        msgspec.Meta(description='each "[ ] open", "[>] doing", "[x] done" or "[-] dropped"'),
     ]
-    goal: Annotated[str, msgspec.Meta(description="what is to be reached")] = ""
+    goal: str = ""
 
 
 def update_plan() -> Tool:
@@ -46,7 +46,7 @@ def update_plan() -> Tool:
 
     return Tool(
         UPDATE_PLAN,
-        "Keep a check-list for work of many steps: send all of it when it changes, [] to drop it.",
+        "Keep a check-list for work of many steps: send all of it each time, [] drops it.",
         UpdatePlanArguments,
         run,
         repeatable=True,

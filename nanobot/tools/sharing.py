@@ -70,6 +70,7 @@ def share_fact(
         lasting=True,
         brings=None,
         deferrable=True,
+        of_session=True,
         group="memory",
         by_default="ask",
         is_of_use=lambda session_key: _may_be_in_groups(scopes_of(session_key)),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.devtools import Page
 from tests.browser.test_conversation import answers
-from tests.upstream import Upstream
+from tests.upstream import Upstream, call, streamed, text
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,3 +89,49 @@ async def test_a_file_that_the_server_refuses_is_told_and_can_be_removed(page: P
     await page.until_text("too large", ".attached")
     await page.click("Remove large.bin")
     await page.until("document.querySelector('.attached') === null")
+
+
+WRITTEN = {"path": "docs/plan b.md", "content": "# Plan B"}
+CATCH = """(() => {
+    globalThis.saved = [];
+    const make = URL.createObjectURL;
+    let blob;
+    URL.createObjectURL = (each) => make.call(URL, blob = each);
+    HTMLAnchorElement.prototype.click = async function () {
+        globalThis.saved.push([this.download, await blob.text()]);
+    };
+})()"""
+
+
+async def test_files_that_the_agent_has_written_can_be_downloaded(page: Page, provider: Upstream) -> None:
+    link = "nanobot:workspace/docs/plan%20b.md"
+    said = f"See [the plan]({link}), or {link}. [Not this](nanobot:other/x) [nor](javascript:alert(1))"
+    provider.then(
+        streamed(call(0, "c1", "write_file", json.dumps(WRITTEN)), reason="tool_calls"), streamed(text(said))
+    )
+    await page.ask("Write it.")
+    await page.until(answers(1))
+    await page.until_text("docs/plan b.md ↓", ".files")
+    shown = "[...document.querySelectorAll('.answer .markdown button[data-file]')].map((b) => b.innerText)"
+    await page.until(f"{shown}.length === 2")
+    assert await page.run(shown) == ["the plan ↓", "docs/plan b.md ↓"]
+    assert await page.run("document.querySelectorAll('.answer .markdown a[href]').length") == 0
+    await page.run(CATCH)
+    await page.run("document.querySelector('.answer .markdown button[data-file]').click()")
+    await page.until("globalThis.saved.length === 1")
+    await page.run("document.querySelector('.answer .files button').click()")
+    await page.until("globalThis.saved.length === 2")
+    assert await page.run("globalThis.saved") == [["plan b.md", "# Plan B"]] * 2
+
+
+async def test_files_of_an_answer_are_there_when_the_page_is_opened_again(
+    page: Page, provider: Upstream
+) -> None:
+    provider.then(
+        streamed(call(0, "c1", "write_file", json.dumps(WRITTEN)), reason="tool_calls"),
+        streamed(text("Done.")),
+    )
+    await page.ask("Write it once more.")
+    await page.until(answers(1))
+    await page.send("Page.reload")
+    await page.until_text("docs/plan b.md ↓", ".answer .files")

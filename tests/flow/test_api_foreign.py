@@ -82,6 +82,8 @@ NAMES: Mapping[str, Callable[[Names], tuple[str, ...]]] = {
 
 PLAIN: Mapping[str, str | None] = {
     "model_id": "nanobot",
+    # A valid one is a key by itself.
+    "token": "appr_1.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "version": "0",
     "name": "page.js",
     "x-when-busy": None,

@@ -154,7 +154,7 @@ async def test_a_summary_goes_with_its_session(open_harness: OpenHarness) -> Non
     harness = await open_harness(model, agent=WINDOW)
     await talk(harness, "a", *fillers(9))
     await harness.door.call("DELETE", "/v1/sessions/a")
-    await talk(harness, "a", *fillers(3), "And now?")
+    await talk(harness, "a", *fillers(1), "And now?")
     assert not any("SECRET" in message.text for message in answered(model)[-1].messages)
 
 

@@ -172,7 +172,9 @@ async def test_what_pages_files_and_quotations_say_is_not_the_users_word(open_ha
     model = ScriptedModel(call("current_time"), "It is noon. You live in Paris. Where do you live?", "ok")
     paris = found({"quote": "lives in Paris", "fact": "lives in Paris"})
     setting = await open_setting(open_harness, paris, model=model)
-    await setting.say("What is this?\n> he lives in Paris\n```\nlives in Paris\n```")
+    await setting.say(
+        "What is this?\n> he lives in Paris\nAnd this?\n    lives in Paris\n```\nlives in Paris\n```\nSo?"
+    )
     file = {
         "type": "file",
         "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,bGl2ZXMgaW4gUGFyaXM="},
@@ -182,6 +184,7 @@ async def test_what_pages_files_and_quotations_say_is_not_the_users_word(open_ha
     await setting.pause()
     (given,) = setting.asked
     assert "lives in Paris" not in json.dumps(given)
+    assert given["turns"][0]["said"][0].split() == ["What", "is", "this?", "And", "this?", "So?"]
     assert given["turns"][1]["asked"] == "Where do you live?"
     assert await setting.facts() == []
 
@@ -328,6 +331,29 @@ async def test_in_a_group_what_is_said_is_the_groups(open_harness: OpenHarness) 
     (fact,) = await setting.facts(GROUP)
     assert (fact["layer"], fact["owner"], fact["subject"]) == ("group", "wx:g", "Ann")
     assert await setting.facts() == []
+
+
+async def test_a_group_knows_who_it_was_that_spoke(open_harness: OpenHarness) -> None:
+    setting = await open_setting(open_harness, BERLIN)
+    await setting.say([{"role": "user", "name": "Ann", "content": "I moved to Berlin."}], key=GROUP)
+    await setting.say("I moved to Berlin.", key="wx:group:h:user:bob")
+    await setting.pause()
+    assert [fact["subject"] for fact in await setting.facts(GROUP)] == ["Ann"]
+    assert [fact["subject"] for fact in await setting.facts("wx:group:h:user:bob")] == ["wx:bob"]
+
+
+async def test_what_was_forgotten_does_not_come_back(open_harness: OpenHarness) -> None:
+    setting = await open_setting(open_harness, BERLIN)
+    await setting.say("I moved to Berlin.")
+    headers = {"x-session-key": ANN, "content-type": "application/json"}
+    body = json.dumps({"text": "lives in Berlin"}).encode()
+    made = await setting.harness.door.call("POST", "/v1/memory", body=body, headers=headers)
+    await setting.harness.door.call("DELETE", f"/v1/memory/{made.json['id']}", headers=headers)
+    await setting.pause()
+    assert await setting.facts() == []
+    await setting.say("I moved to Berlin.")
+    await setting.pause()
+    assert await setting.texts() == ["lives in Berlin"], "it was said again"
 
 
 @pytest.mark.parametrize(("name", "says"), [("slow", "no preset 'slow'"), ("fast", None)])

@@ -44,7 +44,7 @@ def find(query: str, id: str = "f1") -> Any:  # noqa: A002
 
 async def test_few_tools_are_all_offered_at_once(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await open_harness(model, tools=MANY[:1])
+    harness = await open_harness(model, tools=MANY[:1], agent={"tools_tokens": 2_500})
     await harness.door.chat("k", [ASK])
     assert "weather_now" in names(model.requests[0])
     assert "find_tools" not in names(model.requests[0])

@@ -28,7 +28,7 @@ CANARY = "canary-77ab"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 
 
-def use(name: str, **arguments: object) -> Say:
+def use(name: str, /, **arguments: object) -> Say:
     return call(name, msgspec.json.encode(arguments).decode())
 
 
@@ -110,7 +110,12 @@ async def test_the_settings_switch_it_off(open_harness: OpenHarness) -> None:
         skills={"enabled": False},
     )
     await run(harness)
-    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate", "update_plan"]
+    assert [tool.name for tool in model.requests[0].tools] == [
+        "current_time",
+        "calculate",
+        "update_plan",
+        "delegate",
+    ]
 
 
 async def test_uploads_of_the_conversation_are_in_it_to_read(open_harness: OpenHarness) -> None:
@@ -421,3 +426,42 @@ async def test_openais_sdk_fetches_what_was_written(open_harness: OpenHarness) -
         assert listed.id == "nanobot:workspace/docs/a b.md"
         assert (await client.files.content(listed.id)).content == b"hello"
         assert (await client.files.delete(listed.id)).deleted
+
+
+async def test_the_transcript_names_the_files_that_a_call_has_written(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(
+        use("write_file", path="docs/a b.md", content="x"), use("read_file", file="docs/a b.md"), "done"
+    )
+    harness = await open_harness(model)
+    await run(harness)
+    messages = (await harness.door.get("/v1/sessions/ann/messages")).json["data"]
+    wrote, read = (message for message in messages if message["role"] == "tool")
+    assert wrote["files"] == [{"id": "nanobot:workspace/docs/a b.md", "filename": "docs/a b.md"}]
+    assert "files" not in read
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "says"),
+    [
+        ("write_file", {"path": "b", "content": "x"}, False),
+        ("list_files", {}, True),
+        ("find_files", {"pattern": "*"}, True),
+        ("grep", {"pattern": "kites"}, True),
+        ("edit_file", {"path": "a", "old": "nowhere", "new": "x"}, True),
+        ("read_file", {"file": "a"}, True),
+    ],
+)
+async def test_what_is_noted_after_files_were_looked_at_is_from_a_file(
+    open_harness: OpenHarness, tool: str, arguments: dict[str, str], says: bool
+) -> None:
+    model = ScriptedModel(
+        use("write_file", path="a", content="Ann likes kites."),
+        "done",
+        use(tool, **arguments),
+        use("remember", fact="Ann likes kites."),
+        "done",
+    )
+    harness = await open_harness(model)
+    await run(harness)
+    await run(harness)
+    assert ("as something from the file" in results(model)[-1].content) == says

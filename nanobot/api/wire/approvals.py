@@ -11,7 +11,8 @@ from nanobot.core.sessions import MAX_KEY_CHARS
 class ApprovalObject(msgspec.Struct, frozen=True, kw_only=True):
     """A call that a person is, or was, asked about. `arguments`: JSON text, exactly as it is run. `state`:
     `pending`, `approved`, `denied` or `expired`. `decision` and what follows are null until it is decided;
-    `used`: a turn has run the call, or has told the model that it was not run.
+    `used`: a turn has run the call, or has told the model that it was not run. `link`: the page where a
+    person decides without an API key, once; null unless it is pending and the caller may decide.
     """
 
     id: str
@@ -29,6 +30,7 @@ class ApprovalObject(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: float | None
     decided_by: str | None
     used: bool
+    link: str | None
 
 
 class ApprovalRuleObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)] | None = None
 
 
-def approval_object(approval: Approval) -> ApprovalObject:
+def approval_object(approval: Approval, link: str | None) -> ApprovalObject:
     """Return the approval as the API shows it."""
     return ApprovalObject(
         id=approval.id,
@@ -75,6 +77,7 @@ def approval_object(approval: Approval) -> ApprovalObject:
         decided_at=approval.decided_at,
         decided_by=approval.decided_by,
         used=approval.is_used,
+        link=link,
     )
 
 

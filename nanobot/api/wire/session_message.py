@@ -12,6 +12,7 @@ from nanobot.core.errors import MessageNotFound
 from nanobot.core.extent import described
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from nanobot.core.sessions import Row
+from nanobot.core.workspace import FILE_ID_PREFIX
 
 _ID = re.compile(r"msg_([1-9][0-9]{0,8})")
 
@@ -99,13 +100,21 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     name: str | UnsetType = UNSET
 
 
+class WrittenFile(msgspec.Struct, frozen=True):
+    """A file that a call has written: its id for `/v1/files`, and its path in the workspace."""
+
+    id: str
+    filename: str
+
+
 class SessionMessage(ChatMessage, frozen=True, kw_only=True):
-    """A message of a transcript."""
+    """A message of a transcript. `files`: those that the call has written whose result it is."""
 
     id: str
     object: str = "session.message"
     turn_id: str | None
     created_at: float
+    files: tuple[WrittenFile, ...] | UnsetType = UNSET
 
 
 # From the core to the wire ------------------------------------------------------------------------
@@ -130,7 +139,18 @@ def chat_message(message: Message) -> ChatMessage:
 def session_message(row: Row) -> SessionMessage:
     """Return a message of a transcript."""
     said = msgspec.structs.asdict(chat_message(row.message))
-    return SessionMessage(**said, id=message_id(row.seq), turn_id=row.turn_id, created_at=row.created_at)
+    files = tuple(
+        WrittenFile(f"{FILE_ID_PREFIX}{path}", path)
+        for result in row.message.tool_results
+        for path in result.files
+    )
+    return SessionMessage(
+        **said,
+        id=message_id(row.seq),
+        turn_id=row.turn_id,
+        created_at=row.created_at,
+        files=files or UNSET,
+    )
 
 
 def _content(message: Message) -> str | tuple[ContentPart, ...] | None:

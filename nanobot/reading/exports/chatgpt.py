@@ -24,8 +24,8 @@ _STYLE = "custom instructions on how to answer (set them with `POST /v1/sessions
 _EMPTY = "conversations without a message of text"
 _BROKEN = "conversations that could not be read"
 _MOST_MESSAGES = 100_000
-_CITATION = re.compile("\ue200.*?\ue201", re.DOTALL)
-_LISTED = re.compile(r"^\s*\d+\.\s*\[(\d{4}-\d\d-\d\d)\]\.?\s*(.+)$", re.MULTILINE)
+_CITATION = re.compile("\ue200[^\ue200\ue201]{0,4000}\ue201")
+_LISTED = re.compile(r"^[ \t]*\d+\.[ \t]*\[(\d{4}-\d\d-\d\d)\]\.?\s*(.+)$", re.MULTILINE)
 _NOTED = re.compile(r"^\s*\[?(\d{4}-\d\d-\d\d)?\]?[.:]?\s*(.+)$", re.DOTALL)
 
 

@@ -7,7 +7,7 @@ from nanobot.reading.exports.found import ExportContent, FoundFact
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 _ITEM = re.compile(r"^(\s*)(?:[-*+]|\d+[.)])\s+(.*)$")
 _BOX = re.compile(r"^\[( |x|X)\]\s*(.*)$")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--(?:(?!<!--).){0,4000}?-->", re.DOTALL)
 _RULE = re.compile(r"^\s*(?:[-*_]\s*){3,}$")
 _EMPHASIS = re.compile(r"(\*\*|__|`)(.+?)\1")
 _PLACEHOLDER = re.compile(r"^\(.*\)$|^\[.*\]$|^(?:[^:]{1,60}):\s*\(.*\)$|^[^:]{1,60}:\s*$")

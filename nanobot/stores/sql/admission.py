@@ -17,6 +17,7 @@ from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
 from nanobot.stores.sql import (
+    delegated,
     facts,
     matching,
     queue,
@@ -86,6 +87,8 @@ def admit(
     is_made = head is None
     if head is None:
         head = transcript.open_session(db, turn.session_key, now)
+        if turn.delegation is not None:
+            delegated.belong(db, head.session, turn.delegation)
     elif identity.dedupe_key is not None or identity.is_retry:
         known = find_known(db, head, identity, now - limits.retry_window_s)
         if known is not None:
@@ -118,7 +121,7 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    if not load.can_start(capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
+    if not load.can_start(turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
         queue.check_room(db, turn.key_id, limits.max_waiting)
     if taken_in is not None:
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
@@ -165,9 +168,11 @@ class _Load(msgspec.Struct, frozen=True):
     known: KnownFacts | None = None
     """The facts in reach of the turn; None where they were not read."""
 
-    def can_start(self, capacity: Capacity) -> bool:
-        """Return whether a turn of this session may start now."""
-        return not self.waiting and self.running_in_all < capacity.max_running
+    def can_start(self, turn: Turn, capacity: Capacity) -> bool:
+        """Return whether the turn may start now: one that another waits for starts however many run."""
+        return not self.waiting and (
+            self.running_in_all < capacity.max_running or turn.delegation is not None
+        )
 
     def may_give_way_to(self, turn: Turn) -> bool:
         """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
@@ -259,7 +264,7 @@ def _join_known(
                 match.unless_done,
                 resumption.moves_from,
             )
-    claim = _run_again(db, head, known.n, plan, turn.key_id, load, capacity, now)
+    claim = _run_again(db, head, known.n, plan, turn, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))
     return Admitted(
         Admission(known.asked, joined=True, answered_by=known.id, history=note),
@@ -273,14 +278,14 @@ def _run_again(
     head: TranscriptHead,
     n: int,
     plan: Plan,
-    payer: str | None,
+    turn: Turn,
     load: _Load,
     capacity: Capacity,
     now: float,
 ) -> Claim | None:
     """Start the turn now where nothing is before it, else put it in the queue."""
-    if not load.can_start(capacity):
-        queue.enqueue(db, n, head.session, plan, payer)
+    if not load.can_start(turn, capacity):
+        queue.enqueue(db, n, head.session, plan, turn.key_id)
         return None
     queue.hold(db, n, head.session, capacity, now)
     queue.start(db, head, n, plan, now)
@@ -305,7 +310,7 @@ def _take(
     """Start the turn now where nothing stands before it, else put it in the queue."""
     turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
-    if load.can_start(capacity):
+    if load.can_start(turn, capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out, load.known))

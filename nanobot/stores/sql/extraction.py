@@ -66,7 +66,7 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
             has_more = True
             break
         if said:
-            turns.append(SaidTurn(turn_id, of_turn[0].at, said, asked))
+            turns.append(SaidTurn(turn_id, of_turn[0].at, said, asked, _speaker(db, key, of_turn)))
         asked = next((row.message.text for row in reversed(of_turn) if row.message.role == "assistant"), "")
         last = of_turn[-1]
     return UnreadTurns(
@@ -117,6 +117,15 @@ def _said(row: _Row) -> Iterator[str]:
     """Yield what a user wrote: not what files, pictures and results say."""
     if row.is_input and row.message.role == "user":
         yield from (part.text for part in row.message.parts if isinstance(part, Text) and part.text.strip())
+
+
+def _speaker(db: Db, key: str, rows: Sequence[_Row]) -> str:
+    """Return who speaks in a turn of a group; empty in a private chat."""
+    scopes = db.scopes.of(key)
+    if scopes.group is None:
+        return ""
+    named = (row.message.name for row in rows if row.is_input and row.message.role == "user")
+    return next((name for name in named if name), scopes.person)
 
 
 def _answer_at(db: Db, session: int, seq: int) -> str:

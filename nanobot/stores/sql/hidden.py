@@ -22,6 +22,11 @@ def is_shown(key: str) -> bool:
     return not key.startswith(RESERVED_PREFIX)
 
 
+def is_gone(key: str) -> bool:
+    """Return whether the session of that key is still being made, or deleted."""
+    return key.startswith((_MAKING, _DELETED))
+
+
 def making(number: int) -> str:
     """Return the key of a session while it is being made; `number` tells it from others of this process."""
     return f"{_MAKING}{number}"

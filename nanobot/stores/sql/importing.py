@@ -21,14 +21,16 @@ class TakenMessage(msgspec.Struct, frozen=True):
     reply: Message | None
 
 
-def pieces(messages: Iterable[ImportedMessage]) -> Iterator[Sequence[TakenMessage]]:
+def pieces(
+    messages: Iterable[ImportedMessage], *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES
+) -> Iterator[Sequence[TakenMessage]]:
     """Yield the messages, as many at a time as may go into one transaction."""
     piece: list[TakenMessage] = []
     size_bytes = 0
     for taken in _taken(messages):
         piece.append(taken)
         size_bytes += size_of(taken.message)
-        if len(piece) == MOST_ROWS or size_bytes > MOST_BYTES:
+        if len(piece) == most_rows or size_bytes > most_bytes:
             yield piece
             piece, size_bytes = [], 0
     if piece:

@@ -48,6 +48,7 @@ def _purge_turns(db: Db, session: int) -> Purged | None:
         return None
     for n in turns:
         db.execute("DELETE FROM started_call WHERE turn = ?", (n,))
+        db.execute("DELETE FROM step_summary WHERE turn = ?", (n,))
         db.execute("DELETE FROM steer WHERE turn = ?", (n,))
         responses.delete(db, n)
         db.execute("DELETE FROM turn WHERE n = ?", (n,))

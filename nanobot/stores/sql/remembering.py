@@ -283,10 +283,10 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
     """Delete a fact for good, and what a rewind took back that says the same; see `core.memory.Memory`."""
     fact = writable_one(db, key, which, rules)
     _check_word(fact, by)
-    said = {
-        tokens.folded(facts.decode(body).text)
-        for (body,) in db.execute("SELECT body FROM fact WHERE id = ?", (fact.id,)).fetchall()
-    }
+    versions = db.execute("SELECT body, source_key FROM fact WHERE id = ?", (fact.id,)).fetchall()
+    said = {tokens.folded(facts.decode(body).text) for body, _ in versions}
+    for source_key in {key, *(source_key for _, source_key in versions)}:
+        _leave_unread(db, source_key)
     db.execute("DELETE FROM fact WHERE id = ?", (fact.id,))
     undone = db.execute(
         "SELECT n, id, body FROM fact WHERE layer = ? AND owner = ? AND is_undone = 1",
@@ -297,6 +297,16 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
             db.execute("DELETE FROM fact WHERE n = ?", (n,))
             _settle(db, id_)
     return fact
+
+
+def _leave_unread(db: Db, key: str | None) -> None:
+    """Have what was said in the session so far not read for facts any more: it may say what was forgotten."""
+    db.execute(
+        "INSERT INTO extraction (session, last_seq, day, tokens)"
+        " SELECT id, last_seq, 0, 0 FROM session WHERE key = ?"
+        " ON CONFLICT (session) DO UPDATE SET last_seq = excluded.last_seq",
+        (key,),
+    )
 
 
 def forget_session(db: Db, key: str, *, keeps: bool) -> int:

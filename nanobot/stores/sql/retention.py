@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from nanobot.core.sessions import RetentionRule
-from nanobot.stores.sql import catalogue, hidden
+from nanobot.stores.sql import catalogue, delegated, hidden
 from nanobot.stores.sql.db import Db
 
 _MOST_AT_ONCE = 8
@@ -27,4 +27,8 @@ def delete_some(db: Db, *, rules: Sequence[RetentionRule], now: float) -> tuple[
         " ORDER BY period, updated_at LIMIT ?",
         (*values, _MOST_AT_ONCE),
     ).fetchall()
-    return tuple(catalogue.delete(db, key=key, keeps_facts=True) for (key,) in found)
+    return tuple(
+        catalogue.delete(db, key=each, keeps_facts=True)
+        for (key,) in found
+        for each in (*delegated.keys_of(db, key), key)
+    )

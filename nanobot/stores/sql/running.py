@@ -16,6 +16,7 @@ from nanobot.core.turn import Turn
 from nanobot.stores.sql import (
     agent_states,
     approvals,
+    delegated,
     hidden,
     queue,
     remembering,
@@ -168,6 +169,7 @@ def _end(
         given = transcript.of_turn(db, head.session, running.n, span, inputs=True) if turn.continues else ()
         reply = reply_of((*given[-1:], *all_added))
     transcript.append(db, head, messages, turn=running.n, is_input=False, now=now, reply=reply)
+    agent_states.note(db, head, messages)
     if reply is not None and not messages:
         transcript.mark_reply(db, head, reply)
     last_seq = head.last_seq
@@ -185,8 +187,9 @@ def _end(
     # A turn that may be taken up again needs its tools.
     if turn.tools and end.outcome != "failed" and not turns.may_go_on(end):
         _forget_tools(db, running.n)
+    account = delegated.account(db, head.session, turn)
     charge = usage.Charge(
-        head.session, turn.session_key, turn.key_id, turn.model, all_added, end.usage, running.counted
+        account, turn.account_key, turn.key_id, turn.model, all_added, end.usage, running.counted
     )
     return usage.count(db, charge, prices, now)
 
@@ -218,7 +221,9 @@ def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, Tu
     for n, id_, session, body, first_seq, last_seq, counted in unended:
         added = transcript.of_turn(db, session, n, (first_seq, last_seq), inputs=False)
         turn = turns.decode(body)
-        charge = usage.Charge(session, key, turn.key_id, turn.model, added, usage.used_by(added), counted)
+        account = delegated.account(db, session, turn)
+        used = usage.used_by(added)
+        charge = usage.Charge(account, turn.account_key, turn.key_id, turn.model, added, used, counted)
         spent[id_] = usage.count(db, charge, prices, now)
     return spent
 
@@ -267,4 +272,5 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
         "UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner = ? OR lease_until < ?",
         (owner, now),
     )
+    delegated.put_first(db)
     queue.recount_running(db)

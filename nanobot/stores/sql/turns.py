@@ -5,10 +5,9 @@ import msgspec
 from nanobot.core.errors import TurnNotFound
 from nanobot.core.event import TurnEnded, end_alone
 from nanobot.core.message import Message
-from nanobot.core.sessions import RESERVED_PREFIX
 from nanobot.core.turn import Turn, TurnState
 from nanobot.core.visible import place_of, unpacked
-from nanobot.stores.sql import remembering, transcript
+from nanobot.stores.sql import hidden, remembering, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
@@ -145,7 +144,7 @@ def look(db: Db, turn_id: str) -> TurnState:
         " WHERE t.id = ?",
         (turn_id,),
     ).fetchone()
-    if found is None or found[3].startswith(RESERVED_PREFIX):
+    if found is None or hidden.is_gone(found[3]):
         raise TurnNotFound(f"no turn {turn_id!r} here")
     (
         n,

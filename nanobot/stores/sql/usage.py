@@ -290,8 +290,13 @@ def spending(db: Db, *, day: str, by_session: bool) -> tuple[SpendingOf, ...]:
     return tuple(found)
 
 
+class _Account(msgspec.Struct, frozen=True):
+    session_key: str
+
+
 class _Payer(msgspec.Struct, frozen=True):
     key_id: str | None = None
+    delegation: _Account | None = None
 
 
 _payer = msgspec.json.Decoder(_Payer).decode
@@ -303,4 +308,9 @@ def live_turns(db: Db) -> tuple[UnendedTurn, ...]:
         "SELECT t.id, t.body, s.key FROM dispatch d JOIN turn t ON t.n = d.turn"
         " JOIN session s ON s.id = d.session ORDER BY d.turn"
     )
-    return tuple(UnendedTurn(id_, _payer(body).key_id, key) for id_, body, key in found)
+    unended: list[UnendedTurn] = []
+    for id_, body, key in found:
+        payer = _payer(body)
+        account = payer.delegation.session_key if payer.delegation is not None else key
+        unended.append(UnendedTurn(id_, payer.key_id, account))
+    return tuple(unended)

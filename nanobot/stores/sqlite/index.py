@@ -125,7 +125,13 @@ def index_some(db: Db) -> bool:
     return bool(waiting) or is_looking
 
 
-def index_session(db: Db, session: int) -> None:
+def index_session(
+    db: Db,
+    session: int,
+    *,
+    most_messages: int = _MOST_MESSAGES_A_STEP,
+    most_characters: int = _MOST_CHARACTERS_A_STEP,
+) -> None:
     found = db.execute(
         "SELECT indexed_seq, last_seq FROM session WHERE id = ? AND last_seq > indexed_seq"
         " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming')",
@@ -133,9 +139,7 @@ def index_session(db: Db, session: int) -> None:
     ).fetchone()
     if found is not None:
         indexed_seq, last_seq = found
-        _index_session(
-            db, session, indexed_seq, last_seq, _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
-        )
+        _index_session(db, session, indexed_seq, last_seq, _Allowance(most_messages, most_characters))
 
 
 class _Allowance(msgspec.Struct):

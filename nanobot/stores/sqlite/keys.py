@@ -47,13 +47,13 @@ def writing(directory: Path) -> Iterator[Connection]:
     Raises:
         StoreError: the database cannot be written, or the server that runs is of an older version.
     """
-    with changing(directory) as db, db.transaction():
+    with changing(directory) as (db, _), db.transaction():
         yield db
 
 
 @contextlib.contextmanager
-def changing(directory: Path) -> Iterator[Connection]:
-    """Yield a connection for transactions, as the only one, or beside a running server.
+def changing(directory: Path) -> Iterator[tuple[Connection, bool]]:
+    """Yield a connection for transactions, and whether it is the only one, or beside a running server.
 
     Raises:
         StoreError: as `writing`.
@@ -70,7 +70,7 @@ def changing(directory: Path) -> Iterator[Connection]:
             lock.release()
         raise
     try:
-        yield db
+        yield db, lock is not None
     except sqlite3.Error as error:
         raise explain(error, directory / DATABASE) from error
     finally:

@@ -227,9 +227,11 @@ class SqliteOffline:
 
     @contextlib.contextmanager
     def write_intake(self) -> Iterator[SqliteIntakeWriter]:
-        with changing(self._directory) as db:
+        with changing(self._directory) as (db, is_alone):
             db.scopes = self._scopes
-            yield SqliteIntakeWriter(db, self._memory)
+            writer = SqliteIntakeWriter(db, self._memory, is_alone=is_alone)
+            yield writer
+            writer.finish()
 
     @contextlib.contextmanager
     def write_approvals(self) -> Iterator[SqliteApprovalWriter]:

@@ -9,6 +9,8 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +30,8 @@ class WorkspaceFolder:
 
     def __init__(self, directory: Path) -> None:
         self._folder = directory / FOLDER
-        self._secret: bytes | None = None
+        self._known: bytes | None = None
+        self._making = threading.Lock()
 
     def path(self, identity: SessionIdentity) -> Path | None:
         """Return where the workspace of the session is, None where it has none yet.
@@ -97,9 +100,20 @@ class WorkspaceFolder:
     def sweep(self, numbers: Collection[int], sessions: Iterable[SessionIdentity]) -> int:
         """Delete the workspaces of sessions of these `numbers` that are none of `sessions`; return how many
         went. A crash leaves some, and a call that ended after its session was deleted.
+
+        Raises:
+            StoreError: none of the workspaces is of one of these sessions, though they should have some: the
+                secret is another one than they were made with.
         """
-        kept = {self._name(identity) for identity in sessions}
-        gone = [path for number, path in self._workspaces() if number in numbers and path.name not in kept]
+        kept = {identity.number: self._name(identity) for identity in sessions}
+        found = [(number, path) for number, path in self._workspaces() if number in numbers]
+        of_sessions = [path.name == kept[number] for number, path in found if number in kept]
+        if of_sessions and not any(of_sessions):
+            raise StoreError(
+                f"{self._folder / _SECRET} is not the one with which the workspaces there were made: none of"
+                " them is deleted; put it back from a backup"
+            )
+        gone = [path for number, path in found if path.name != kept.get(number)]
         return sum([remove_tree(path) for path in gone])
 
     def _workspaces(self) -> list[tuple[int, Path]]:
@@ -118,36 +132,56 @@ class WorkspaceFolder:
             raise StoreError(f"the workspaces in {self._folder} cannot be used ({error.strerror})") from error
 
     def _name(self, identity: SessionIdentity) -> str:
-        if self._secret is None:
-            self._secret = self._load_secret()
         known_by = f"{identity.number}\0{identity.created_at!r}\0{identity.key}".encode()
-        digest = hashlib.blake2b(known_by, key=self._secret, digest_size=16).hexdigest()
+        digest = hashlib.blake2b(known_by, key=self._secret(), digest_size=16).hexdigest()
         return f"{identity.number:08x}-{digest}"
 
-    def _load_secret(self) -> bytes:
+    def _secret(self) -> bytes:
         """Return the secret, made with the first workspace: it lies beside them, so that a copy of the folder
         has it, too.
 
         Raises:
             StoreError: it is damaged, and there are workspaces that only it finds again.
         """
+        # Threads that came at once would each make one, and all but the last name workspaces that no later
+        # start finds.
+        with self._making:
+            if self._known is None:
+                self._known = self._read_secret() or self._make_secret()
+            return self._known
+
+    def _read_secret(self) -> bytes | None:
+        try:
+            secret = (self._folder / _SECRET).read_bytes()
+        except FileNotFoundError:
+            return None
+        return secret if len(secret) == _SECRET_BYTES else None
+
+    def _make_secret(self) -> bytes:
         path = self._folder / _SECRET
-        if path.is_file():
-            secret = path.read_bytes()
-            if len(secret) == _SECRET_BYTES:
-                return secret
         if self._workspaces():
+            # Another process may have been first.
+            if (secret := self._read_secret()) is not None:
+                return secret
             raise StoreError(
                 f"{path} is missing or damaged: without it the workspaces there belong to nobody; put it back"
                 " from a backup, or move the folder away"
             )
         secret = os.urandom(_SECRET_BYTES)
-        partial = path.with_name(f"{_SECRET}.part")
-        partial.unlink(missing_ok=True)
+        partial = path.with_name(f"{_SECRET}.{secrets.token_hex(4)}.part")
         partial.touch(mode=0o600, exist_ok=False)
         with partial.open("wb") as file:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            if path.exists() and self._read_secret() is None:
+                # Damaged, and of no use to anybody.
+                path.unlink()
+            # Unlike a rename, this leaves a file alone that another process has made meanwhile.
+            os.link(partial, path)
+        except FileExistsError:
+            return self._read_secret() or secret
+        finally:
+            partial.unlink()
         return secret

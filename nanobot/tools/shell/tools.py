@@ -112,6 +112,7 @@ def shell_tools(
         demanding=True,
         lasting=True,
         group="shell",
+        of_session=True,
         by_default="ask",
     )
     return (
@@ -126,6 +127,7 @@ def shell_tools(
             demanding=True,
             lasting=True,
             group="shell",
+            of_session=True,
             by_default="ask",
         ),
         Tool(
@@ -137,6 +139,7 @@ def shell_tools(
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
         ),
         Tool(
             WRITE,
@@ -146,6 +149,7 @@ def shell_tools(
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
             by_default="ask",
         ),
         Tool(
@@ -156,6 +160,7 @@ def shell_tools(
             concurrent=False,
             demanding=True,
             group="shell",
+            of_session=True,
         ),
         *((python_tool,) if has_python else ()),
     )

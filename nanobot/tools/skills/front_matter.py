@@ -45,7 +45,8 @@ class _Loader(yaml.BaseLoader):
         return super().construct_mapping(node, deep)
 
     def _refused(self, problem: str) -> Exception:
-        return yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        place = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        return yaml.composer.ComposerError(None, None, problem, place)
 
 
 def split(text: str) -> tuple[str, str]:

@@ -57,7 +57,9 @@ def grep(files: AgentFiles, workers: WorkerPool) -> Tool:
         timeout_s=90.0,
         repeatable=True,
         demanding=True,
+        brings="file",
         group="files",
+        of_session=True,
     )
 
 

@@ -45,7 +45,15 @@ def list_files(files: AgentFiles) -> Tool:
         return _shown(listing.entries, context, is_whole=listing.is_whole, advice="name a folder in it")
 
     return Tool(
-        LIST_FILES, "List a folder.", ListFilesArguments, run, repeatable=True, demanding=True, group="files"
+        LIST_FILES,
+        "List a folder.",
+        ListFilesArguments,
+        run,
+        repeatable=True,
+        demanding=True,
+        brings="file",
+        group="files",
+        of_session=True,
     )
 
 
@@ -74,7 +82,9 @@ def find_files(files: AgentFiles) -> Tool:
         run,
         repeatable=True,
         demanding=True,
+        brings="file",
         group="files",
+        of_session=True,
     )
 
 

@@ -48,7 +48,10 @@ def apply_patch(files: AgentFiles) -> Tool:
         timeout_s=60.0,
         concurrent=False,
         demanding=True,
+        # Where it does not fit, it shows what is there.
+        brings="file",
         group="files",
+        of_session=True,
     )
 
 

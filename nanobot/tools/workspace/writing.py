@@ -65,7 +65,10 @@ def write_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        # It says what was written, and nothing of what was there.
+        brings=None,
         group="files",
+        of_session=True,
     )
 
 
@@ -103,7 +106,10 @@ def edit_file(files: AgentFiles) -> Tool:
         timeout_s=_TIMEOUT_S,
         concurrent=False,
         demanding=True,
+        # Where the text is not found, it shows what is there.
+        brings="file",
         group="files",
+        of_session=True,
     )
 
 

@@ -344,7 +344,7 @@ export class Chat {
         break;
       case "tool_finished": {
         const step = turn.steps.find((each) => each.type === "tool" && each.id === fields.id);
-        if (step) Object.assign(step, { result: fields.content, isError: fields.is_error });
+        if (step) Object.assign(step, { result: fields.content, isError: fields.is_error, files: fields.files });
         break;
       }
       case "message_added":

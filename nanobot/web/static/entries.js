@@ -44,7 +44,7 @@ function addSteps(steps, row) {
   if (row.role === "tool") {
     const step = steps.find((each) => each.type === "tool" && each.id === row.tool_call_id && each.result === null);
     const content = typeof row.content === "string" ? row.content : (row.content ?? []).map((part) => part.text ?? "").join("");
-    if (step) step.result = content;
+    if (step) Object.assign(step, { result: content, files: row.files });
     return;
   }
   if (row.reasoning_content) steps.push({ type: "thinking", text: row.reasoning_content });
@@ -53,6 +53,11 @@ function addSteps(steps, row) {
   for (const call of row.tool_calls ?? []) {
     steps.push({ type: "tool", id: call.id, name: call.function.name, arguments: call.function.arguments, result: null });
   }
+}
+
+// Return the files that the agent has written in these steps, each once.
+export function writtenFiles(steps) {
+  return [...new Map(steps.flatMap((step) => step.files ?? []).map((file) => [file.id, file])).values()];
 }
 
 // Return what else was said in the place of an entry, as ids of branches in the order of their age, and which of them

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 import { resent, shown } from "./content.js";
-import { alternatives, liveEntries, storedEntries } from "./entries.js";
+import { alternatives, liveEntries, storedEntries, writtenFiles } from "./entries.js";
 import { html } from "./html.js";
 import { MarkdownView } from "./markdown.js";
 import { outbox } from "./outbox.js";
@@ -113,15 +113,26 @@ function Asked({ entry, chat, actions }) {
     </article>`;
 }
 
+// Save a file of the session: an upload, or one that the agent has written.
+const download = (id, name, session, actions) => actions.guarded(async () => {
+  const path = `v1/files/${encodeURIComponent(id)}/content`;
+  const response = await call(path, { headers: { "x-session-key": headerText(session) } });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name.split("/").at(-1);
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+});
+
+function Files({ files, session, actions }) {
+  return html`<ul class="files">${files.map(({ id, name }) => html`
+    <li>${id
+      ? html`<button class="quiet" onClick=${() => download(id, name, session, actions)}
+          aria-label=${`Download ${name}`}>${name} ↓</button>`
+      : name}</li>`)}</ul>`;
+}
+
 function Said({ said, session, actions }) {
-  const download = (file) => actions.guarded(async () => {
-    const response = await call(`v1/files/${file.id}/content`, { headers: { "x-session-key": headerText(session) } });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await response.blob());
-    link.download = file.name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  });
   return html`
     <div class="bubble">
       ${said.text && html`<p class="plain">${said.text}</p>`}
@@ -129,10 +140,7 @@ function Said({ said, session, actions }) {
         ? html`<img src=${picture.src} alt="Picture sent with this message" />`
         : html`<a href=${/^https?:/i.test(picture.href) ? picture.href : undefined} target="_blank"
             rel="noopener noreferrer nofollow">[picture: ${picture.href}]</a>`))}
-      ${said.files.length > 0 && html`<ul class="files">${said.files.map((file) => html`
-        <li>${file.id
-          ? html`<button class="quiet" onClick=${() => download(file)} aria-label=${`Download ${file.name}`}>${file.name} ↓</button>`
-          : file.name}</li>`)}</ul>`}
+      ${said.files.length > 0 && html`<${Files} files=${said.files} session=${session} actions=${actions} />`}
     </div>`;
 }
 
@@ -189,19 +197,26 @@ function Answer({ entry, chat, actions }) {
   const keyOf = (type) => `${type}${counts[type] = (counts[type] ?? 0) + 1}`;
   const last = entry.rows.at(-1);
   const text = () => steps.filter((step) => step.type === "text").map((step) => step.text).join("\n\n");
+  const files = writtenFiles(steps).map(({ id, filename }) => ({ id, name: filename }));
+  // Links to files in the text are buttons.
+  const onClick = ({ target }) => {
+    const id = target.closest("button[data-file]")?.dataset.file;
+    if (id) download(id, id, chat.key, actions);
+  };
   const failure = turn?.error ?? chat.failures.value.get(entry.rows[0]?.turn_id);
   const isTold = failure && outbox.value.some((item) => item.turnId === (turn?.id ?? entry.rows[0]?.turn_id));
   const asked = askedBefore(chat.rows.value, entry.rows[0]);
   const again = () => actions.guarded(() =>
     chat.replace(asked, resent(asked.content, shown(asked.content).text), actions.model()));
   return html`
-    <article class="answer" aria-busy=${isRunning ? "true" : "false"}>
+    <article class="answer" aria-busy=${isRunning ? "true" : "false"} onClick=${onClick}>
       <h2 class="unseen">nanobot</h2>
       ${steps.map((step, index) => html`
         <${Step} key=${keyOf(step.type)} step=${step} text=${step.text} result=${step.result}
           isFinal=${!isRunning || step.isOpen !== true} isLast=${isRunning && index === steps.length - 1} />`)}
       ${isRunning && (steps.length === 0 || steps.at(-1).type === "tool" && steps.at(-1).result !== null) && html`
         <p class="faint waiting">${turn.isRunning ? "…" : "Waiting for the answer before this one …"}</p>`}
+      ${files.length > 0 && html`<${Files} files=${files} session=${chat.key} actions=${actions} />`}
       ${failure && !isTold && html`<p class="problem">${failure}</p>`}
       ${last && html`
         <${Tools} entry=${entry} chat=${chat} actions=${actions} text=${text}>

@@ -17,6 +17,7 @@ const LONGEST_GROWING = 8_000;
 const MOST_ROWS = 100;
 // How long drawing may keep everything else waiting, in ms.
 const SLICE = 12;
+const FILE = "nanobot:workspace/";
 const DATA_PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 // Of the heading of a message.
 const LEVEL = 2;
@@ -24,6 +25,14 @@ const TAGS = "a blockquote br code del em h3 h4 h5 h6 hr img li ol p pre s span 
 
 const md = new MarkdownIt({ html: false, linkify: true, typographer: false, highlight });
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
+// The ids of files that the agent has written.
+const FILE_PATH = /workspace\/[\w.~%/-]*[\w~%-]/y;
+md.linkify.add("nanobot:", {
+  validate: (text, at) => {
+    FILE_PATH.lastIndex = at;
+    return FILE_PATH.exec(text)?.[0].length ?? 0;
+  },
+});
 keepFormulas(md);
 
 // Headings of an answer stand below that of the message, and leave out no level on the way down.
@@ -65,6 +74,8 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 });
 
 function mendLink(link) {
+  // Becomes a button, see `elementOf`.
+  if (link.getAttribute("href")?.startsWith(FILE)) return;
   const url = parsed(link.getAttribute("href"));
   // A relative one would lead to this server, which is not what a model can mean.
   if (url === null || !["http:", "https:", "mailto:"].includes(url.protocol)) {
@@ -134,12 +145,30 @@ function elementOf(html) {
     DOMPurify.sanitize(html, {
       ALLOWED_TAGS: TAGS.split(" "),
       ALLOWED_ATTR: ["alt", "class", "href", "rel", "src", "start", "target"],
+      ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|nanobot:workspace\/)/i,
       RETURN_DOM_FRAGMENT: true,
     }),
   );
   for (const pre of block.querySelectorAll("pre")) addCopyButton(pre);
   for (const table of block.querySelectorAll("table")) makeScrollable(table);
+  for (const link of block.querySelectorAll(`a[href^="${FILE}"]`)) makeButton(link);
   return block;
+}
+
+// A file of the agent needs the session's key to be read, which a link cannot send.
+function makeButton(link) {
+  let id = link.getAttribute("href");
+  try {
+    id = decodeURIComponent(id);
+  } catch { /* a percent sign that is one */ }
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "quiet file";
+  button.dataset.file = id;
+  button.setAttribute("aria-label", `Download ${id.slice(FILE.length)}`);
+  const text = link.textContent.trim();
+  button.textContent = `${text.startsWith(FILE) ? id.slice(FILE.length) : text || id.slice(FILE.length)} ↓`;
+  link.replaceWith(button);
 }
 
 function addCopyButton(pre) {

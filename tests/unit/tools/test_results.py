@@ -19,7 +19,7 @@ class Sessions:
     def __init__(self, **results: list[ToolResult]) -> None:
         self.results = results
 
-    async def history(self, session_key: str, budget_tokens: int) -> History:
+    async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool) -> History:
         messages = []
         for result in self.results.get(session_key, []):
             messages.append(Message("assistant", (ToolCall(result.call_id, "look", "{}"),), "tool_calls"))
@@ -27,8 +27,10 @@ class Sessions:
         return History(tuple(messages))
 
 
-async def read(sessions: Sessions, result: str = "", start: str = "", *, key: str = "a") -> str:
-    arguments = {"result": result, "from": start}
+async def read(
+    sessions: Sessions, result: str = "", start: str = "", find: str = "", *, key: str = "a"
+) -> str:
+    arguments = {"result": result, "from": start, "find": find}
     written = {name: value for name, value in arguments.items() if value}
     called = ToolCall("r1", "read_result", msgspec.json.encode(written).decode())
     toolset = Toolset((read_result(sessions),))
@@ -96,3 +98,35 @@ async def test_a_part_of_what_strangers_wrote_stands_between_its_marks() -> None
     (_, _, end) = (await read(sessions, "c1", "line 5,000")).partition("\n")
     assert end.startswith(f"<{mark}>\nline 4998") and end.endswith(f"</{mark}>\n(cut)")
     assert mark not in await read(sessions, "c1", "line 5,004")
+
+
+# Finding lines ------------------------------------------------------------------------------------
+
+
+async def test_lines_with_the_words_are_found_in_all_results_and_say_where_they_stand() -> None:
+    first = ToolResult("c1", "nothing\nThe access code is K7-Q\n")
+    sessions = Sessions(a=[first, ToolResult("c2", "an access road\n")])
+    assert await read(sessions, find="Access CODE") == (
+        f"[look, result {result_name(first)}, line 2] The access code is K7-Q"
+    )
+    assert (await read(sessions, find="access")).count("\n") == 1
+
+
+async def test_of_a_long_line_the_part_with_the_word_is_shown() -> None:
+    found = await read(
+        Sessions(a=[ToolResult("c1", "x" * 50_000 + " needle " + "y" * 50_000)]), find="needle"
+    )
+    assert "needle" in found and len(found) < 500
+
+
+async def test_what_it_finds_is_bounded() -> None:
+    found = await read(Sessions(a=[ToolResult("c1", "needle and more\n" * 10_000)]), find="needle")
+    assert found.count("needle") == 20
+
+
+async def test_words_that_no_result_has_are_told() -> None:
+    assert "No result of this conversation has a line with: needle" in await read(
+        Sessions(a=[ToolResult("c1", "hay")]), find="needle"
+    )
+    assert "needle" in await read(Sessions(b=[ToolResult("c1", "needle")]), find="needle")
+    assert "No result" in await read(Sessions(b=[ToolResult("c1", "needle")]), find="needle", key="a")

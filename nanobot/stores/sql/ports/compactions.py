@@ -3,9 +3,9 @@
 from functools import partial
 
 from nanobot.core.accounts import TurnCost, TurnSettled
-from nanobot.core.compaction import Compacted, Payer, Unsummarised
+from nanobot.core.compaction import Compacted, Payer, StepSummary, Unsummarised
 from nanobot.core.message import Usage
-from nanobot.stores.sql import compaction, transcript, usage
+from nanobot.stores.sql import compaction, step_summaries, transcript, usage
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -46,10 +46,29 @@ class SqlCompactions:
             self._news.tell(TurnSettled((), cost))
         return is_kept
 
+    async def step_summary(self, turn_id: str) -> StepSummary | None:
+        return await self._database.read(lambda db: step_summaries.newest(db, turn_id))
+
+    async def add_step_summary(self, turn_id: str, messages: int, summary: Compacted, payer: Payer) -> bool:
+        def job(db: Db) -> tuple[bool, TurnCost | None]:
+            now = self._clock.now()
+            is_kept = step_summaries.add(db, turn_id, messages, summary, now)
+            if summary.usage == Usage():
+                return is_kept, None
+            return is_kept, self._count_apart(db, payer, summary.usage)
+
+        is_kept, cost = await self._database.write(job)
+        if cost is not None:
+            self._news.tell(TurnSettled((), cost))
+        return is_kept
+
     async def add_spent(self, usage_: Usage, payer: Payer) -> None:
         def job(db: Db) -> TurnCost:
-            head = transcript.find_head(db, payer.session_key)
-            session = head.session if head is not None else usage.NO_SESSION
-            return usage.count_apart(db, session, payer, usage_, self._prices, self._clock.now())
+            return self._count_apart(db, payer, usage_)
 
         self._news.tell(TurnSettled((), await self._database.write(job)))
+
+    def _count_apart(self, db: Db, payer: Payer, usage_: Usage) -> TurnCost:
+        head = transcript.find_head(db, payer.session_key)
+        session = head.session if head is not None else usage.NO_SESSION
+        return usage.count_apart(db, session, payer, usage_, self._prices, self._clock.now())

@@ -10,7 +10,7 @@ from nanobot.core.dispatch import Cancel, Claim
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.event import TurnEnded, TurnError
 from nanobot.core.sessions import Deletion
-from nanobot.stores.sql import catalogue, purging, queue, running
+from nanobot.stores.sql import catalogue, delegated, purging, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -37,7 +37,9 @@ class Deleting:
 
         def job(db: Db) -> _Done:
             now = shared.clock.now()
-            deleted = tuple(self._delete(db, key, now) for key in keys(db))
+            deleted = tuple(
+                self._delete(db, each, now) for key in keys(db) for each in (*delegated.keys_of(db, key), key)
+            )
             then(db)
             return deleted, queue.start_next(db, shared.commands.capacity, now)
 

@@ -147,6 +147,8 @@ class SqlStore:
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised
         self.add_summary = compactions.add_summary
+        self.step_summary = compactions.step_summary
+        self.add_step_summary = compactions.add_step_summary
         self.add_spent = compactions.add_spent
 
     def _offer_extractions(self, extractions: SqlExtractions) -> None:

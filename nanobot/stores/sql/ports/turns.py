@@ -100,7 +100,7 @@ class SqlTurns:
         if isinstance(admitted, Coming):
             return
         if not admitted.admission.joined:
-            self._news.tell(UnendedTurn(turn.id, turn.key_id, turn.session_key))
+            self._news.tell(UnendedTurn(turn.id, turn.key_id, turn.account_key))
         if admitted.opened is not None:
             opened = admitted.opened
             key = turn.session_key if turn.trace else None

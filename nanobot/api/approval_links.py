@@ -1,0 +1,226 @@
+"""/approve/{token}: one-time links by which a person decides on a call without an API key.
+
+The token is the approval's id with a signature of this server: nothing of it is stored. Whoever may decide on
+an approval is shown its link (`/v1/approvals`); whoever has the link may decide, once.
+"""
+
+import base64
+import datetime
+import hashlib
+import hmac
+import html
+import json
+from urllib.parse import parse_qs
+
+from starlette.types import Send
+
+from nanobot.core.approvals import Approval, ApprovalAnswer
+from nanobot.core.errors import (
+    ApprovalClosed,
+    ApprovalNotFound,
+    BodyTooLarge,
+    InvalidRequest,
+    SlowRequest,
+)
+from nanobot.core.store import Store
+from nanobot.http.body import read_body
+from nanobot.http.operations import Operation
+from nanobot.http.request import Request
+from nanobot.http.respond import answer
+
+PATH = "/approve/{token}"
+_DIGEST_BYTES = 20
+_MOST_BODY_BYTES = 1_024
+_BODY_TIMEOUT_S = 10.0
+_STYLE = (
+    ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}main{max-width:44rem;margin:2rem auto;"
+    "padding:0 1rem}pre{overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;"
+    "border:1px solid;border-radius:.5rem}button{font:inherit;padding:.5rem 1.25rem;"
+    "margin:0 .75rem .75rem 0;border-radius:.5rem}"
+)
+_STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = (
+    (
+        "content-security-policy",
+        f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'",
+    ),
+    ("cache-control", "no-store"),
+    # Not `no-referrer`: browsers would then send the form without its origin, which is checked.
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-robots-tag", "noindex, nofollow"),
+)
+_ANSWERS: dict[str, ApprovalAnswer] = {"once": "once", "deny": "deny"}
+
+
+class ApprovalLinks:
+    """Makes links to approvals, and knows its own again. `secret`: what they are signed with."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hashlib.blake2b(b"approval links", key=secret).digest()
+
+    def path(self, approval_id: str) -> str:
+        """Return the path of the link to an approval."""
+        return PATH.replace("{token}", f"{approval_id}.{self._signature(approval_id)}")
+
+    def link(self, request: Request, approval_id: str) -> str:
+        """Return the link to an approval, at the address under which the request came."""
+        host = request.headers.get(b"host", b"").decode("latin-1")
+        path = self.path(approval_id)
+        return f"{request.scope['scheme']}://{host}{path}" if host else path
+
+    def approval_id(self, token: str) -> str:
+        """Return which approval a token is for.
+
+        Raises:
+            ApprovalNotFound: it is none of this server's.
+        """
+        approval_id, _, signature = token.rpartition(".")
+        expected = self._signature(approval_id)
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
+            raise ApprovalNotFound("this link is not valid")
+        return approval_id
+
+    def _signature(self, approval_id: str) -> str:
+        digest = hashlib.blake2b(
+            approval_id.encode("utf-8", "replace"), key=self._key, digest_size=_DIGEST_BYTES
+        ).digest()
+        return base64.b32encode(digest).decode().lower()
+
+
+class ApprovalPages:
+    """The page behind a link, which only asks, and what its buttons send, which decides."""
+
+    def __init__(self, store: Store, links: ApprovalLinks) -> None:
+        self._store = store
+        self._links = links
+
+    async def show(self, request: Request, send: Send) -> None:
+        """GET /approve/{token}"""
+        try:
+            approval = await self._approval(request)
+        except ApprovalNotFound:
+            await _page(send, 404, "There is no such link", _GONE)
+            return
+        if approval.state == "pending":
+            await _page(send, 200, "May this call run?", _call(approval) + _BUTTONS)
+        else:
+            await _page(send, 200, "This is decided", _call(approval) + _standing(approval))
+
+    async def decide(self, request: Request, send: Send) -> None:
+        """POST /approve/{token}"""
+        try:
+            approval = await self._approval(request)
+        except ApprovalNotFound:
+            await _page(send, 404, "There is no such link", _GONE)
+            return
+        decision = await _decision(request)
+        if approval.state == "pending":
+            try:
+                by = f"link from {request.address or 'this machine'}"
+                decided = await self._store.decide_approval(approval.id, decision, by=by)
+            except ApprovalClosed:
+                approval = await self._store.approval(approval.id)
+            else:
+                await _page(send, 200, "Thank you", _call(decided) + _standing(decided))
+                return
+        await _page(send, 409, "This was decided before", _call(approval) + _standing(approval))
+
+    async def _approval(self, request: Request) -> Approval:
+        approval_id = self._links.approval_id(request.path_params["token"])
+        approval = await self._store.approval(approval_id)
+        request.session_key = approval.session_key
+        return approval
+
+
+async def _decision(request: Request) -> ApprovalAnswer:
+    """Return which button was pressed.
+
+    Raises:
+        InvalidRequest: it is none of the page's.
+    """
+    body = await read_body(request, max_bytes=_MOST_BODY_BYTES, timeout_s=_BODY_TIMEOUT_S)
+    try:
+        values = parse_qs(body.decode("ascii"), max_num_fields=4).get("decision", [])
+    except ValueError:
+        values = []
+    decision = _ANSWERS.get(values[0]) if len(values) == 1 else None
+    if decision is None:
+        raise InvalidRequest("decision must be 'once' or 'deny'", param="decision")
+    return decision
+
+
+# What people see ----------------------------------------------------------------------------------
+
+_GONE = "<p>It is not one of this server's, or its conversation has been deleted.</p>"
+_BUTTONS = (
+    '<form method="post"><button name="decision" value="once">Run it once</button>'
+    '<button name="decision" value="deny">Do not run it</button></form>'
+)
+
+
+def _call(approval: Approval) -> str:
+    asker = f" for {html.escape(_visible(approval.asker))}" if approval.asker is not None else ""
+    arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
+    return (
+        f"<p>In the conversation <b>{html.escape(_visible(approval.session_key))}</b>{asker}, the agent wants"
+        f" to call <b>{html.escape(approval.tool)}</b> with exactly this:</p>"
+        f"<pre>{html.escape(_visible(arguments))}</pre>"
+    )
+
+
+def _standing(approval: Approval) -> str:
+    if approval.state == "expired":
+        return "<p>Nobody agreed to it in time. It was not run; the agent asks again if it is needed.</p>"
+    if approval.state == "denied":
+        return "<p>It was refused, and is not run.</p>"
+    if approval.is_used:
+        return "<p>It was agreed to, and has been run.</p>"
+    until = datetime.datetime.fromtimestamp(approval.expires_at, datetime.UTC)
+    return (
+        "<p>It was agreed to. It is run with the next message of the conversation, if that comes before"
+        f" {until:%Y-%m-%d %H:%M} UTC.</p>"
+    )
+
+
+def _visible(text: str) -> str:
+    """Return the text with characters that could hide or reorder others as escapes."""
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+
+
+async def _page(send: Send, status: int, title: str, body: str) -> None:
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport"'
+        f' content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
+        f"<main><h1>{title}</h1>{body}</main></html>"
+    )
+    await answer(send, status, page.encode(), _HEADERS, b"text/html; charset=utf-8")
+
+
+def operations(store: Store, links: ApprovalLinks) -> tuple[Operation, ...]:
+    """Return the operations of the links."""
+    pages = ApprovalPages(store, links)
+    return (
+        Operation(
+            method="GET",
+            path=PATH,
+            run=pages.show,
+            summary="A page that asks whether a call may run",
+            tag="Approvals",
+            right=None,
+            answers={200: str, 404: str},
+            media_type="text/html",
+        ),
+        Operation(
+            method="POST",
+            path=PATH,
+            run=pages.decide,
+            summary="What the buttons of that page send",
+            tag="Approvals",
+            right=None,
+            answers={200: str, 404: str, 409: str},
+            errors=(InvalidRequest, BodyTooLarge, SlowRequest),
+            media_type="text/html",
+        ),
+    )
