@@ -123,6 +123,10 @@ class FakeMcpServer:
         if name == "crash" or (name == "crash_once" and len(self.calls()) == 1):
             sys.stderr.write("the canary of the crash\n")
             os._exit(3)
+        if name in ("flood", "flood_errors"):
+            stream = sys.stdout if name == "flood" else sys.stderr
+            while True:
+                stream.write("y\n" * 1_000)
         if name == "ask_back":
             return self._ask_back()
         self._counter += 1
@@ -145,6 +149,8 @@ class FakeMcpServer:
             self.tools.append(tool("new_one", annotations=READS))
             meta = {"_meta": {"io.modelcontextprotocol/subscriptionId": self._listening}}
             self._tell("notifications/tools/list_changed", meta if self.era == "new" else {})
+        if name == "pattern":
+            return [], {"structuredContent": {"word": "a" * 40 + "!"}}
         if name == "mixed":
             return _MIXED, {"structuredContent": {"degrees": 21}}
         texts: dict[str, Callable[[], str]] = {
@@ -205,6 +211,14 @@ def main() -> None:
     server = FakeMcpServer("old" if era == "old" else "new", send, Path(log) if log else None)
     if fault == "malformed":
         server.tools.append(tool("no_object", {"type": "array"}))
+    if fault == "hostile":
+        # It takes longer than the world to see that a word does not fit it.
+        slow = {"type": "object", "properties": {"word": {"type": "string", "pattern": "^(a+)+$"}}}
+        server.tools += [
+            tool("pattern", outputSchema=slow, annotations=READS),
+            tool("flood", annotations=READS),
+            tool("flood_errors", annotations=READS),
+        ]
     for line in sys.stdin:
         server.take(json.loads(line))
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -76,6 +77,14 @@ class Permissions:
         self.randomness = randomness or SystemRandomness()
         self.settings = settings or ApprovalSettings()
         self.audit = audit
+        self._made: WeakValueDictionary[str, Counter[str]] = WeakValueDictionary()
+
+    def made_by(self, turn: Turn) -> Counter[str]:
+        """Return how often each tool has run in the turn, to be counted on: one number for the turn and for
+        those that do a part of its work.
+        """
+        turn_id = turn.id if turn.delegation is None else turn.delegation.turn_id
+        return self._made.setdefault(turn_id, Counter())
 
 
 class TurnPermissions:
@@ -92,7 +101,8 @@ class TurnPermissions:
         self._policy = permissions.policy.of(turn.account_key, turn.origin)
         self._verdicts: dict[str, Verdict] = {}
         self._asked: dict[str, AskedCall] = {}
-        self._made = Counter(call.name for call in made if not call.for_client and not call.is_withheld)
+        self._made = permissions.made_by(turn)
+        self._made.update(call.name for call in made if not call.for_client and not call.is_withheld)
 
     def limited(self, persona: Persona) -> Persona:
         """Return the persona without the tools that the policy denies."""

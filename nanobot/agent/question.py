@@ -8,7 +8,10 @@ from typing import Any
 
 from nanobot.core.approvals import MAX_ARGUMENTS_CHARS
 from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.unseen import escaped, without_unseen
 
+_DEEPEST = 32
+"""Each level is shown further to the right: of more, nobody reads anything."""
 WAITING = "Not run yet: the user has been asked whether this call may run. Wait for the answer."
 NOT_ASKED = (
     "Error: not run: the server stopped before the user was asked. Make the call again if it is needed."
@@ -24,7 +27,7 @@ def canonical_arguments(arguments: str) -> str:
     """Return the arguments of a call, a JSON object, in the one form in which they are shown, kept and run.
 
     Raises:
-        ValueError: they are not a JSON object, or too long to be asked for.
+        ValueError: they are not a JSON object, or too long or too deep to be asked for.
     """
     read = json.loads(arguments.strip() or "{}")
     if not isinstance(read, dict):
@@ -35,7 +38,18 @@ def canonical_arguments(arguments: str) -> str:
             f"the arguments have {len(text)} characters, and a person is asked about at most"
             f" {MAX_ARGUMENTS_CHARS}: do it in smaller steps"
         )
+    if _is_deeper(read, _DEEPEST):
+        raise ValueError(
+            f"the arguments are nested more than {_DEEPEST} levels deep: a person could not read them"
+        )
     return text
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_deeper(each, levels - 1) for each in inside)
 
 
 def _encoded(value: Any) -> str:
@@ -72,15 +86,8 @@ def shown_arguments(arguments: str) -> str:
     """Return arguments as a block of code for people. Characters that could hide or reorder others are
     escaped.
     """
-    shown = "".join(
-        character if character.isprintable() or character == "\n" else _escaped(character)
-        for character in json.dumps(json.loads(arguments), ensure_ascii=False, indent=2)
-    )
+    shown = without_unseen(json.dumps(json.loads(arguments), ensure_ascii=False, indent=2), escaped)
     # Longer than any in the arguments, which must not end the block.
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}json\n{shown}\n{fence}"
-
-
-def _escaped(character: str) -> str:
-    return json.dumps(character)[1:-1]

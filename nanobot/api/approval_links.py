@@ -23,6 +23,7 @@ from nanobot.core.errors import (
     SlowRequest,
 )
 from nanobot.core.store import Store
+from nanobot.core.unseen import escaped, without_unseen
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
@@ -161,12 +162,12 @@ _BUTTONS = (
 
 
 def _call(approval: Approval) -> str:
-    asker = f" for {html.escape(_visible(approval.asker))}" if approval.asker is not None else ""
+    asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
     return (
-        f"<p>In the conversation <b>{html.escape(_visible(approval.session_key))}</b>{asker}, the agent wants"
+        f"<p>In the conversation <b>{_seen(approval.session_key)}</b>{asker}, the agent wants"
         f" to call <b>{html.escape(approval.tool)}</b> with exactly this:</p>"
-        f"<pre>{html.escape(_visible(arguments))}</pre>"
+        f"<pre>{_seen(arguments)}</pre>"
     )
 
 
@@ -184,9 +185,9 @@ def _standing(approval: Approval) -> str:
     )
 
 
-def _visible(text: str) -> str:
-    """Return the text with characters that could hide or reorder others as escapes."""
-    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+def _seen(text: str) -> str:
+    """Return the text as HTML that shows all of it."""
+    return html.escape(without_unseen(text, escaped))
 
 
 async def _page(send: Send, status: int, title: str, body: str) -> None:

@@ -97,6 +97,27 @@ async def test_it_may_use_only_the_tools_that_it_is_given_and_no_denied_one(
     assert [tool.name for tool in roles.parts[0].tools] == ["calculate"]
 
 
+async def test_what_may_be_called_so_often_in_a_turn_may_be_no_more_often_with_its_parts(
+    open_harness: OpenHarness,
+) -> None:
+    ran: list[str] = []
+
+    async def run(arguments: NoArguments, context: ToolContext) -> str:
+        ran.append(context.session_key)
+        return "looked"
+
+    parts: list[Any] = [call("look"), call("look", id="l2"), lambda request: result_of(request)]
+    roles = Roles([call("look", id="l0"), handing(), "ok"], parts)
+    harness = await open_harness(
+        ScriptedModel(roles),
+        tools=[Tool("look", "Look.", NoArguments, run)],
+        policy=[{"tools": {"*": "allow"}, "calls_per_turn": 2}],
+    )
+    await harness.door.chat("k", "How many birds?")
+    assert len(ran) == 2
+    assert "may be called 2 times in one turn, and has been" in result_of(roles.asked[2])
+
+
 async def test_what_needs_consent_is_left_to_the_turn_that_can_ask_for_it(open_harness: OpenHarness) -> None:
     ran: list[str] = []
 

@@ -14,7 +14,7 @@ import pytest
 
 from nanobot.core.errors import ConfigError
 from nanobot.core.message import Image, ToolResult
-from nanobot.core.model import Ability
+from nanobot.core.model import Ability, ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.mcp.servers import McpServers
 from tests import mcp_server
@@ -434,3 +434,42 @@ async def test_what_a_server_has_started_ends_with_it(open_harness: OpenHarness)
         pytest.skip("only Linux tells the children of a process")
     await harness.close()
     assert not [each for each in (*started, pid) if Path(f"/proc/{each}").exists()]
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_schema_of_an_answer_cannot_stop_the_process_of_the_connections(
+    open_harness: OpenHarness, era: str
+) -> None:
+    model = ScriptedModel(ask("pattern"), "Done.")
+    harness = await connected(await open_harness(model, mcp=table(era, "hostile")))
+    assert (await harness.door.chat("k", [ASK])).said == "Done."
+    (result,) = results(model)
+    assert not result.is_error and f"{'a' * 40}!" in result.content
+
+
+@pytest.mark.parametrize("stream", ["flood", "flood_errors"])
+async def test_a_server_that_writes_on_and_on_keeps_no_other_from_answering(
+    open_harness: OpenHarness, stream: str
+) -> None:
+    hostile = table("new", "hostile")["servers"]["fake"]
+    good = table()["servers"]["fake"]
+    begun = asyncio.Event()
+
+    def answer(request: ModelRequest) -> Say | str:
+        if request.messages[-1].role == "tool":
+            return "Done."
+        if request.messages[-1].text == "Flood.":
+            begun.set()
+            return call(f"mcp__bad__{stream}", "{}")
+        return call("mcp__good__count", "{}")
+
+    harness = await open_harness(
+        ScriptedModel(*[answer] * 6), mcp={"servers": {"bad": hostile, "good": good}}
+    )
+    await connected(harness, "bad", "good")
+    flooding = asyncio.create_task(harness.door.chat("bad", [{"role": "user", "content": "Flood."}]))
+    await begun.wait()
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            assert (await harness.door.chat("good", [ASK])).said == "Done."
+    flooding.cancel()

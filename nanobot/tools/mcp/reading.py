@@ -1,5 +1,6 @@
 """What the results of MCP servers say, as text and pictures, within bounds."""
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import mcp_types as types
 import msgspec
 
+from nanobot.core.unseen import without_unseen
 from nanobot.tools.mcp.messages import ListedPrompt, ListedTool, ResultPicture
 
 MAX_TEXT_CHARS = 1_000_000
@@ -18,6 +20,9 @@ _MAX_DESCRIPTION_CHARS = 2_000
 _MAX_SCHEMA_BYTES = 64 * 1024
 _MAX_NAME_CHARS = 256
 _MOST_LISTED = 200
+_MOST_LEFT_OUT = 20
+"""So many are named, with the reason."""
+_MOST_PROMPT_ARGUMENTS, _MAX_ARGUMENT_CHARS = 20, 100
 _LEFT_OUT_OF_SCHEMAS = ("$schema", "title")
 
 
@@ -44,6 +49,8 @@ class _Writer:
             self.add(f"({what}, {mime or 'of no known type'}, {_size(data)}: it cannot be shown)")
         elif len(data) > _MAX_PICTURE_CHARS or len(self._pictures) == _MAX_PICTURES:
             self.add(f"({what}, {mime}, {_size(data)}: left out, it is too large or one too many)")
+        elif not _is_base64(data):
+            self.add(f"({what}, {mime}: left out, it is damaged)")
         else:
             self._pictures.append(ResultPicture(mime, data))
             self.add(f"({what} {len(self._pictures)}, {mime})")
@@ -136,6 +143,14 @@ def _says(block: types.ContentBlock, structured: object) -> bool:
     return said == structured or (isinstance(structured, dict) and list(structured.values()) == [said])
 
 
+def _is_base64(data: str) -> bool:
+    """Return whether models can be shown it: one that is not fails every later request with it."""
+    try:
+        return bool(base64.b64decode(data, validate=True))
+    except ValueError:
+        return False
+
+
 def _size(data: str) -> str:
     return f"{len(data) * 3 // 4:,} bytes"
 
@@ -160,6 +175,9 @@ def read_tools(tools: Sequence[types.Tool]) -> tuple[tuple[ListedTool, ...], tup
             if schema is None:
                 why = f"its schema is too deep, or larger than {_MAX_SCHEMA_BYTES} bytes"
         left_out.append(f"{plain(tool.name[:_MAX_NAME_CHARS])}: {why}")
+    more = len(left_out) - _MOST_LEFT_OUT
+    if more > 0:
+        left_out[_MOST_LEFT_OUT:] = [f"and {more} more"]
     return tuple(offered), tuple(left_out)
 
 
@@ -193,7 +211,10 @@ def read_prompts(prompts: Sequence[types.Prompt]) -> tuple[ListedPrompt, ...]:
         ListedPrompt(
             prompt.name,
             _description(prompt.description or prompt.title or ""),
-            tuple(f"{each.name}{'*' if each.required else ''}" for each in prompt.arguments or ()),
+            tuple(
+                f"{plain(each.name[:_MAX_ARGUMENT_CHARS])}{'*' if each.required else ''}"
+                for each in (prompt.arguments or [])[:_MOST_PROMPT_ARGUMENTS]
+            ),
         )
         for prompt in prompts[:_MOST_LISTED]
         if prompt.name and len(prompt.name) <= _MAX_NAME_CHARS
@@ -209,4 +230,4 @@ def plain(text: str) -> str:
     """Return the text without what people do not see and models read: control and format characters, and
     those that spell words invisibly.
     """
-    return "".join(each for each in text if each in "\n\t" or each.isprintable() or each.isspace())
+    return without_unseen(text, lambda each: " " if each.isspace() else "")

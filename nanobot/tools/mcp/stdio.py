@@ -13,6 +13,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 
 import anyio
@@ -27,6 +28,11 @@ _EXIT_S = 2.0
 _TERM_S = 1.0
 _ERROR_LINES = 20
 _ERROR_CHARS = 300
+_ERROR_BYTES = 64 * 1024
+_ERROR_PAUSE_S = 0.01
+"""After each piece of that size: who writes more has to wait."""
+_MOST_OTHER_LINES = 50_000
+"""In a row that are no messages: a server that writes on and on is none."""
 _PR_SET_PDEATHSIG = 1
 _ENVIRONMENT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "TZ", "TMPDIR",
@@ -96,10 +102,18 @@ class StdioTransport:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             async with session:
-                while line := await process.stdout.readline():
+                others = 0
+                while (line := await process.stdout.readline()) and others < _MOST_OTHER_LINES:
                     # Some servers write to their output what belongs to their standard error.
                     if message := _message(line):
+                        others = 0
                         await session.send(message)
+                    else:
+                        others += 1
+                        # What has come already is read without a pause: others have their turn.
+                        await asyncio.sleep(0)
+                if line:
+                    self._broken = f"it wrote {others} lines that are no messages"
         except ValueError:
             self._broken = f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes"
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -124,14 +138,19 @@ class StdioTransport:
 
     async def _read_errors(self, process: Process) -> None:
         assert process.stderr is not None  # noqa: S101 - it is a pipe
-        while True:
-            try:
-                line = await process.stderr.readline()
-            except ValueError:
-                continue
-            if not line:
-                return
-            if text := line.decode(errors="replace").strip():
+        begun = b""
+        while chunk := await process.stderr.read(_ERROR_BYTES):
+            # Only the last lines count: the first piece is what was before them.
+            *lines, begun = (begun + chunk).rsplit(b"\n", _ERROR_LINES)
+            self._note_errors(lines[-_ERROR_LINES:])
+            begun = begun[:_ERROR_BYTES]
+            if len(chunk) == _ERROR_BYTES:
+                await asyncio.sleep(_ERROR_PAUSE_S)
+        self._note_errors([begun])
+
+    def _note_errors(self, lines: Sequence[bytes]) -> None:
+        for line in lines:
+            if text := line[: 4 * _ERROR_CHARS].decode(errors="replace").strip():
                 self._errors.append(
                     "".join(each if each.isprintable() else " " for each in text)[:_ERROR_CHARS]
                 )

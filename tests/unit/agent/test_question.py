@@ -67,3 +67,20 @@ def test_the_question_names_the_tools_the_time_and_the_approvals() -> None:
     assert [each.id for each in message.asks] == ["appr_1", "appr_2"]
     assert '"always"' in message.text
     assert '"always"' not in question([ask("appr_1", "send", asker="ann")]).text
+
+
+@pytest.mark.parametrize("character", ["\ufe01", "\U000e0101", "\u3164", "\u2800", "\u034f", "\u202e"])
+def test_what_shows_nothing_is_escaped(character: str) -> None:
+    shown = shown_arguments(canonical_arguments(json.dumps({"to": f"ann{character}"})))
+    assert character not in shown and json.dumps(character)[1:-1] in shown
+
+
+def test_emoji_are_shown_as_they_are_but_for_what_is_hidden_behind_them() -> None:
+    assert '"❤️"' in shown_arguments('{"text": "❤️"}')
+    assert "❤\ufe0f\\ufe0f" in shown_arguments('{"text": "❤\ufe0f\ufe0f"}')
+
+
+def test_what_is_nested_too_deep_to_be_read_is_not_asked_about() -> None:
+    assert canonical_arguments('{"a": ' + "[" * 30 + "]" * 30 + "}")
+    with pytest.raises(ValueError, match="32 levels"):
+        canonical_arguments('{"a": ' + "[" * 900 + "]" * 900 + "}")
