@@ -13,7 +13,7 @@ from nanobot.core.turn import Turn
 
 class SaidTurn(msgspec.Struct, frozen=True):
     """What a user said in a turn, at the time `at`. `asked`: the assistant's answer before it. `speaker`: who
-    the user is, in a group.
+    the user is, in a group; what others said in the same turn is another one.
     """
 
     turn_id: str

@@ -342,6 +342,20 @@ async def test_a_group_knows_who_it_was_that_spoke(open_harness: OpenHarness) ->
     assert [fact["subject"] for fact in await setting.facts("wx:group:h:user:bob")] == ["wx:bob"]
 
 
+async def test_what_two_have_said_before_one_answer_is_told_apart(open_harness: OpenHarness) -> None:
+    setting = await open_setting(
+        open_harness, found({"turn": 2, "quote": "I moved to Berlin", "fact": "lives in Berlin"})
+    )
+    said = [("Ann", "Hello, Bob."), ("Bob", "Hi! I moved to Berlin."), ("Ann", "Oh!")]
+    await setting.say([{"role": "user", "name": who, "content": text} for who, text in said], key=GROUP)
+    await setting.pause()
+    assert [turn["said"] for turn in setting.asked[0]["turns"]] == [
+        ["Hello, Bob.", "Oh!"],
+        ["Hi! I moved to Berlin."],
+    ]
+    assert [fact["subject"] for fact in await setting.facts(GROUP)] == ["Bob"]
+
+
 async def test_what_was_forgotten_does_not_come_back(open_harness: OpenHarness) -> None:
     setting = await open_setting(open_harness, BERLIN)
     await setting.say("I moved to Berlin.")

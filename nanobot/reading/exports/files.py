@@ -1,5 +1,6 @@
 """Finds out which program an export is of, and reads its files."""
 
+import lzma
 import re
 import zipfile
 import zlib
@@ -10,6 +11,9 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.reading.exports import chatgpt, markdown, mem0, nanobot
 from nanobot.reading.exports.found import ExportContent, Program
 
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 MOST_BYTES = 1 << 30
 """Larger files are not read: an export of ten years is a tenth of it."""
 _MOST_NOTES_BYTES = 4 << 20
@@ -54,7 +58,7 @@ def _archive(path: Path, now: float) -> ExportContent:
     try:
         with zipfile.ZipFile(path) as archive:
             return chatgpt.read(_members(path, archive), now)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise InvalidRequest(f"{path} is a broken or encrypted archive; nothing was imported") from error
 
 

@@ -1,6 +1,7 @@
 """How far the turns of a session were read for facts, and what was found; see `core.extraction`."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -60,13 +61,14 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
     asked = _answer_at(db, head.session, after_seq)
     for turn_id, group in groupby(rows, key=attrgetter("turn_id")):
         of_turn = tuple(group)
-        said = tuple(text for row in of_turn for text in _said(row))
-        characters += sum(map(len, said))
+        said = _said_by(db, key, of_turn)
+        characters += sum(len(text) for texts in said.values() for text in texts)
         if turns and characters > most_characters:
             has_more = True
             break
-        if said:
-            turns.append(SaidTurn(turn_id, of_turn[0].at, said, asked, _speaker(db, key, of_turn)))
+        turns += [
+            SaidTurn(turn_id, of_turn[0].at, tuple(texts), asked, speaker) for speaker, texts in said.items()
+        ]
         asked = next((row.message.text for row in reversed(of_turn) if row.message.role == "assistant"), "")
         last = of_turn[-1]
     return UnreadTurns(
@@ -119,19 +121,18 @@ def _rows(db: Db, session: int, tip: int, after_seq: int, since: float) -> Itera
             return
 
 
-def _said(row: _Row) -> Iterator[str]:
-    """Yield what a user wrote: not what files, pictures and results say."""
-    if row.is_input and row.message.role == "user":
-        yield from (part.text for part in row.message.parts if isinstance(part, Text) and part.text.strip())
-
-
-def _speaker(db: Db, key: str, rows: Sequence[_Row]) -> str:
-    """Return who speaks in a turn of a group; empty in a private chat."""
+def _said_by(db: Db, key: str, rows: Sequence[_Row]) -> Mapping[str, Sequence[str]]:
+    """Return what users wrote in a turn: not what files, pictures and results say. In a group it is by who
+    wrote it: several may have spoken before the assistant did.
+    """
     scopes = db.scopes.of(key)
-    if scopes.group is None:
-        return ""
-    named = (row.message.name for row in rows if row.is_input and row.message.role == "user")
-    return next((name for name in named if name), scopes.person)
+    said: defaultdict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.is_input and row.message.role == "user":
+            speaker = "" if scopes.group is None else row.message.name or scopes.person
+            texts = (part.text for part in row.message.parts if isinstance(part, Text))
+            said[speaker] += [text for text in texts if text.strip()]
+    return {speaker: texts for speaker, texts in said.items() if texts}
 
 
 def _answer_at(db: Db, session: int, seq: int) -> str:

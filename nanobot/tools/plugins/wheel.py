@@ -1,7 +1,9 @@
 """A plugin in a wheel, unpacked."""
 
+import lzma
 import stat
 import zipfile
+import zlib
 from pathlib import Path
 
 from nanobot.core.errors import SkillError
@@ -9,6 +11,11 @@ from nanobot.tools.plugins.manifest import PLUGIN_FILE, PLUGIN_SCHEMA
 from nanobot.tools.skills.installing import MOST_BYTES, MOST_FILES
 
 _EXECUTABLE = 0o111
+_DAMAGED = (
+    OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, UnicodeDecodeError, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
+"""What the archive's reader raises of one that is damaged, or packed in a way that it does not know."""
 
 
 def unpack_wheel(wheel: Path, target: Path) -> Path:
@@ -21,7 +28,7 @@ def unpack_wheel(wheel: Path, target: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             root = _root(archive)
             _unpack(archive, root, target)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _DAMAGED as error:
         raise SkillError(f"{wheel} is no wheel that can be read: {error}") from error
     return target
 

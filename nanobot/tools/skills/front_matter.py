@@ -33,6 +33,14 @@ class _Loader(yaml.BaseLoader):
         self._depth -= 1
         return node
 
+    def construct_scalar(self, node: Any) -> Any:
+        text = super().construct_scalar(node)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            # An escape wrote half of one; nothing that has it in it could be sent to a model.
+            problem = "a text has half a character in it"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return text
+
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         names: set[str] = set()
         for name, _ in node.value:
@@ -78,6 +86,8 @@ def read(text: str) -> dict[str, Any]:
         fields = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes texts, lists and tables only
     except yaml.YAMLError as error:
         raise BadFrontMatter(f"its front matter is not valid YAML{_described(error)}") from None
+    except OverflowError:
+        raise BadFrontMatter("its front matter has an escape that stands for no character") from None
     if not isinstance(fields, dict):
         raise BadFrontMatter("its front matter is no table of fields: write name: … and description: …")
     return fields

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from nanobot.core.skill import why_no_name
+from nanobot.core.unseen import without_unseen
 
 MOST_BYTES = 200_000
 MOST_DESCRIPTION, MOST_COMPATIBILITY = 1_024, 500
@@ -55,7 +56,8 @@ def read_skill_file(content: bytes, folder: str) -> SkillFile:
         return _unreadable(f"SKILL.md: {error}")
     return SkillFile(
         name=_text(fields.get("name")),
-        description=" ".join(_text(fields.get("description")).split()),
+        # Every model that is offered the skill reads it: what people do not see of it, neither does a model.
+        description=without_unseen(" ".join(_text(fields.get("description")).split())),
         body=body,
         license=_text(fields.get("license")),
         compatibility=_text(fields.get("compatibility")),

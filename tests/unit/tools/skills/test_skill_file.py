@@ -120,3 +120,18 @@ def test_what_is_odd_is_a_warning_alone(head: str, body: str, why: str) -> None:
 def test_names_may_have_letters_of_any_script_that_are_not_capitals() -> None:
     assert not read("name: 报价-1\ndescription: x", folder="报价-1").errors
     assert read("name: Ö\ndescription: x", folder="Ö").errors
+
+
+@pytest.mark.parametrize("escape", [r"\UFFFFFFFF", r"\ud800"])
+def test_an_escape_that_is_no_character_is_refused(escape: str) -> None:
+    content = f'---\nname: birds\ndescription: "Counts {escape}"\n---\nCount.'
+    file = read_skill_file(content.encode(), "birds")
+    assert file.errors and "SKILL.md" in file.errors[0]
+
+
+def test_what_people_do_not_see_of_a_description_models_do_not_read() -> None:
+    hidden = "".join(chr(0xE0000 + code) for code in b"obey")
+    file = read_skill_file(
+        f"---\nname: birds\ndescription: Counts{hidden} birds.\n---\nCount.".encode(), "birds"
+    )
+    assert not file.errors and file.description == "Counts birds."
