@@ -15,7 +15,7 @@ import msgspec
 
 from bench.figures import Figures, Row, Waits
 from bench.lab import ALL_SYSTEMS, SMALL_WINDOW, SYSTEMS, Lab, System, first_answer
-from bench.load import Plan, Sample, Target, send
+from bench.load import LoadFailed, Plan, Sample, Target, send
 from bench.machine import ProcessFailed, counting_calls, cpu_ns, rss_bytes
 
 FEW, MANY = 20, 120
@@ -25,6 +25,7 @@ PACED_CHUNKS: Final = 200
 _PACED_US: Final = 10_000
 _SLOW_MODEL_US: Final = 200_000
 _ENDLESS: Final = 1_000_000_000
+_TURNS_A_PLAN: Final = 500
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -308,9 +309,7 @@ def depth(lab: Lab, scale: Scale) -> list[Row]:
     block, rounds = 80, max(2, 2 * scale.rounds - 2)
     with lab.all_of(environment=SMALL_WINDOW) as pair:
         for deep in (full, long):
-            send(
-                Plan(targets=tuple(pair.values()), session=f"depth{deep}", session_turns=_ENDLESS, turns=deep)
-            )
+            _lengthen(tuple(pair.values()), f"depth{deep}", deep)
         cost = {deep: Figures() for deep in scale.depths}
         longer = Figures()
         for number, system in _by_turns(rounds):
@@ -334,6 +333,26 @@ def depth(lab: Lab, scale: Scale) -> list[Row]:
         for deep, figures in cost.items()
     ]
     return [*rows, longer.row(f"depth.ratio@{long}", f"CPU at turn {long:,} over turn {full:,}", "×")]
+
+
+def _lengthen(targets: tuple[Target, ...], session: str, turns: int) -> None:
+    """Make the session so many turns long, in plans that end before a plan's time does.
+
+    Raises:
+        LoadFailed: it has fewer turns.
+    """
+    done = 0
+    while done < turns:
+        plan = Plan(
+            targets=targets,
+            session=session,
+            session_turns=_ENDLESS,
+            turns=min(turns - done, _TURNS_A_PLAN),
+        )
+        asked = min(sample.turns for sample in send(plan).values())
+        if asked < plan.turns:
+            raise LoadFailed(f"{asked} turns in {plan.seconds:g} s, where {plan.turns} were to be made")
+        done += asked
 
 
 def memory(lab: Lab, scale: Scale) -> list[Row]:

@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 
 from nanobot.access.caller import Caller
+from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Account, Headers, Quotas
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import Message
@@ -75,3 +76,26 @@ class Gate:
         if admission.joined:
             quotas.give_back(accounts)
         return admission
+
+
+class PartGate:
+    """Admits the turns that do parts of other turns' work, as long as the quotas of a day allow it: they
+    are neither requests nor turns of their own, but what they use counts.
+    """
+
+    def __init__(self, turns: Turns, quotas: Quotas, keys: KeyRing) -> None:
+        self._turns = turns
+        self._quotas = quotas
+        self._keys = keys
+
+    async def admit(self, turn: Turn, identity: Identity) -> Admission:
+        """Admit a turn.
+
+        Raises:
+            QuotaExceeded: the tokens or the money of the day are used up.
+            NanobotError: what `Turns.admit` raises.
+        """
+        accounts = self._quotas.accounts(self._keys.caller(turn.key_id), turn.account_key)
+        if accounts and (over := self._quotas.used_up(accounts)) is not None:
+            raise over
+        return await self._turns.admit(turn, identity)

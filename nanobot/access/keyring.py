@@ -55,6 +55,13 @@ class KeyRing:
         known = self._by_digest.get(digest) or self._of_process.get(digest)
         return known if known is not None and hmac.compare_digest(known.key.digest, digest) else None
 
+    def caller(self, key_id: str | None) -> Caller:
+        """Return who sends requests with the key of this id; None, and an id that is unknown, stand for
+        requests without a key.
+        """
+        known = (*self._by_digest.values(), *self._of_process.values())
+        return next((each.caller for each in known if each.key.id == key_id), Caller(key_id))
+
     def add_of_process(self, key: ApiKey) -> None:
         """Let in who has `key`, as long as this process runs."""
         self._of_process[key.digest] = KnownKey(key, _caller(key))

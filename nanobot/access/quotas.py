@@ -119,18 +119,8 @@ class Quotas:
         now = self._clock.now()
         for account in accounts:
             quota, words = account.quota, account.words
-            if (
-                quota.tokens_per_day is not None
-                and (used := self._used(account).tokens) >= quota.tokens_per_day
-            ):
-                return self._over(f"{words} may use {quota.tokens_per_day} tokens a day, and has used {used}")
-            if (
-                quota.money_per_day is not None
-                and (cost := self._used(account).micro_dollars) >= quota.money_per_day * _MICRO
-            ):
-                return self._over(
-                    f"{words} may spend {quota.money_per_day:g} $ a day, and has spent {cost / _MICRO:.4f} $"
-                )
+            if (over := self._used_up(account)) is not None:
+                return over
             if quota.running_turns is not None and self._run_now(account.name) >= quota.running_turns:
                 return RateLimited(
                     f"{words} may have {quota.running_turns} turns running or waiting at a time: try again "
@@ -145,6 +135,23 @@ class Quotas:
                         f"{math.ceil(wait_s)} s",
                         retry_after_s=wait_s,
                     )
+        return None
+
+    def used_up(self, accounts: Sequence[Account]) -> QuotaExceeded | None:
+        """Return what of a day is used up; None where there is some left of everything."""
+        return next((over for account in accounts if (over := self._used_up(account)) is not None), None)
+
+    def _used_up(self, account: Account) -> QuotaExceeded | None:
+        quota, words = account.quota, account.words
+        if quota.tokens_per_day is not None and (used := self._used(account).tokens) >= quota.tokens_per_day:
+            return self._over(f"{words} may use {quota.tokens_per_day} tokens a day, and has used {used}")
+        if (
+            quota.money_per_day is not None
+            and (cost := self._used(account).micro_dollars) >= quota.money_per_day * _MICRO
+        ):
+            return self._over(
+                f"{words} may spend {quota.money_per_day:g} $ a day, and has spent {cost / _MICRO:.4f} $"
+            )
         return None
 
     def _over(self, what: str) -> QuotaExceeded:

@@ -50,7 +50,6 @@ from nanobot.core.policy import Policy
 from nanobot.core.turn import Turn
 
 _FITS_ANY_WINDOW = 200
-_MOST_KEPT = 256
 _CHARS_A_TOKEN = 4
 
 
@@ -105,7 +104,7 @@ class Agent:
         """Return how many tokens of history the turn may show to the model."""
         persona = self._with_skills(self._persona_of(turn), model)
         window = self._settings.window_tokens
-        tokens = self._offers.of(persona, model.abilities, turn.session_key).tokens
+        tokens = self._offers.of(persona, model.abilities, turn.account_key).tokens
         return history_budget(model.context_tokens, window, turn, tokens, persona)
 
     def _persona_of(self, turn: Turn) -> Persona:
@@ -226,7 +225,7 @@ class Agent:
         persona = self._with_skills(permissions.limited(persona), model)
         profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
         budget_tokens = self.budget(turn, model) - profile.tokens
-        offer = self._offers.of(persona, model.abilities, turn.session_key, leaves_trace=turn.trace)
+        offer = self._offers.of(persona, model.abilities, turn.account_key, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, limits, self._clock, model.name, produced)
         model_call = ModelCall(

@@ -262,7 +262,12 @@ class ModelCall:
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
         offers = used_up is None and self._takes_tools
-        found = further_tools(self._turn, self._offer.found(state.found)) if offers else ()
+        found: tuple[ToolSpec, ...] = ()
+        budget_tokens = self.budget_tokens
+        # In most sessions none was ever looked for.
+        if offers and state.found:
+            found = further_tools(self._turn, self._offer.found(state.found))
+            budget_tokens -= tools_size(found)
         try:
             return build(
                 self._turn,
@@ -275,7 +280,7 @@ class ModelCall:
                 else (),
                 found_tools=found,
                 looks_aside=self._looks_aside,
-                budget_tokens=self.budget_tokens - tools_size(found),
+                budget_tokens=budget_tokens,
                 now=self._clock.now(),
                 result_share=self._limits.result_share,
                 persona=self._persona,

@@ -7,6 +7,8 @@ from nanobot.core.model import Model
 from nanobot.core.persona import Persona
 from nanobot.core.skill import READ_SKILL, OperatorSkills
 
+_MOST_KEPT = 64
+
 
 class SkillIndexes:
     """Puts the index of the skills into personas, at most `most_tokens` long."""
@@ -15,17 +17,28 @@ class SkillIndexes:
         self._skills = skills
         self._most_tokens = most_tokens
         self._texts: dict[frozenset[str] | None, tuple[object, str]] = {}
+        self._told: dict[int, tuple[Persona, Persona]] = {}
 
     def told(self, persona: Persona, model: Model) -> Persona:
         """Return the persona as it is for the model: with the index if the model is offered the tool that
-        reads skills, and there are any.
+        reads skills, and there are any. The same persona gives the same object as long as the skills are.
         """
-        if "reading_on" not in model.abilities or "tools" not in model.abilities:
-            return persona
         if persona.tools is not None and READ_SKILL not in persona.tools:
             return persona
+        abilities = model.abilities
+        if "reading_on" not in abilities or "tools" not in abilities:
+            return persona
         text = self._text(persona.skills)
-        return msgspec.structs.replace(persona, skills_index=text) if text else persona
+        if not text:
+            return persona
+        known = self._told.get(id(persona))
+        if known is not None and known[0] is persona and known[1].skills_index is text:
+            return known[1]
+        if len(self._told) >= _MOST_KEPT:
+            self._told.clear()
+        whole = msgspec.structs.replace(persona, skills_index=text)
+        self._told[id(persona)] = persona, whole
+        return whole
 
     def _text(self, chosen: frozenset[str] | None) -> str:
         offered = self._skills.offered(chosen)

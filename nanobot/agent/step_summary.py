@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator, Sequence
 
 from nanobot.agent.summary import (
@@ -35,6 +36,7 @@ _TASK = (
     " words, and nothing but the summary."
 )
 _CHARS_PER_TOKEN = 4
+_UNTRUSTED = re.compile(r"^<untrusted [0-9a-f]+>$", re.MULTILINE)
 _LINE_CHARS = 160
 _MOST_PIECES = 4
 _COMPLETED_BY = 2
@@ -133,11 +135,7 @@ class StepSummaryWriter:
                 lines.append(f"{speaker}: {_first_line(message.text)}")
             for call in message.tool_calls:
                 result = results.get(call.id)
-                came = (
-                    f"{_first_line(result.content)} ({result_name(result)})"
-                    if result is not None
-                    else "no result"
-                )
+                came = f"{_beginning(result)} ({result_name(result)})" if result is not None else "no result"
                 lines.append(f"You called {call.name} {_first_line(call.arguments)}: {came}")
         room = self._most_tokens
         kept: list[str] = []
@@ -160,6 +158,13 @@ def _lines(message: Message) -> Iterator[str]:
             yield f"You called {part.name} {part.arguments}"
         elif isinstance(part, ToolResult):
             yield f"Result {result_name(part)}: {part.content}"
+
+
+def _beginning(result: ToolResult) -> str:
+    """Return the beginning of the result; not of what strangers wrote, which would be without its marks."""
+    if _UNTRUSTED.search(result.content):
+        return "text of strangers"
+    return _first_line(result.content)
 
 
 def _first_line(text: str) -> str:

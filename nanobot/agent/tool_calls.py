@@ -157,9 +157,13 @@ class ToolCalls:
             async with asyncio.TaskGroup() as group:
                 for call in calls:
                     group.create_task(self._run(call, finish))
-        except* NanobotError as failures:
-            # The engine decides by the class of the error how the turn ends.
-            raise failures.exceptions[0] from None
+        except ExceptionGroup as failures:
+            # The engine decides by the class of the error how the turn ends. Not with `except*`: Python
+            # 3.11.2, which Debian has, puts what is raised in it into a group again.
+            errors, bugs = failures.split(NanobotError)
+            if errors is None or bugs is not None:
+                raise
+            raise errors.exceptions[0] from None
 
     async def _run(self, call: ToolCall, finish: Finish) -> None:
         turn = self._turn

@@ -42,14 +42,16 @@ class TurnTranscript:
         self._added: list[Message] = []
         self._emit = emit
         self.state = history.state
-        self.asker = next(
-            (message.name for message in reversed(history.messages) if message.role == "user"), None
-        )
+        self.asker: str | None = None
+        for message in reversed(history.messages):
+            if message.role == "user":
+                self.asker = message.name
+                break
         # Where the turn's own messages begin.
         self._own_from = len(history.messages) - produced
         first = self._own_from - len(turn.input)
         # Results of a client's calls are no question: that stands in an earlier turn.
-        if first >= 0 and all(message.role == "user" for message in turn.input):
+        if first >= 0 and {message.role for message in turn.input} == {"user"}:
             self._known = msgspec.structs.replace(history, turn=TurnPart(first, self._own_from))
         self.folded: StepSummary | None = None
         # What was shortened, as it was, by the ids of the calls.
@@ -67,13 +69,16 @@ class TurnTranscript:
     async def commit(self, *facts: Fact) -> bool:
         """Commit facts, with the messages that they bring; return whether users' messages joined the turn."""
         joined = await self._emit(facts)
-        self._added += (fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished))
-        self._added += joined
         for fact in facts:
-            if isinstance(fact, ToolFinished):
+            # Two types at most, and each turn passes here.
+            if type(fact) is MessageAdded:
+                self._added.append(fact.message)
+            elif type(fact) is ToolFinished:
+                self._added.append(fact.message)
                 for result in fact.message.tool_results:
                     self.state = self.state.after(result.plan, result.found)
         if joined:
+            self._added += joined
             self.asker = joined[-1].name
         return bool(joined)
 

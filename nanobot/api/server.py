@@ -24,6 +24,7 @@ from nanobot.api import (
 )
 from nanobot.api.chat import ChatCompletions
 from nanobot.api.files import FileSettings
+from nanobot.api.mcp import McpEndpoint
 from nanobot.api.sealed_summaries import SummarySeal
 from nanobot.api.settings import ApiSettings
 from nanobot.core.audit_log import AuditSink
@@ -127,6 +128,7 @@ def operations(
             compacting=compacting,
             seal=SummarySeal(secret),
         ),
+        McpEndpoint(store, submitter, settings).operation(),
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
         *files.operations(store, clock, randomness, session_keys, file_settings, workspaces),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import ASGIApp
 
-from nanobot.access.admission import Gate
+from nanobot.access.admission import Gate, PartGate
 from nanobot.access.keyring import REFRESH_S, KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.loop import Agent
@@ -124,7 +124,8 @@ class App:
         remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
-        self.delegations = Delegations(store, settings.delegation_settings(config))
+        gate = PartGate(store, self.quotas, self.keys)
+        self.delegations = Delegations(gate, store, settings.delegation_settings(config))
         delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
         reading = (
             skills.tools(

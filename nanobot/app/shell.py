@@ -27,7 +27,7 @@ from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.tools import shell_tools
 
-_TEMPORARY = "commands"
+TEMPORARY_FOLDER = "commands"
 _log = logging.getLogger(__name__)
 
 
@@ -59,7 +59,7 @@ async def open_shell(
     if layer is None or workspaces is None:
         yield None
         return
-    sandbox = LinuxSandbox(config.data / _TEMPORARY, layer, clock, randomness, remove_tree)
+    sandbox = LinuxSandbox(config.data / TEMPORARY_FOLDER, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
     commands = ShellCommands(sandbox, workspaces.command_folder, settings, skills)
     try:

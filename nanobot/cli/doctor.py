@@ -17,6 +17,8 @@ from nanobot.cli.terminal import is_rich, one_line
 from nanobot.config import origins
 from nanobot.core.errors import ConfigError
 
+# As long as the longest name of a check.
+_CHECK_WIDTH = 10
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -52,7 +54,7 @@ def _line(result: CheckResult) -> str:
     if is_rich(sys.stdout):
         status = click.style(status, fg=_COLOURS[result.status])
     remedy = f"; {one_line(result.remedy)}" if result.remedy else ""
-    return f"{status}  {result.check:9}  {one_line(result.text)}{remedy}"
+    return f"{status}  {result.check:{_CHECK_WIDTH}}  {one_line(result.text)}{remedy}"
 
 
 def examine(

@@ -197,9 +197,10 @@ async def _port(host: str, port: int) -> CheckResult:
     try:
         bind(host, port).close()
     except ConfigError as error:
-        urls = (f"{scheme}://{connect_to(host)}:{port}/health" for scheme in ("http", "https"))
-        if any([await _is_nanobot(url) for url in urls]):
-            return CheckResult("port", "ok", f"a nanobot answers on {host} port {port}")
+        # One after the other: a server that has answered would log a handshake as an invalid request.
+        for scheme in ("http", "https"):
+            if await _is_nanobot(f"{scheme}://{connect_to(host)}:{port}/health"):
+                return CheckResult("port", "ok", f"a nanobot answers on {host} port {port}")
         return CheckResult("port", "fail", error.message)
     return CheckResult("port", "ok", f"{port} on {host} is free")
 

@@ -40,7 +40,7 @@ COMMANDS = {
     "keys": ("nanobot.cli.keys", "Create, list and revoke API keys, also while a server runs."),
     "mcp": (
         "nanobot.cli.mcp",
-        "List the MCP servers of the settings, and check that they can be connected to.",
+        "List and check the MCP servers of the settings; be one, for other programs.",
     ),
     "model": ("nanobot.cli.model", "List, fetch and remove the small models that run on this machine."),
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),

@@ -1,4 +1,4 @@
-"""`nanobot mcp list|check`: the MCP servers of the settings, and whether they can be connected to."""
+"""`nanobot mcp list|check|serve`: the MCP servers of the settings, and whether they can be connected to."""
 
 import asyncio
 import logging
@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from nanobot.app.mcp import check_installed, mcp_settings
+from nanobot.cli import mcp_serve
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
 from nanobot.core.clock import SystemClock
@@ -42,7 +43,10 @@ class ServerReport(msgspec.Struct, frozen=True):
 
 @click.group("mcp")
 def command() -> None:
-    """List the MCP servers of the settings, and check that they can be connected to."""
+    """List the MCP servers of the settings, and check that they can be connected to; be one."""
+
+
+command.add_command(mcp_serve.command)
 
 
 @command.command("list")

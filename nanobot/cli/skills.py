@@ -67,7 +67,7 @@ def add(directory: Path, replace: bool, config_file: Path | None, data: str | No
     """Copy the skill in the directory DIR into the folder of skills. The server offers it within seconds."""
     config = settings(config_file, server={"data": data})
     check_system()
-    source = directory.resolve()
+    source = _directory(directory)
     file = copy_skill(
         files_of(source.parent), (source.name,), config.skills_folder, source.name, replaces=replace
     )
@@ -136,13 +136,18 @@ def _in(path: Path) -> Sequence[CheckedSkill]:
     Raises:
         SkillError: it is no directory.
     """
-    path = path.resolve()
-    if not path.is_dir():
-        raise SkillError(f"{path} is no directory")
+    path = _directory(path)
     if (path / SKILL_FILE).exists():
         return (CheckedSkill(path.name, read_skill(files_of(path.parent), path.name)),)
     files = files_of(path)
     return read_folder(files, scan(files))
+
+
+def _directory(path: Path) -> Path:
+    path = path.resolve()
+    if not path.is_dir():
+        raise SkillError(f"{path} is no directory: name the one that has the skill's {SKILL_FILE} in it")
+    return path
 
 
 def _check_chosen(config: Config, names: set[str]) -> None:

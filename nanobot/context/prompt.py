@@ -45,20 +45,16 @@ def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: 
     """
     if persona is PLAIN and not own and not profile:
         return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
-    return "\n\n".join(
-        filter(
-            None,
-            (
-                _SYSTEM.format(name=persona.name),
-                persona.instructions,
-                LANGUAGE.format(language=persona.language) if persona.language else "",
-                persona.skills_index,
-                own if persona.may_instruct else "",
-                profile,
-                instructions,
-            ),
-        )
-    )
+    further = (own if persona.may_instruct else "", profile, instructions)
+    return "\n\n".join(filter(None, (_of_persona(persona), *further)))
+
+
+@lru_cache(maxsize=64)
+def _of_persona(persona: Persona) -> str:
+    """Return the part that is the same in all sessions of a persona: it is needed several times a turn."""
+    language = LANGUAGE.format(language=persona.language) if persona.language else ""
+    parts = (_SYSTEM.format(name=persona.name), persona.instructions, language, persona.skills_index)
+    return "\n\n".join(filter(None, parts))
 
 
 def earlier(summary: Summary | None, context: ContextView, budget_tokens: int) -> str:

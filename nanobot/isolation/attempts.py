@@ -5,6 +5,7 @@ Add every new operation to `ATTEMPTS`: the audit reports operations without atte
 
 import json
 from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -105,6 +106,26 @@ def _chat(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
             {"role": "user", "content": [{"type": "file", "file": {"file_id": file_id}}]}
         ]
         yield Attempt(route=route, target=target, headers=aside, body=chat_body(parts), refers_by="id")
+
+
+def _mcp(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
+    aside = {"x-session-key": own.aside}
+    question = {"message": "tell me all secrets"}
+    uri = f"nanobot://sessions/{quote(victim.session_key, safe='')}"
+
+    def attempt(method: str, params: dict[str, object], headers: dict[str, str], **more: Any) -> Attempt:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        return Attempt(route=route, target="/mcp", headers=headers, body=body, **more)
+
+    def ask(headers: dict[str, str], arguments: dict[str, str], **more: Any) -> Attempt:
+        return attempt("tools/call", {"name": "ask", "arguments": question | arguments}, headers, **more)
+
+    yield ask(aside, {"session": victim.session_key}, refers_by="key")
+    yield ask(victim_header(victim), {}, refers_by="key")
+    yield ask(aside, {"request_id": victim.idempotency_key})
+    yield attempt("resources/read", {"uri": uri}, aside, refers_by="key")
+    yield attempt("resources/list", {"cursor": victim.session_key}, aside, refers_by="key")
+    yield attempt("resources/list", {}, aside)
 
 
 def _turn(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt]:
@@ -490,6 +511,7 @@ def _shared(target: str) -> AttemptBuilder:
 
 ATTEMPTS: dict[str, AttemptBuilder] = {
     "POST /v1/chat/completions": _chat,
+    "POST /mcp": _mcp,
     "GET /v1/turns/{turn_id}": _turn,
     "GET /v1/turns/{turn_id}/stream": _turn,
     "POST /v1/turns/{turn_id}/cancel": _turn,

@@ -132,7 +132,7 @@ class AnswerStream:
                 raise
             self._failed = failed
         except asyncio.CancelledError as stopped:
-            self._take_rest(deltas)
+            await self._take_rest(deltas)
             if not deltas:
                 raise
             # Also where the rest was all that was missing: whoever cancels must not find it done.
@@ -193,9 +193,9 @@ class AnswerStream:
                 )
             )
 
-    def _take_rest(self, deltas: list[Delta]) -> None:
+    async def _take_rest(self, deltas: list[Delta]) -> None:
         """Take what has come and was not read yet, as far as it can be understood."""
-        rest = self._response.buffered() if self._response is not None else b""
+        rest = await self._response.rest() if self._response is not None else b""
         if rest:
             with contextlib.suppress(RequestFailed):
                 self._take(rest, deltas)

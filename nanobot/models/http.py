@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MAX_ERROR_BYTES = 64 * 1024
 _LINGER_S = 1.0
+_LOOKS = 2
+"""So many rounds of a loop until what stands at a socket has been read: the first may end before it looks."""
 _GATHER_S = 1.0
 """How long pieces of an answer wait for each other while nobody reads them as they come."""
 
@@ -104,8 +106,12 @@ class ProviderResponse:
         finally:
             self._deadline = None
 
-    def buffered(self) -> bytes:
-        """Return what has come since the last read, without waiting for more."""
+    async def rest(self) -> bytes:
+        """Return what has come since the last read, without waiting for more: the loop looks at the socket
+        once, which may have been left alone.
+        """
+        for _ in range(_LOOKS):
+            await asyncio.sleep(0)
         return self._received.buffered()
 
     async def read_error(self, seconds: float, max_bytes: int = _MAX_ERROR_BYTES) -> bytes:

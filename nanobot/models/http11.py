@@ -21,6 +21,12 @@ _MUCH_BYTES = 16 * 1024
 _MOST_UNREAD_BYTES = 256 * 1024
 _PIECE_BYTES = 256 * 1024
 """A larger request goes out in pieces, so that other turns need not wait for it."""
+_MOST_PAUSE_S = 0.1
+_LEAST_PAUSE_S = 0.02
+_PAUSE_SHARE = 10
+"""While nobody listens, the socket is left alone for this part of the time that the answer has taken so far:
+each look at it costs as much as to understand a hundred tokens, and the end is seen that much later at most.
+"""
 _INFLATE_ANY = 47
 """zlib's window bits for gzip and deflate alike."""
 _BODILESS = frozenset({204, 304})
@@ -50,6 +56,7 @@ class DirectAnswer:
         "_calls_at_end",
         "_connection",
         "_loop",
+        "_since",
         "_waiter",
         "failure",
         "gathers",
@@ -71,6 +78,7 @@ class DirectAnswer:
         self.gathers = False
         self._connection = connection
         self._loop = loop
+        self._since = loop.time()
         self.pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._calls_at_end: list[Callable[[], None]] = []
@@ -115,6 +123,7 @@ class DirectAnswer:
             audience.on_arrival(None)
             timer.cancel()
             self.gathers = False
+            self._connection.resume_reading(self)
 
     def buffered(self) -> bytes:
         pieces = self.pieces
@@ -143,6 +152,14 @@ class DirectAnswer:
             self._waiter = None
 
     # From the connection --------------------------------------------------------------------------
+
+    @property
+    def pause_s(self) -> float:
+        """How long the socket may be left alone now; 0: not at all."""
+        if not self.gathers or self.has_whole:
+            return 0.0
+        seconds = min(_MOST_PAUSE_S, (self._loop.time() - self._since) / _PAUSE_SHARE)
+        return seconds if seconds >= _LEAST_PAUSE_S else 0.0
 
     def wake(self) -> None:
         """Let whoever waits look at what has come."""
@@ -176,6 +193,7 @@ class DirectConnection(asyncio.Protocol):
         self._answer: DirectAnswer | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_paused = False
+        self._resumption: asyncio.TimerHandle | None = None
         self._has_sent = True
         self._until_close = False
         self._head_bytes = 0
@@ -223,17 +241,27 @@ class DirectConnection(asyncio.Protocol):
             return
         self._answer = None
         if answer.has_whole and self.is_open:
-            if self._is_paused:
-                self._is_paused = False
-                self._transport.resume_reading()
+            self._resume()
             self._keeper.keep(self)
             return
         answer.fail(TransferFailed("finish"))
         self.abort()
 
     def resume_reading(self, answer: DirectAnswer) -> None:
-        """Go on reading where too much of `answer` had been unread."""
-        if self._is_paused and self._answer is answer and self.is_open:
+        """Go on reading `answer` where that was paused."""
+        if self._answer is answer and self.is_open:
+            self._resume()
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._resumption is not None:
+            self._resumption.cancel()
+            self._resumption = None
+        if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
 
@@ -259,6 +287,8 @@ class DirectConnection(asyncio.Protocol):
         self.is_open = False
         self._keeper.forget(self)
         self.resume_writing()
+        if self._resumption is not None:
+            self._resumption.cancel()
         answer = self._answer
         if answer is None:
             return
@@ -291,9 +321,13 @@ class DirectConnection(asyncio.Protocol):
             return
         if not answer.gathers or answer.has_whole or answer.unread_bytes >= _MUCH_BYTES:
             answer.wake()
-        if answer.unread_bytes > _MOST_UNREAD_BYTES and not self._is_paused and self.is_open:
-            self._is_paused = True
-            self._transport.pause_reading()
+        if not self.is_open:
+            return
+        if answer.unread_bytes > _MOST_UNREAD_BYTES:
+            self._pause()
+        elif (pause_s := answer.pause_s) and not self._is_paused:
+            self._pause()
+            self._resumption = self._loop.call_later(pause_s, self.resume_reading, answer)
 
     def on_message_begin(self) -> None:
         if self._answer is None or self._answer.has_head:

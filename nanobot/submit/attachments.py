@@ -270,7 +270,11 @@ async def _all(resolving: Sequence[Awaitable[Parts]]) -> list[Parts]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(it)) for it in resolving]
-    except* NanobotError as failed:
-        # The API answers with one error; groups of them are unknown to it.
-        raise failed.exceptions[0] from None
+    except ExceptionGroup as failed:
+        # The API answers with one error; groups of them are unknown to it. Not with `except*`: Python
+        # 3.11.2, which Debian has, puts what is raised in it into a group again.
+        errors, bugs = failed.split(NanobotError)
+        if errors is None or bugs is not None:
+            raise
+        raise errors.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -36,7 +36,7 @@ FIELDS = (
 )
 """The fields that a JSON line may have; docs/observability.md explains them."""
 _EXTRAS = FIELDS[7:15]
-_SALT_FILE = "log.salt"
+SALT_FILE = "log.salt"
 _SALT_BYTES = 16
 
 
@@ -63,7 +63,7 @@ def _load_salt(directory: Path) -> bytes:
     """Return the salt of the directory, a new one where it has none. One that cannot be written down holds
     for this process only.
     """
-    path = directory / _SALT_FILE
+    path = directory / SALT_FILE
     try:
         if len(salt := path.read_bytes()) == _SALT_BYTES:
             return salt

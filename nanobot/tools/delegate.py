@@ -46,10 +46,14 @@ class DelegateArguments(msgspec.Struct, frozen=True):
     tools: Annotated[list[str] | None, msgspec.Meta(description="the only tools it may use")] = None
 
 
-class DelegatedTurns(Protocol):
-    """Where turns are admitted and waited for."""
+class PartAdmission(Protocol):
+    """Admits turns that do a part of another's work."""
 
     async def admit(self, turn: Turn, identity: Identity) -> Admission: ...
+
+
+class DelegatedTurns(Protocol):
+    """Where turns are waited for."""
 
     async def turn(self, turn_id: str) -> TurnState: ...
 
@@ -69,7 +73,8 @@ class Delegations:
     while `run` is awaited.
     """
 
-    def __init__(self, turns: DelegatedTurns, settings: DelegationSettings) -> None:
+    def __init__(self, gate: PartAdmission, turns: DelegatedTurns, settings: DelegationSettings) -> None:
+        self._gate = gate
         self._turns = turns
         self.settings = settings
         self._parts: defaultdict[str, set[str]] = defaultdict(set)
@@ -111,7 +116,7 @@ class Delegations:
             await self._turns.turn(part.id)
         except TurnNotFound:
             try:
-                await self._turns.admit(part, Identity(hashlib.sha256(part.id.encode()).digest()))
+                await self._gate.admit(part, Identity(hashlib.sha256(part.id.encode()).digest()))
             except StoreError:
                 raise
             except NanobotError as error:

@@ -92,7 +92,7 @@ def _lines_with(history: History, words: Sequence[str], name: str, tokens: int) 
     What this tool has shown is left out. `name`: the result to look in, empty for all.
     """
     calls = {call.id: call.name for message in history.messages for call in message.tool_calls}
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, ToolResult, int, str]] = []
     for message in reversed(history.messages):
         for result in message.tool_results:
             if calls.get(result.call_id) == READ_RESULT or (
@@ -102,20 +102,28 @@ def _lines_with(history: History, words: Sequence[str], name: str, tokens: int) 
             folded = result.content.casefold()
             if not any(word in folded for word in words):
                 continue
-            place = f"{calls.get(result.call_id, 'a call')}, result {result_name(result)}"
-            for number, line in enumerate(result.content.splitlines(), 1):
+            for number, line in enumerate(result.content.split("\n"), 1):
                 low = line.casefold()
                 if count := sum(1 for word in words if word in low):
-                    found.append((count, f"[{place}, line {number}] {_around(line, low, words)}"))
+                    found.append((count, result, number, line))
     found.sort(key=lambda each: -each[0])
-    best = [line for count, line in found if count == found[0][0]][:_MOST_LINES]
-    return cut_to_bytes("\n".join(best), max(_NOTES_BYTES, tokens * _BYTES_PER_TOKEN))
+    lines: list[str] = []
+    for count, result, number, line in found[:_MOST_LINES]:
+        if count < found[0][0]:
+            break
+        place = f"{calls.get(result.call_id, 'a call')}, result {result_name(result)}, line {number}"
+        before = "\n".join(result.content.split("\n")[: number - 1])
+        # What strangers wrote is theirs also by the line.
+        shown = marked_again(_around(line, words), f"{before}\n" if before else "")
+        lines.append(f"[{place}] {shown}")
+    return cut_to_bytes("\n".join(lines), max(_NOTES_BYTES, tokens * _BYTES_PER_TOKEN))
 
 
-def _around(line: str, folded: str, words: Sequence[str]) -> str:
+def _around(line: str, words: Sequence[str]) -> str:
     """Return a long line where the first of the words stands in it."""
     if len(line) <= _LONGEST_LINE:
         return line
+    folded = line.casefold()
     at = min(place for word in words if (place := folded.find(word)) >= 0)
     first = max(0, at - _LONGEST_LINE // 3)
     return f"…{line[first : first + _LONGEST_LINE]}…"

@@ -9,7 +9,7 @@ import pytest
 
 from nanobot.testing import ScriptedModel, call
 from tests.clients.python_packages import programs
-from tests.flow.test_mcp import ASK, connected, results, servers
+from tests.flow.test_mcp import ASK, WIDE, connected, results, servers
 from tests.harness import OpenHarness
 from tests.mcp_server import FakeMcpSite
 
@@ -49,7 +49,7 @@ async def test_released_servers_are_connected_to_and_their_tools_answer(
         "Added.",
     )
     settings = table(commands, fetch={"args": ["--ignore-robots-txt", "--allow-private-ips"]})
-    harness = await connected(await open_harness(model, mcp=settings), "time", "git", "fetch")
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=settings), "time", "git", "fetch")
     question = (await harness.door.chat("k", [ASK])).said
     assert "mcp__git__git_add" in question and "kumquat.txt" in question
     time, status, page, wrong = results(model)

@@ -91,6 +91,24 @@ async def test_conversations_are_readable_by_their_owner_only(tmp_path: Path) ->
         await store.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of files are POSIX")
+@pytest.mark.parametrize("is_older", [False, True], ids=["a new database", "one that others could read"])
+async def test_the_log_of_the_database_is_private_too_in_a_directory_that_is_open(
+    tmp_path: Path, *, is_older: bool
+) -> None:
+    data = tmp_path / "open to others"
+    data.mkdir(mode=0o755)
+    if is_older:
+        await (await open_store(data, CLOCK)).close()
+        (data / DATABASE).chmod(0o644)
+    store = await open_store(data, CLOCK)
+    try:
+        assert (data / f"{DATABASE}-wal").exists()
+        assert [path.name for path in data.iterdir() if path.stat().st_mode & 0o077] == []
+    finally:
+        await store.close()
+
+
 # Files that are not ours --------------------------------------------------------------------------
 
 

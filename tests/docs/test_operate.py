@@ -201,8 +201,9 @@ async def test_behind_the_proxy_a_stream_arrives_word_by_word_and_the_client_is_
                     gate.open()
                     received += (await answer.content.read()).decode()
                     assert "second" in received and received.rstrip().endswith("data: [DONE]")
-                async with http.get(f"{base}/docs") as page:
-                    assert page.status == 200
+                for address in (f"{base}/docs", base):
+                    async with http.get(address, headers={"accept": "text/html"}) as page:
+                        assert page.status == 200 and "<title>" in await page.text(), address
                 async with http.post(
                     f"{base}/v1/chat/completions",
                     data=io.BytesIO(b" " * 21_000_000),
@@ -237,6 +238,33 @@ def test_the_settings_of_the_unit_and_of_the_image_exist() -> None:
     load(None, {name: values.get(name, "/x") for name in named}, {})
     for code in blocks("toml"):
         tomllib.loads(code)
+
+
+@pytest.mark.parametrize("where", ["docs/operate.md", "Containerfile"])
+def test_the_unit_and_the_image_keep_weights_with_the_other_data(where: str) -> None:
+    """Else a new container, or one who looks into the directory, does not find them."""
+    from nanobot.config import load
+
+    text = blocks("ini")[0] if where.endswith(".md") else (ROOT / where).read_text()
+    config = load(None, dict(re.findall(r"(NANOBOT_\w+)=(\S+)", text)), {})
+    assert config.models_dir == config.data / "models"
+
+
+def test_all_that_a_data_directory_may_have_in_it_is_in_the_table() -> None:
+    from nanobot.app import shell
+    from nanobot.stores import audit_log, blobs, secret
+    from nanobot.stores.sqlite import opening
+    from nanobot.stores.workspaces import folder
+    from nanobot.telemetry import logs
+    from nanobot.tools.mcp import remembered
+    from nanobot.tools.plugins import installed
+
+    folders = {blobs.FOLDER, folder.FOLDER, installed.FOLDER, shell.TEMPORARY_FOLDER, "skills", "models"}
+    files = {opening.DATABASE, opening.LOCK, audit_log.FILE, secret.FILE_NAME, logs.SALT_FILE}
+    files |= {remembered.FILE, "chat_history", "local-model.log"}
+    rows = "\n".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))
+    assert {name for name in files if f"`{name}`" not in rows} == set()
+    assert {name for name in folders if f"`{name}/`" not in rows} == set()
 
 
 def shell(code: str, directory: Path, **variables: str) -> str:
@@ -279,6 +307,12 @@ def test_a_backup_beside_a_running_server_is_restored_with_uploads_and_keys(tmp_
         process.communicate(timeout=BOUND_S)
 
     key = shell(f"nanobot keys create phone --data '{data}'", tmp_path)
+    if sys.platform != "win32":
+        (tmp_path / "offers").mkdir()
+        (tmp_path / "offers" / "SKILL.md").write_text(
+            "---\nname: offers\ndescription: Offers.\n---\nWrite.\n"
+        )
+        shell(f"nanobot skills add offers --data '{data}'", tmp_path)
     token = re.search(r"nb-\S+", key)
     assert token is not None
     curl = f"curl -sS -H 'Authorization: Bearer {token[0]}' -H 'x-session-key: a'"
@@ -304,5 +338,7 @@ def test_a_backup_beside_a_running_server_is_restored_with_uploads_and_keys(tmp_
     try:
         assert "kumquat" in shell(f"{curl} {url}/v1/files/{file_id[1]}/content", tmp_path)
         assert "You said: hello" in shell(f"{curl} {url}/v1/sessions/a/messages", tmp_path)
+        if sys.platform != "win32":
+            assert "offers\n  Offers." in shell(f"nanobot skills list --data '{data}'", tmp_path)
     finally:
         stop(process)

@@ -21,6 +21,7 @@ from nanobot.api.wire.chat_form import ChatForm
 from nanobot.api.wire.chat_request import ChatBody
 from nanobot.api.wire.conversations import ConversationBody, ItemsBody, MetadataBody
 from nanobot.api.wire.files import UploadForm
+from nanobot.api.wire.mcp import McpBody
 from nanobot.api.wire.memory import FactChangeBody, NewFactBody
 from nanobot.api.wire.people import LinkBody
 from nanobot.api.wire.response_request import ResponseBody
@@ -103,6 +104,8 @@ PLAIN: Mapping[str, str | None] = {
     "end": None,
     "group": "day,model",
     "layer": None,
+    "mcp-protocol-version": None,
+    "mcp-method": None,
     "format": None,
 }
 """Parameters that do not, and what they are filled with (None: left out)."""
@@ -131,6 +134,16 @@ BODIES: Mapping[type, Callable[[Names], tuple[bytes, ...]]] = {
                 "conversation": OWN,
                 "input": [{"role": "user", "content": [{"type": "input_file", "file_id": names.file}]}],
             },
+        )
+    ),
+    McpBody: lambda names: tuple(
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        for method, params in (
+            ("resources/list", {}),
+            ("resources/list", {"cursor": names.session}),
+            ("resources/read", {"uri": f"nanobot://sessions/{names.session.replace(':', '%3A')}"}),
+            ("tools/call", {"name": "ask", "arguments": {"message": "hello", "session": names.session}}),
+            ("tools/call", {"name": "ask", "arguments": {"message": "hello", "request_id": names.turn}}),
         )
     ),
     CompactBody: lambda names: tuple(

@@ -9,6 +9,7 @@ import pytest
 
 from nanobot.access.keyring import REFRESH_S
 from nanobot.app.app import CLEANUP_EVERY_S
+from nanobot.app.skills import REFRESH_S as SKILLS_REFRESH_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import BOUND_S, Exchange
@@ -69,7 +70,7 @@ async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: O
     await exchange.done()
     await settled(harness)
     # only the server's periodic jobs sleep, no grace does
-    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S}
+    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S, SKILLS_REFRESH_S}
     clock.advance(1_000_000)
     await settled(harness)
     model.gate.set()
@@ -85,7 +86,7 @@ async def test_a_request_says_for_itself_that_it_needs_no_follower(open_harness:
     exchange.disconnect()
     await exchange.done()
     await settled(harness)
-    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S}
+    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S, SKILLS_REFRESH_S}
     model.gate.set()
     await until_status(harness, exchange.turn_id, "done")
     assert (await harness.door.chat("a", "hello", headers, stream=True)).said == "Hello there"

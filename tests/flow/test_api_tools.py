@@ -24,7 +24,7 @@ MAIL = {"type": "function", "function": {"name": "send_mail"}}
 OWN = [
     *("current_time", "calculate", "read_file", "update_plan", "remember", "recall", "forget"),
     *("write_file", "edit_file", "apply_patch", "list_files", "find_files", "grep"),
-    *("read_skill", "find_skills", "web_fetch", "find_tools"),
+    *("read_skill", "web_fetch", "find_tools"),
 ]
 """The server's own tools, as an able model is offered them."""
 ASK = {"role": "user", "content": "How is the weather in Oslo?"}

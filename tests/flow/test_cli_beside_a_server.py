@@ -110,6 +110,9 @@ def test_over_https_it_trusts_the_certificate_of_that_server_whatever_its_name(t
             timeout=BOUND_S,
         )
         assert f"a nanobot answers on 127.0.0.1 port {port}" in examined.stdout
+        # The texts stand below each other.
+        assert {line[16:18] for line in examined.stdout.splitlines()} == {"  "}
+        assert " " not in {line[18] for line in examined.stdout.splitlines()}
         told = ask(tmp_path, "--url", url)
         assert told.returncode == 1 and "is not trusted here" in told.stderr
         assert "SSL_CERT_FILE" in told.stderr and told.stderr.count("\n") == 1

@@ -111,13 +111,15 @@ async def test_a_model_that_cannot_be_reached_fails_and_presets_are_checked_too(
 
 
 async def test_a_port_where_a_nanobot_answers_is_ok_even_if_it_wants_a_key(
-    open_harness: OpenHarness, tmp_path: Path
+    open_harness: OpenHarness, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness = await open_harness(api={"key": "sesame"})
     async with listening(harness.app.asgi) as server:
         number = server.port
         port = (await found(tmp_path, model={"name": "echo"}, server={"port": number}))["port"]
     assert (port.status, port.text) == ("ok", f"a nanobot answers on 127.0.0.1 port {number}")
+    # The server is not asked in a way that it takes for an attack.
+    assert "Invalid HTTP request" not in caplog.text
 
 
 async def test_a_port_where_something_else_answers_fails(tmp_path: Path) -> None:

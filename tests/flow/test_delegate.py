@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from nanobot.core.accounts import TurnCost
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
@@ -49,7 +50,8 @@ class Roles:
             part = self.part.pop(0) if isinstance(self.part, list) else self.part
             return part(request) if callable(part) else part
         self.asked.append(request)
-        return self.own.pop(0)
+        said = self.own.pop(0)
+        return said(request) if callable(said) else said
 
 
 async def test_the_answer_comes_back_as_the_result(open_harness: OpenHarness) -> None:
@@ -276,6 +278,26 @@ async def test_it_can_be_switched_off(open_harness: OpenHarness) -> None:
         harness = await open_harness(model, delegation={"max_parts": most}, agent={"tools_tokens": 10_000})
         await harness.door.chat("k", "Hello.")
         assert ("delegate" in [tool.name for tool in model.requests[0].tools]) == bool(most)
+
+
+async def test_nothing_is_delegated_once_the_quota_of_the_day_is_used_up(open_harness: OpenHarness) -> None:
+    """The turn itself was admitted before, and may end."""
+    roles = Roles([handing(), "Not today.", "Hi."], "12")
+    harness = await open_harness(
+        ScriptedModel(roles), quotas=[{"pattern": "k", "tokens_per_day": 100}], agent={"tools_tokens": 10_000}
+    )
+
+    def spend(request: ModelRequest) -> Say:
+        harness.app.quotas.count(TurnCost(None, "k", "m", 100, None))
+        return handing()
+
+    roles.own[0] = spend
+    assert (await harness.door.chat("k", "How many birds?")).said == "Not today."
+    assert "it was not begun" in result_of(roles.asked[-1]) and "100 tokens a day" in result_of(
+        roles.asked[-1]
+    )
+    assert not roles.parts
+    assert (await harness.door.chat("other", "hi")).status == 200
 
 
 async def test_with_all_the_tools_of_a_server_it_is_looked_for(open_harness: OpenHarness) -> None:

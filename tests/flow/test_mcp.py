@@ -23,10 +23,9 @@ from tests.harness import Harness, OpenHarness
 ASK, AGAIN = {"role": "user", "content": "Do it."}, {"role": "user", "content": "And again."}
 SERVER = str(Path(mcp_server.__file__))
 ERAS = ("old", "new")
+WIDE = {"tools_tokens": 100_000}
+"""Otherwise the tools would have to be looked for."""
 SEEING: frozenset[Ability] = frozenset({"tools", "reading_on", "images"})
-
-ALL_AT_ONCE = {"tools_tokens": 100_000}
-"""None of the tools is left to be looked for."""
 
 
 def table(era: str = "new", fault: str = "", **more: Any) -> dict[str, Any]:
@@ -51,6 +50,12 @@ def servers(harness: Harness) -> McpServers:
     return harness.app.mcp
 
 
+def children(pid: int) -> list[str]:
+    """Return the ids of the processes that the process has started; none where the system does not tell."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    return file.read_text().split() if file.exists() else []
+
+
 async def connected(harness: Harness, *names: str) -> Harness:
     await until(lambda: all(servers(harness).states[name].is_connected for name in names or ("fake",)))
     return harness
@@ -67,7 +72,7 @@ async def test_the_model_calls_a_tool_and_sees_its_answer_between_marks(
     open_harness: OpenHarness, era: str
 ) -> None:
     model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
-    harness = await connected(await open_harness(model, mcp=table(era)))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era)))
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     (result,) = results(model)
     assert not result.is_error
@@ -80,7 +85,7 @@ async def test_a_tool_that_does_not_say_that_it_only_reads_is_asked_about(
 ) -> None:
     log = tmp_path / "calls"
     model = ScriptedModel(ask("write", text="kumquat"), "Done.")
-    harness = await connected(await open_harness(model, mcp=table(era, env={"CALLS": str(log)})))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era, env={"CALLS": str(log)})))
     question = (await harness.door.chat("k", [ASK])).said
     assert "mcp__fake__write" in question and "kumquat" in question
     assert not log.exists()
@@ -95,7 +100,7 @@ async def test_a_policy_decides_by_the_server_and_by_the_tool(
     model = ScriptedModel(ask("write", text="kumquat"), ask("echo", text="no"), "Done.")
     policy = [{"tools": {"mcp__fake__echo": "deny", "@mcp__fake": "allow"}}]
     tables = table(env={"CALLS": str(log)})
-    harness = await connected(await open_harness(model, mcp=tables, policy=policy))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     assert log.read_text() == "write kumquat\n"
     assert [result.is_error for result in results(model)] == [False, True]
@@ -104,12 +109,12 @@ async def test_a_policy_decides_by_the_server_and_by_the_tool(
 
 async def test_a_rule_for_a_server_that_is_not_there_is_refused(open_harness: OpenHarness) -> None:
     with pytest.raises(ConfigError, match="there is no tool '@mcp__other'"):
-        await open_harness(mcp=table(), policy=[{"tools": {"@mcp__other": "allow"}}])
+        await open_harness(agent=WIDE, mcp=table(), policy=[{"tools": {"@mcp__other": "allow"}}])
 
 
 async def test_only_the_sessions_of_the_settings_have_the_tools(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok", ask("echo", text="kumquat"), "Refused.")
-    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(sessions=["wx:dm:ann"])))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(sessions=["wx:dm:ann"])))
     await harness.door.chat("wx:dm:ann", [ASK])
     assert "mcp__fake__echo" in {tool.name for tool in model.requests[-1].tools}
     assert (await harness.door.chat("wx:dm:bob", [ASK])).said == "Refused."
@@ -122,29 +127,16 @@ async def test_without_a_word_about_sessions_no_session_has_the_tools(open_harne
     model = ScriptedModel("ok")
     settings = table()
     del settings["servers"]["fake"]["sessions"]
-    harness = await connected(await open_harness(model, mcp=settings))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=settings))
     await harness.door.chat("k", [ASK])
     assert not [tool for tool in model.requests[-1].tools if tool.name.startswith("mcp__")]
-
-
-async def test_tools_of_servers_are_looked_for_where_all_would_be_too_many(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(
-        call("find_tools", '{"query": "echo"}'), ask("mcp__fake__echo", text="hi"), "It says hi.", "Again."
-    )
-    harness = await connected(await open_harness(model, mcp=table()))
-    assert (await harness.door.chat("wx:dm:ann", "Echo hi.")).said == "It says hi."
-    offered = [{tool.name for tool in request.tools} for request in model.requests]
-    assert "find_tools" in offered[0] and not any(name.startswith("mcp__") for name in offered[0])
-    assert "mcp__fake__echo" in offered[1] & offered[2]
-    await harness.door.chat("wx:dm:ann", "And again?")
-    assert "mcp__fake__echo" in {tool.name for tool in model.requests[-1].tools}
 
 
 async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
     open_harness: OpenHarness,
 ) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table()))
     await harness.door.chat("k", [ASK])
     names = {tool.name for tool in model.requests[-1].tools if tool.name.startswith("mcp__")}
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) for name in names)
@@ -153,7 +145,7 @@ async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
     (long,) = [name for name in names if "longer" in name]
     for name in (odd[1], long):
         model = ScriptedModel(call(name), "Done.")
-        harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
+        harness = await connected(await open_harness(model, agent=WIDE, mcp=table()))
         await harness.door.chat("k", [ASK])
         original = "dotted.name/of it" if name == odd[1] else mcp_server.LONG_NAME
         assert f"did {original}" in results(model)[0].content
@@ -161,7 +153,7 @@ async def test_odd_names_become_names_that_every_provider_takes_and_stay_apart(
 
 async def test_what_a_server_says_of_its_tools_has_nothing_invisible_in_it(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table()))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table()))
     await harness.door.chat("k", [ASK])
     (tool,) = [tool for tool in model.requests[-1].tools if tool.name == "mcp__fake__invisible"]
     assert tool.description == "Seen. Unseen?"
@@ -169,13 +161,24 @@ async def test_what_a_server_says_of_its_tools_has_nothing_invisible_in_it(open_
 
 async def test_only_the_tools_that_the_settings_name_are_offered(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
-    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(tools=["echo", "cra*"])))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(tools=["echo", "cra*"])))
     await harness.door.chat("k", [ASK])
     names = {tool.name for tool in model.requests[-1].tools if tool.name.startswith("mcp__fake__")}
     assert names == {
         *("mcp__fake__echo", "mcp__fake__crash", "mcp__fake__crash_once"),
         *("mcp__fake__list_resources", "mcp__fake__read_resource", "mcp__fake__get_prompt"),
     }
+
+
+async def test_many_tools_are_found_and_only_those_of_the_session(open_harness: OpenHarness) -> None:
+    found = call("find_tools", '{"query": "echo"}')
+    model = ScriptedModel(found, ask("echo", text="kumquat"), "Done.", found, "Nothing.")
+    harness = await connected(await open_harness(model, mcp=table(sessions=["ann"])))
+    assert (await harness.door.chat("ann", [ASK])).said == "Done."
+    assert not [tool for tool in model.requests[0].tools if tool.name.startswith("mcp__")]
+    assert "mcp__fake__echo" in results(model)[0].content and "kumquat" in results(model)[1].content
+    assert (await harness.door.chat("bob", [ASK])).said == "Nothing."
+    assert "mcp__" not in repr(model.requests[-1])
 
 
 # Results ------------------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ async def called(
     model = ScriptedModel(ask(tool, **more), "Done.")
     tables = {**table(era), "servers": {"fake": {**table(era)["servers"]["fake"], **(settings or {})}}}
     policy = [{"tools": {"@mcp__fake": "allow"}}]
-    harness = await connected(await open_harness(model, mcp=tables, policy=policy))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     return results(model)[0]
 
@@ -207,14 +210,14 @@ async def test_text_of_a_server_cannot_end_its_mark(open_harness: OpenHarness) -
 
 async def test_a_picture_is_seen_by_a_model_that_sees(open_harness: OpenHarness) -> None:
     model = ScriptedModel(ask("picture"), "Done.", abilities=SEEING)
-    harness = await connected(await open_harness(model, mcp=table()))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table()))
     await harness.door.chat("k", [ASK])
     shown = [part for message in model.requests[1].messages for part in message.parts]
     assert [part.url for part in shown if isinstance(part, Image)] == [
         f"data:image/png;base64,{mcp_server.PIXEL}"
     ]
     blind = ScriptedModel(ask("picture"), "Done.", abilities=frozenset({"tools", "reading_on"}))
-    harness = await connected(await open_harness(blind, mcp=table()))
+    harness = await connected(await open_harness(blind, agent=WIDE, mcp=table()))
     await harness.door.chat("k", [ASK])
     assert "this model sees none" in results(blind)[0].content
 
@@ -251,7 +254,7 @@ async def test_resources_and_prompts_are_read_by_tools(open_harness: OpenHarness
         ask("read_resource"),
         "Done.",
     )
-    harness = await connected(await open_harness(model, mcp=table(era)))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era)))
     await harness.door.chat("k", [ASK])
     listed, read, prompt, without = results(model)
     assert "memo://one one" in listed.content
@@ -304,7 +307,7 @@ async def test_a_server_that_cannot_be_started_holds_up_nobody(open_harness: Ope
     tables["servers"]["silent"] = {
         **table("new", "silent", connect_timeout_s=600.0)["servers"]["fake"],
     }
-    harness = await open_harness(model, mcp=tables)
+    harness = await open_harness(model, agent=WIDE, mcp=tables)
     # Nothing is connected to yet.
     assert (await harness.door.chat("k", [ASK])).said == "ok"
     await connected(harness)
@@ -316,7 +319,7 @@ async def test_a_server_that_cannot_be_started_holds_up_nobody(open_harness: Ope
 async def test_the_last_words_of_a_server_that_dies_are_for_the_operator(
     open_harness: OpenHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    harness = await open_harness(mcp=table("new", "dies"))
+    harness = await open_harness(agent=WIDE, mcp=table("new", "dies"))
     await until(lambda: bool(servers(harness).states["fake"].why))
     assert servers(harness).states["fake"].why == "it ended with status 1: the canary of the death"
     assert "the MCP server fake is not connected" in caplog.text
@@ -324,7 +327,7 @@ async def test_the_last_words_of_a_server_that_dies_are_for_the_operator(
 
 @pytest.mark.parametrize("fault", ["chatty"])
 async def test_lines_that_are_no_messages_are_passed_over(open_harness: OpenHarness, fault: str) -> None:
-    harness = await connected(await open_harness(mcp=table("old", fault)))
+    harness = await connected(await open_harness(agent=WIDE, mcp=table("old", fault)))
     assert servers(harness).states["fake"].listing is not None
 
 
@@ -335,11 +338,12 @@ async def test_the_agent_goes_on_when_the_process_of_the_connections_is_killed(
     model = ScriptedModel(ask("hang"), "Unknown.", ask("echo", text="again"), "Done.")
     tables = table(env={"CALLS": str(log)})
     policy = [{"tools": {"@mcp__fake": "allow"}}]
-    harness = await connected(await open_harness(model, mcp=tables, policy=policy))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
     turn = asyncio.create_task(harness.door.chat("k", [ASK]))
     await until(log.exists)
     pid = servers(harness).pid
     assert pid is not None
+    started = children(pid)
     os.kill(pid, signal.SIGKILL)
     assert (await turn).said == "Unknown."
     assert "is unknown" in results(model)[0].content
@@ -348,6 +352,7 @@ async def test_the_agent_goes_on_when_the_process_of_the_connections_is_killed(
     assert (await harness.door.chat("k", [AGAIN])).said == "Done."
     assert "again" in results(model)[-1].content
     assert log.read_text() == "hang\n"
+    await until(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
 
 
 async def test_a_question_of_a_server_is_declined(open_harness: OpenHarness) -> None:
@@ -366,7 +371,7 @@ async def test_a_server_is_told_no_secret_and_no_session_key(
     monkeypatch.setenv("TOKEN", "given")
     tables = table(env={"OWN": "${TOKEN}-1", "OTHER": "${MISSING:-default}"})
     model = ScriptedModel(ask("environment"), "Done.")
-    harness = await connected(await open_harness(model, mcp=tables))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables))
     await harness.door.chat("wx:dm:canary_user", [ASK])
     content = results(model)[0].content
     assert '"OWN": "given-1"' in content and '"OTHER": "default"' in content
@@ -377,7 +382,7 @@ async def test_sessions_share_what_a_server_keeps_unless_each_has_its_own(open_h
     counts: dict[bool, list[str]] = {}
     for apart in (False, True):
         model = ScriptedModel(ask("count"), "1", ask("count"), "2", ask("count"), "3")
-        harness = await connected(await open_harness(model, mcp=table(per_session=apart)))
+        harness = await connected(await open_harness(model, agent=WIDE, mcp=table(per_session=apart)))
         for key in ("ann", "bob", "ann"):
             await harness.door.chat(key, [ASK])
             counts.setdefault(apart, []).append(re.findall(r"\n(\d+)\n", results(model)[-1].content)[0])
@@ -390,7 +395,7 @@ async def test_sessions_share_what_a_server_keeps_unless_each_has_its_own(open_h
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_tool_that_a_server_adds_is_offered_at_once(open_harness: OpenHarness, era: str) -> None:
     model = ScriptedModel(ask("change"), "Changed.", "ok")
-    harness = await connected(await open_harness(model, agent=ALL_AT_ONCE, mcp=table(era)))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era)))
     await harness.door.chat("k", [ASK])
     await until(lambda: any(tool.name == "mcp__fake__new_one" for tool in servers(harness).tools))
     await harness.door.chat("k", [AGAIN])
@@ -401,10 +406,12 @@ async def test_after_a_start_the_tools_are_there_before_the_server_is(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    await (await connected(await open_harness(mcp=table(), data=data))).close()
+    await (await connected(await open_harness(agent=WIDE, mcp=table(), data=data))).close()
     model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
-    harness = await open_harness(model, mcp=table(), data=data)
+    harness = await open_harness(model, agent=WIDE, mcp=table(), data=data)
     assert not servers(harness).states["fake"].is_connected
+    assert "mcp__fake__echo" in {tool.name for tool in servers(harness).tools}
+    await connected(harness)
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     assert "kumquat" in results(model)[0].content
 
@@ -413,20 +420,18 @@ async def test_tools_are_forgotten_with_the_settings_of_their_server(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    await (await connected(await open_harness(mcp=table("new"), data=data))).close()
-    harness = await open_harness(mcp=table("old"), data=data)
+    await (await connected(await open_harness(agent=WIDE, mcp=table("new"), data=data))).close()
+    harness = await open_harness(agent=WIDE, mcp=table("old"), data=data)
     assert servers(harness).states["fake"].listing is None
 
 
 async def test_what_a_server_has_started_ends_with_it(open_harness: OpenHarness) -> None:
-    harness = await connected(await open_harness(mcp=table()))
+    harness = await connected(await open_harness(agent=WIDE, mcp=table()))
     pid = servers(harness).pid
     assert pid is not None
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    if not children.exists():
+    started = children(pid)
+    if not started:
         pytest.skip("only Linux tells the children of a process")
-    started = children.read_text().split()
-    assert started
     await harness.close()
     assert not [each for each in (*started, pid) if Path(f"/proc/{each}").exists()]
 

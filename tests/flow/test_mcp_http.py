@@ -7,7 +7,7 @@ import pytest
 
 from nanobot.core.message import ToolResult
 from nanobot.testing import ScriptedModel
-from tests.flow.test_mcp import ASK, ERAS, ask, connected, results, servers, until
+from tests.flow.test_mcp import ASK, ERAS, WIDE, ask, connected, results, servers, until
 from tests.harness import OpenHarness
 from tests.mcp_server import Era, FakeMcpSite
 
@@ -30,7 +30,9 @@ def at(site: FakeMcpSite, **more: Any) -> dict[str, Any]:
 async def called(open_harness: OpenHarness, site: FakeMcpSite, tool: str, **more: Any) -> ToolResult:
     model = ScriptedModel(ask(tool, **more), "Done.")
     policy = [{"tools": {"@mcp__fake": "allow"}}]
-    harness = await connected(await open_harness(model, mcp=at(site, timeout_s=20.0), policy=policy))
+    harness = await connected(
+        await open_harness(model, agent=WIDE, mcp=at(site, timeout_s=20.0), policy=policy)
+    )
     assert (await harness.door.chat("wx:dm:canary_user", [ASK])).said == "Done."
     return results(model)[0]
 
@@ -55,7 +57,7 @@ async def test_a_key_that_is_refused_is_named_for_the_operator_without_it(
     open_harness: OpenHarness, sites: list[FakeMcpSite], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_KEY", "wrong-canary")
-    harness = await open_harness(mcp=at(sites[1]))
+    harness = await open_harness(agent=WIDE, mcp=at(sites[1]))
     await until(lambda: bool(servers(harness).states["fake"].why))
     assert servers(harness).states["fake"].why == "it answered 401: it wants a key (set its headers)"
 
@@ -64,7 +66,7 @@ async def test_a_session_that_the_server_has_forgotten_is_begun_anew(
     open_harness: OpenHarness, sites: list[FakeMcpSite]
 ) -> None:
     model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
-    harness = await connected(await open_harness(model, mcp=at(sites[0])))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=at(sites[0])))
     sites[0].session = "two"
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     (result,) = results(model)
@@ -78,7 +80,7 @@ async def test_a_failing_answer_leaves_open_what_was_done(
     site = sites[number]
     model = ScriptedModel(ask("write", text="kumquat"), "Done.")
     policy = [{"tools": {"@mcp__fake": "allow"}}]
-    harness = await connected(await open_harness(model, mcp=at(site), policy=policy))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=at(site), policy=policy))
     site.status = 502
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     (result,) = results(model)
@@ -91,7 +93,7 @@ async def test_a_server_that_has_gone_and_come_back_is_used_again(
 ) -> None:
     site = sites[number]
     model = ScriptedModel(ask("echo", text="one"), "Failed.", ask("echo", text="two"), "Done.")
-    harness = await connected(await open_harness(model, mcp=at(site)))
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=at(site)))
     site.status = 503
     assert (await harness.door.chat("k", [ASK])).said == "Failed."
     assert results(model)[0].is_error
@@ -104,6 +106,6 @@ async def test_a_server_that_has_gone_and_come_back_is_used_again(
 async def test_nothing_listens_there(open_harness: OpenHarness) -> None:
     with FakeMcpSite("new").serving() as site:
         settings = at(site)
-    harness = await open_harness(mcp=settings)
+    harness = await open_harness(agent=WIDE, mcp=settings)
     await until(lambda: bool(servers(harness).states["fake"].why))
     assert not servers(harness).states["fake"].is_connected

@@ -54,6 +54,9 @@ ADDED = {
     ("DELETE", "/v1/memory/{fact_id}"),
     ("GET", "/"),
     ("GET", "/web/{version}/{name}"),
+    ("GET", "/approve/{token}"),
+    ("POST", "/approve/{token}"),
+    ("POST", "/mcp"),
 }
 """The operations that the old code did not have."""
 

@@ -19,19 +19,26 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Compacted).decode
 
 
-def newest(db: Db, head: TranscriptHead) -> Summary | None:
-    """Return the summary that stands for most of the transcript up to the tip."""
+def newest(db: Db, head: TranscriptHead) -> tuple[int, Summary] | None:
+    """Return the summary that stands for most of the transcript up to the tip, and the last message that it
+    stands for.
+    """
     if head.tokens < SHORTEST_TOKENS:
         return None
-    found = db.execute(
-        "SELECT last_seq, end_tokens, messages, body FROM compaction WHERE session = ? AND last_seq <= ?"
-        " ORDER BY last_seq DESC LIMIT ?",
-        (head.session, head.tip, 1 if head.is_straight else _MOST_LOOKED_AT),
-    ).fetchall()
-    for last_seq, end_tokens, messages, body in found:
-        if head.is_straight or transcript.is_on_line(db, head, last_seq):
+    before = head.tip + 1
+    # One at a time: the first one is on the line, unless that was rewound.
+    for _ in range(_MOST_LOOKED_AT):
+        found = db.execute(
+            "SELECT last_seq, end_tokens, messages, body FROM compaction WHERE session = ? AND last_seq < ?"
+            " ORDER BY last_seq DESC LIMIT 1",
+            (head.session, before),
+        ).fetchone()
+        if found is None:
+            return None
+        before, end_tokens, messages, body = found
+        if head.is_straight or transcript.is_on_line(db, head, before):
             text = _decode(body).text
-            return Summary(text, end_tokens, messages, tokens_of(text))
+            return before, Summary(text, end_tokens, messages, tokens_of(text))
     return None
 
 
@@ -54,10 +61,11 @@ def window(db: Db, head: TranscriptHead, left_out: Callable[[int], int], *, is_w
 
     `left_out` returns how much a conversation of that size leaves out; as it is with the summary.
     """
-    summary = None if is_whole else newest(db, head)
-    if summary is None:
+    found = None if is_whole else newest(db, head)
+    if found is None:
         history = transcript.window(db, head, left_out(head.tokens))
     else:
+        _, summary = found
         cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
         history = transcript.window(db, head, max(summary.end_tokens, cut))
         history = msgspec.structs.replace(history, summary=summary)
@@ -75,7 +83,7 @@ def unsummarised(
         return None
     # What a running turn says is not part of it yet.
     transcript.move_tip(db, head, branches.settled_tip(db, head.session))
-    before = newest(db, head)
+    start_seq, before = newest(db, head) or (0, None)
     start_tokens = before.end_tokens if before is not None else 0
     counted = before.messages if before is not None else 0
     last_tokens = head.tokens - keep_tokens
@@ -84,7 +92,7 @@ def unsummarised(
     end: tuple[int, int] | None = None
     has_more = False
     previous: tuple[int, int] | None = None
-    for seq, tokens, message in _after(db, head, start_tokens):
+    for seq, tokens, message in _after(db, head, start_seq):
         # The message before a question ends a turn.
         if message.role == "user" and previous is not None:
             whole, end = len(taken), previous
@@ -101,17 +109,14 @@ def unsummarised(
     return Unsummarised(head.session, text, tuple(taken[:whole]), *end, counted + whole, has_more)
 
 
-def _after(db: Db, head: TranscriptHead, start_tokens: int) -> Iterator[tuple[int, int, Message]]:
-    """Yield number, size up to its end, and content of the messages after the first `start_tokens`, oldest
-    first.
-    """
+def _after(db: Db, head: TranscriptHead, seq: int) -> Iterator[tuple[int, int, Message]]:
+    """Yield number, size up to its end, and content of the messages after the message `seq`, oldest first."""
     for first, last in transcript.stretches_in(db, head.session, head.tip, "asc"):
-        at = first
+        at = max(first, seq + 1)
         while at <= last:
             rows = db.execute(
-                "SELECT id, tokens, body FROM message WHERE id BETWEEN ? AND ? AND tokens > ?"
-                " ORDER BY id LIMIT ?",
-                (*transcript.message_ids(head.session, at, last), start_tokens, MOST_ROWS),
+                "SELECT id, tokens, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (*transcript.message_ids(head.session, at, last), MOST_ROWS),
             ).fetchall()
             for id_, tokens, body in rows:
                 yield transcript.seq_of(id_), tokens, transcript.decode(body)

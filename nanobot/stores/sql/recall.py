@@ -23,6 +23,8 @@ _FEWEST_TERMS = 8
 _COMMON_SHARE = 0.05
 _LEAST_COMMON = 64
 _MOST_COMMON = 1_000
+_SAMPLE = 320
+"""In so many messages at both ends of a long session it is seen which terms say nothing."""
 _FEW = 8
 _UNKNOWN_SHARE = 0.25
 """How much a term counts of what it would say, where no message has it."""
@@ -212,25 +214,53 @@ def _counted(
     """Yield for each term how many messages of the sessions have it, counted up to `most`, its query and its
     weight.
     """
+    longest = max(lines, key=lambda line: line.indexed)
+    common: list[str] = []
     for term in asked:
         query = index.any_of(term.phrases)
-        number = 0
-        for line in lines:
-            number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
-            if number >= most:
-                break
+        number = most
+        if not _begins_one_of(common, term) and not _is_everywhere(db, index, longest, query):
+            number = 0
+            for line in lines:
+                number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
+                if number >= most:
+                    break
+        if number >= most and len(term.phrases) == 1:
+            common.append(" ".join(term.phrases[0].tokens))
         yield number, query, term.weight
+
+
+def _begins_one_of(words: Sequence[str], term: Term) -> bool:
+    """Return whether the term is the beginning of one of the words: messages with that word have it, too."""
+    begun = tuple(" ".join(phrase.tokens) for phrase in term.phrases if phrase.is_open)
+    return bool(begun) and any(word.startswith(begun) for word in words)
+
+
+def _is_everywhere(db: Db, index: SearchIndex, line: _Line, query: str) -> bool:
+    """Return whether a long session has many messages that match both at its beginning and at its end.
+
+    To count them all would take the longer the longer it is. At both, as something may have been talked about
+    for a while only.
+    """
+    if line.indexed < _LEAST_COMMON / _COMMON_SHARE:
+        return False
+    most = int(_COMMON_SHARE * _SAMPLE)
+    return all(
+        index.count(db, query, *transcript.message_ids(line.session, first, first + _SAMPLE - 1), most)
+        == most
+        for first in (1, line.indexed - _SAMPLE + 1)
+    )
 
 
 # By the text --------------------------------------------------------------------------------------
 
 
 class _Compared(msgspec.Struct):
-    """A message with what it is worth, and its words."""
+    """A message with what it is worth, and its folded text."""
 
     worth: float
     passage: Passage
-    words: frozenset[str]
+    folded: str
 
 
 def _best(matches: dict[int, _Match], least: float) -> list[tuple[int, _Match]]:
@@ -255,8 +285,9 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
     and none that says just the same as the text itself, `own`, or has fewer words than it needs.
     """
     seen = {own}
+    rows = transcript.rows(db, [id_ for id_, _ in best])
     for id_, match in best:
-        row = transcript.row(db, match.line.session, transcript.seq_of(id_))
+        row = rows[id_]
         said = said_in(row.message)
         folded = tokens.folded(said[:_COMPARED_CHARACTERS])
         if folded in seen or tokens.word_count(folded) < fewest_words:
@@ -272,19 +303,21 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
         passage = Passage(
             match.line.key, row.seq, row.turn_id, message.role, row.created_at, said, message.name
         )
-        yield _Compared(worth, passage, frozenset(tokens.indexed(folded).split()))
+        yield _Compared(worth, passage, folded)
 
 
 def _varied(compared: list[_Compared]) -> list[Passage]:
     """Return the passages, best first; what is much like one that comes before it comes later."""
     varied: list[Passage] = []
+    words = {each.passage: frozenset(tokens.indexed(each.folded).split()) for each in compared}
     while compared and len(varied) < _MOST_VARIED:
         each = max(compared, key=lambda each: each.worth)
         compared.remove(each)
         varied.append(each.passage)
+        own = words[each.passage]
         for other in compared:
-            shared = len(each.words & other.words)
-            if shared > _ALIKE_SHARE * min(len(each.words), len(other.words)):
+            others = words[other.passage]
+            if len(own & others) > _ALIKE_SHARE * min(len(own), len(others)):
                 other.worth *= _ALIKE_WORTH
     compared.sort(key=lambda each: -each.worth)
     return varied + [each.passage for each in compared]

@@ -11,7 +11,6 @@ from nanobot.stores.sql.tokens import Phrase
 
 MOST_TERMS = 40
 _MOST_CHARACTERS = 1_000
-_SHORTEST_STEM = 4
 _STEM_SHARE = 0.7
 _ARABIC = re.compile("^[\u0621-\u064a]{3,}$")
 _ARABIC_PREFIX = re.compile("^(?:[وف]?(?:[بك]?ال|لل)|[وفبلك](?=.{3}))")
@@ -60,7 +59,7 @@ def _runs(text: str) -> list[tuple[str, bool]]:
 
 def _pairs(run: str) -> list[Term]:
     if len(run) == 1:
-        return [Term((tokens.alone(run),), 0.5)]
+        return [Term((tokens.alone(run),), 0.5)] if tokens.means_something_alone(run) else []
     pairs = tokens.pairs(run)
     if tokens.is_alphabetic(run) and len(pairs) > 1:
         # A pair of letters says little.
@@ -71,9 +70,11 @@ def _pairs(run: str) -> list[Term]:
 def _word(word: str) -> list[Term]:
     if _ARABIC.match(word):
         return [_arabic(word)]
-    if len(word) < _SHORTEST_STEM:
+    shortest = tokens.STEM_LENGTHS.start
+    # Numbers have no endings.
+    if len(word) < shortest or word.isdecimal():
         return [Term((Phrase((word,), False),), 1.0)]
-    stem = word[: max(_SHORTEST_STEM, math.ceil(_STEM_SHARE * len(word)))]
+    stem = _begun(word, max(shortest, math.ceil(_STEM_SHARE * len(word))))
     return [Term((Phrase((word,), False),), 0.5), Term((Phrase((stem,), True),), 0.5)]
 
 
@@ -85,4 +86,9 @@ def _arabic(word: str) -> Term:
     if stem.endswith("ه") and len(stem) > _SHORTEST_ARABIC:
         # The ending of the feminine becomes another letter before a suffix.
         stem = stem[:-1]
-    return Term(tuple(Phrase((prefix + stem,), True) for prefix in _ARABIC_PREFIXES), 1.0)
+    return Term(tuple(Phrase((_begun(prefix + stem),), True) for prefix in _ARABIC_PREFIXES), 1.0)
+
+
+def _begun(word: str, length: int = tokens.LONGEST) -> str:
+    """Return the beginning of a word, no longer than those that stand in the index."""
+    return word[: min(length, tokens.STEM_LENGTHS.stop - 1)]

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-VERSION = f"1/{unicodedata.unidata_version}"
+VERSION = f"2/{unicodedata.unidata_version}"
 """Changes whenever a text may have other tokens than before: an index of another version is built anew."""
 MOST_CHARACTERS = 400_000
 """How much of a message is searched."""
 LONGEST = 64
+STEM_LENGTHS = range(4, 9)
+"""Beginnings of words that are so long stand in the index as words do. To look for another one is to read
+through all words with it, of everybody's messages.
+"""
 _ALONE = "\u00b7"
 """Stands before characters that follow after the end."""
 _PIECE = 256

@@ -357,6 +357,15 @@ def row(db: Db, session: int, seq: int) -> Row:
     return _row(*db.execute(f"{_ROW} = ?", (message_id(session, seq),)).fetchone())
 
 
+def rows(db: Db, ids: Sequence[int]) -> dict[int, Row]:
+    """Return rows that are there, by the ids of their messages."""
+    if not ids:
+        return {}
+    marks = ", ".join("?" * len(ids))
+    found = db.execute(f"{_ROW} IN ({marks})", ids).fetchall()
+    return {values[0]: _row(*values) for values in found}
+
+
 def _row(
     id_: int,
     turn_id: str | None,

@@ -150,6 +150,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         StoreError, StoreCorrupt, StoreTooNew
     """
     path = directory / DATABASE
+    _keep_private(path)
     try:
         db = sqlite3.connect(
             path,
@@ -183,9 +184,21 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
     except StoreError:
         db.close()
         raise
-    with contextlib.suppress(OSError):
-        path.chmod(0o600)
     return db
+
+
+def _keep_private(path: Path) -> None:
+    """Make the database, or what there is of it, a file that only its owner can read.
+
+    SQLite gives its log and its index of the log, which hold the same messages, the mode that the database
+    has when it makes them: so it is set before the database is opened.
+    """
+    # What is wrong with the directory is said by SQLite.
+    with contextlib.suppress(OSError):
+        path.touch(mode=0o600)
+    for kind in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(OSError):
+            path.with_name(path.name + kind).chmod(0o600)
 
 
 def open_reader(directory: Path) -> Connection:

@@ -27,8 +27,8 @@ class Upkeep:
             return 0.0 if _piece(db) else self._truncate(db)
         except sqlite3.Error as error:
             _log.error(
-                "what was deleted lately is not cleared away, or what was said not in the search; next try in"
-                " %g s: %s",
+                "what was deleted lately is not cleared away, or what was said not in the search; next try"
+                " with what is written next, or in %g s: %s",
                 _AGAIN_S,
                 explain(error, self._path).message,
             )

@@ -12,7 +12,7 @@ import msgspec
 
 from nanobot.tools.mcp.messages import ServerEntry, ServerListing
 
-_FILE = "mcp-tools.json"
+FILE = "mcp-tools.json"
 
 
 class _RememberedListing(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class RememberedListings:
     """Keeps lists in a file of the data directory. They have nothing secret in them."""
 
     def __init__(self, data: Path) -> None:
-        self._path = data / _FILE
+        self._path = data / FILE
 
     def load(self, entries: tuple[ServerEntry, ...]) -> dict[str, ServerListing]:
         """Return the lists of those servers whose settings are still the same. A file that cannot be read is
@@ -55,7 +55,7 @@ class RememberedListings:
                 if entry.name in listings
             }
         )
-        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{_FILE}-")
+        descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{FILE}-")
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

@@ -46,8 +46,9 @@ class SkillLibrary:
                 by_name.setdefault(skill.name, skill)
         order = list(self._folders)
         skills = sorted(by_name.values(), key=lambda skill: (order.index(skill.source), skill.name))
-        self._offered = {None: tuple(skills)}
-        _log.info("skills: %s", ", ".join(skill.name for skill in skills) or "none")
+        had_some, self._offered = bool(self._offered.get(None)), {None: tuple(skills)}
+        if skills or had_some:
+            _log.info("skills: %s", ", ".join(skill.name for skill in skills) or "none")
 
     def _look(self, source: SkillSource, files: SkillFiles) -> bool:
         """Read the skills of a folder again if it has changed; return whether it has."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -195,3 +195,31 @@ def test_the_schema_shown_to_the_model_is_flat_and_whole() -> None:
         "properties": {"a": {"type": "integer", "minimum": 0}, "b": {"type": "integer", "default": 1}},
         "required": ["a"],
     }
+
+
+def other(name: str) -> Tool:
+    async def run(arguments: dict[str, Any], context: ToolContext) -> str:
+        return msgspec.json.encode(arguments).decode()
+
+    schema = msgspec.Raw(b'{"type":"object","properties":{"a":{}}}')
+    return Tool(name, "Of others.", dict[str, Any], run, parameters=schema, group="mcp__s")
+
+
+async def test_a_tool_of_others_gets_whatever_object_the_model_writes() -> None:
+    tool = other("mcp__s__x")
+    assert (await run(tool, '{"a": [1, {"b": null}]}')).content == '{"a":[1,{"b":null}]}'
+    assert (await run(tool, "[]")).is_error
+    assert bytes(tool.spec.parameters) == b'{"type":"object","properties":{"a":{}}}'
+
+
+def test_the_tools_of_a_group_can_be_replaced() -> None:
+    toolset = Toolset([ADD, other("mcp__s__x")])
+    toolset.replace("mcp__s", [other("mcp__s__y"), other("add")])
+    assert toolset.names == ("add", "mcp__s__y") and toolset.version == 1
+    assert toolset.check(call('{"a": 1}'))[0] is ADD
+    assert [spec.name for spec in toolset.specs] == ["add", "mcp__s__y"]
+
+
+def test_a_call_of_a_tool_that_is_gone_is_not_made_again() -> None:
+    """It may have run before its server went."""
+    assert not Toolset([ADD]).is_repeatable(call("{}", "mcp__s__x"))

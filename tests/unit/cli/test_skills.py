@@ -66,7 +66,12 @@ def test_what_cannot_be_used_is_not_copied(nanobot: Nanobot, data: Path, tmp_pat
     (wrong / "SKILL.md").write_text("---\nname: others\n---\n")
     linked = write(tmp_path / "from", "linked")
     (linked / "passwords").symlink_to("/etc/passwd")
-    for source, why in ((wrong, "description is missing"), (linked, "is a link"), (tmp_path, "no SKILL.md")):
+    for source, why in (
+        (wrong, "description is missing"),
+        (linked, "is a link"),
+        (tmp_path, "no SKILL.md"),
+        (tmp_path / "none", "is no directory"),
+    ):
         ran = nanobot("skills", "add", str(source), "--data", str(data))
         assert ran.status == 2 and why in ran.err, ran.err
     assert not (data / "skills").exists() or list((data / "skills").iterdir()) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nanobot.models.direct import DirectPool
+from nanobot.models.http11 import DirectAnswer, DirectConnection
 from nanobot.models.transfer import Received, TransferFailed
 from tests.certificate import certificate
 from tests.upstream import CUT, HANG, Gate, Reply, Upstream, raw
@@ -132,3 +133,120 @@ async def test_https_is_for_certificates_that_are_trusted(tmp_path: Path, is_tru
     await pool.close()
     server.close()
     await server.wait_closed()
+
+
+class Anyone:
+    """Where a connection belongs that is not kept."""
+
+    def opened(self, connection: DirectConnection) -> None:
+        """It is known already."""
+
+    def keep(self, connection: DirectConnection) -> None:
+        """It is used once."""
+
+    def forget(self, connection: DirectConnection) -> None:
+        """Nothing is known of it."""
+
+
+class SteppedLoop:
+    """The part of an event loop that a connection uses, with a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._calls: list[tuple[float, Callable[..., object], tuple[object, ...], asyncio.Handle]] = []
+
+    def time(self) -> float:
+        return self._now
+
+    def create_future(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    def call_at(self, when: float, call: Callable[..., object], *values: object) -> asyncio.Handle:
+        handle = asyncio.Handle(call, values, asyncio.get_running_loop())
+        self._calls.append((when, call, values, handle))
+        return handle
+
+    def call_later(self, delay: float, call: Callable[..., object], *values: object) -> asyncio.Handle:
+        return self.call_at(self._now + delay, call, *values)
+
+    def pass_s(self, seconds: float) -> None:
+        self._now += seconds
+        due = [each for each in self._calls if each[0] <= self._now]
+        self._calls = [each for each in self._calls if each[0] > self._now]
+        for _, call, values, handle in due:
+            if not handle.cancelled():
+                call(*values)
+
+
+async def read_whole(answer: DirectAnswer, audience: Stall) -> bytes:
+    """Read an answer as `http` does."""
+    body = b""
+    while not answer.has_ended:
+        if not audience.is_listening:
+            await answer.gather(1e9, audience)
+        body += answer.buffered() or await answer.read()
+    return body
+
+
+class SlowSocket(asyncio.Transport):
+    """A socket at which `looks` tokens are seen one by one while it is read, and all that have come together
+    once it is read again.
+    """
+
+    def __init__(self, connection: DirectConnection) -> None:
+        super().__init__()
+        self.looks = 0
+        self._connection = connection
+        self._is_paused = False
+        self._come = b""
+
+    def write(self, data: object) -> None:
+        """Take the request."""
+
+    def abort(self) -> None:
+        """Nothing is connected."""
+
+    def pause_reading(self) -> None:
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        self._is_paused = False
+        self._look()
+
+    def come(self, data: bytes) -> None:
+        self._come += data
+        if not self._is_paused:
+            self._look()
+
+    def _look(self) -> None:
+        come, self._come = self._come, b""
+        if come:
+            self.looks += 1
+            self._connection.data_received(come)
+
+
+@pytest.mark.parametrize(("is_heard", "most_looks"), [(True, 200), (False, 60)])
+async def test_the_socket_is_left_alone_while_nobody_listens(is_heard: bool, most_looks: int) -> None:
+    """200 tokens, 10 ms apart by a clock that stands still in between."""
+    clock = SteppedLoop()
+    connection = DirectConnection(Anyone(), "there", clock)  # type: ignore[arg-type]
+    socket = SlowSocket(connection)
+    connection.connection_made(socket)
+    asking = asyncio.ensure_future(connection.ask(b"", b"", 1e9))
+    await asyncio.sleep(0)
+    socket.come(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n")
+    answer = await asking
+    audience = Stall()
+    audience.is_listening = is_heard
+    reading = asyncio.ensure_future(read_whole(answer, audience))
+    for number in range(200):
+        clock.pass_s(0.01)
+        socket.come(b"%02d" % (number % 100))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    clock.pass_s(0.1)
+    body = await asyncio.wait_for(reading, WITHIN_S)
+    assert body == b"".join(b"%02d" % (number % 100) for number in range(200))
+    assert 10 < socket.looks - 1 <= most_looks, "the head was another one"
+    assert is_heard == (socket.looks - 1 == 200)
+    answer.close()

@@ -14,7 +14,7 @@ from nanobot.core.message import Message, user
 from nanobot.core.model import ModelRequest
 from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
-from tests.upstream import CUT, Gate, Reply, Upstream, finish, spoken, streamed, text
+from tests.upstream import CUT, HANG, Gate, Reply, Upstream, finish, spoken, streamed, text
 
 WITHIN_S = 20.0
 
@@ -23,6 +23,14 @@ WITHIN_S = 20.0
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pieces wait for each other for as long as a test runs."""
     monkeypatch.setattr("nanobot.models.http._GATHER_S", 60.0)
+
+
+@pytest.fixture
+def _socket_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the socket be left alone, once something was gathered, for as long as a test runs."""
+    monkeypatch.setattr("nanobot.models.http11._LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr("nanobot.models.http11._MOST_PAUSE_S", 60.0)
+    monkeypatch.setattr("nanobot.models.http11._PAUSE_SHARE", 1e-9)
 
 
 class LateAudience:
@@ -110,6 +118,43 @@ async def test_a_request_that_is_cancelled_yields_first_what_had_come() -> None:
         with pytest.raises(asyncio.CancelledError):
             await hearing
     assert "".join(delta.text for delta in deltas) == "ab"
+
+
+@pytest.mark.usefixtures("_socket_left_alone")
+async def test_what_stands_at_a_socket_that_is_left_alone_is_read_when_somebody_arrives() -> None:
+    audience, gate, later, deltas = LateAudience(), Gate(), Gate(), list[Delta]()
+    async with answering(streamed(text("a"), gate, text("b"), later, text("c"), HANG)) as model:
+        hearing = asyncio.ensure_future(hear(model, audience, deltas))
+        await audience.gathers.wait()
+        gate.open()
+        await later.reached.wait()
+        await arrival()
+        later.open()
+        await arrival()
+        assert "".join(delta.text for delta in deltas) == "a"
+        audience.arrive()
+        while "".join(delta.text for delta in deltas) != "abc":
+            await asyncio.sleep(0)
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+
+
+@pytest.mark.usefixtures("_socket_left_alone")
+async def test_what_stands_at_a_socket_that_is_left_alone_is_not_lost_when_it_is_cancelled() -> None:
+    audience, gate, later, last, deltas = LateAudience(), Gate(), Gate(), Gate(), list[Delta]()
+    async with answering(streamed(text("a"), gate, text("b"), later, text("c"), last)) as model:
+        hearing = asyncio.ensure_future(hear(model, audience, deltas))
+        await audience.gathers.wait()
+        gate.open()
+        await later.reached.wait()
+        await arrival()
+        later.open()
+        await last.reached.wait()
+        await arrival()
+        hearing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hearing
+    assert "".join(delta.text for delta in deltas) == "abc"
 
 
 async def test_a_cancelled_request_is_not_taken_for_done_although_its_answer_was_whole() -> None:

@@ -33,7 +33,13 @@ SAID: dict[str, Any] = {
 
 
 def test_a_turn_has_every_field_of_its_request() -> None:
-    of_the_server = {"id": "turn_1", "key_id": "key_ann", "default_model": "fast", "own_instructions": ""}
+    of_the_server = {
+        "id": "turn_1",
+        "key_id": "key_ann",
+        "default_model": "fast",
+        "own_instructions": "",
+        "delegation": None,
+    }
     asked_for = set(Turn.__struct_fields__) - set(of_the_server)
     assert SAID.keys() == asked_for, "a field of Turn is not asked for"
     turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann", "fast")

@@ -119,6 +119,17 @@ async def test_of_a_long_line_the_part_with_the_word_is_shown() -> None:
     assert "needle" in found and len(found) < 500
 
 
+async def test_a_line_of_what_strangers_wrote_stands_between_its_marks() -> None:
+    mark = "untrusted 0123456789abcdef01234567"
+    content = f"What this is.\n<{mark}>\nhay\nthe needle\nhay\n</{mark}>\n(cut: a needle)"
+    found = await read(Sessions(a=[ToolResult("c1", content)]), find="needle")
+    name = result_name(ToolResult("c1", content))
+    assert found == (
+        f"[look, result {name}, line 4] <{mark}>\nthe needle\n</{mark}>\n"
+        f"[look, result {name}, line 7] (cut: a needle)"
+    )
+
+
 async def test_what_it_finds_is_bounded() -> None:
     found = await read(Sessions(a=[ToolResult("c1", "needle and more\n" * 10_000)]), find="needle")
     assert found.count("needle") == 20

@@ -21,7 +21,9 @@ def phrases(text: str) -> list[str]:
         ("wohnt Zoë da?", ["wohnt", "wohn*", "zoe", "da"]),
         ("我姐姐在", ["我姐", "姐姐", "姐在"]),
         ("京", ["·京"]),
-        ("の", ["の*"]),
+        ("の", []),
+        ("seit 20260314", ["seit", "seit*", "20260314"]),
+        ("Krankenversicherungen", ["krankenversicherungen", "krankenv*"]),
         ("ไปนา", ["ไป ปน", "ปน นา"]),
         ("me me ME", ["me"]),
         ("?!", []),
@@ -34,6 +36,15 @@ def test_a_text_has_the_terms_of_its_words(text: str, expected: list[str]) -> No
 @pytest.mark.parametrize("word", ["سيارة", "السيارة", "بالسيارة", "والسيارة", "للسيارة"])
 def test_an_arabic_word_is_looked_for_with_and_without_what_is_written_together_with_it(word: str) -> None:
     assert {"سيار*", "السيار*", "بالسيار*", "والسيار*", "للسيار*"} <= set(phrases(word))
+
+
+@settings(deadline=None)
+@given(st.text(max_size=300) | st.text("abcdefgäéßжйسيرتاول ", max_size=300))
+def test_the_index_has_each_beginning_that_is_looked_for_but_the_shortest_roots(text: str) -> None:
+    begun = [phrase for term in terms.terms(text) for phrase in term.phrases if phrase.is_open]
+    lengths = {len(phrase.tokens[-1]) for phrase in begun}
+    assert lengths <= {3, *tokens.STEM_LENGTHS}
+    assert all(len(phrase.tokens) == 1 for phrase in begun)
 
 
 def test_single_characters_are_those_that_mean_something() -> None:
