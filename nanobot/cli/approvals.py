@@ -16,6 +16,7 @@ from nanobot.core.accounts import check_pattern, matches
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalState
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
+from nanobot.core.unseen import escaped, without_unseen
 
 _MOST_LISTED = 200
 
@@ -146,12 +147,17 @@ def _decide(config: Config, approval_id: str, answer: ApprovalAnswer, pattern: s
 def _described(approval: Approval) -> str:
     until = f" until {_time(approval.expires_at)}" if approval.state == "pending" else ""
     decided = f" by {neutral(approval.decided_by)}" if approval.decided_by is not None else ""
-    asker = f" for {neutral(approval.asker)}" if approval.asker is not None else ""
+    asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     return (
         f"{approval.id}  {approval.state}{decided}{until}\n"
-        f"  {neutral(approval.session_key)}{asker}: {neutral(approval.tool)} {neutral(approval.arguments)}"
+        f"  {_seen(approval.session_key)}{asker}: {neutral(approval.tool)} {_seen(approval.arguments)}"
     )
 
 
 def _time(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _seen(text: str) -> str:
+    """Return the text as one line that shows all of it: it is agreed to as it is read here."""
+    return neutral(without_unseen(text.replace("\n", " "), escaped))

@@ -29,7 +29,9 @@ async def _fill(directory: Path) -> None:
     first = asyncio.ensure_future(anext(orders))
     await asyncio.sleep(0)
     asks = tuple(
-        AskedCall(f"appr_{to}", f"call_{to}", "send", f'{{"to": "{to}\\u001b[2J"}}', clock.now() + 600)
+        AskedCall(
+            f"appr_{to}", f"call_{to}", "send", f'{{"to": "{to}\\u001b[2J\u202e\u3164"}}', clock.now() + 600
+        )
         for to in ("ann", "bob")
     )
     await tell(store, KEY, 1, user("send it"), MessageAdded(Message("assistant", (Text("?"),), asks=asks)))
@@ -56,7 +58,8 @@ def test_what_waits_is_listed_with_its_arguments_and_nothing_that_moves_the_curs
         listed = nanobot("approvals", "list", "--data", data).out
     assert "appr_ann  pending" in listed and "appr_bob  pending" in listed
     assert KEY in listed and "send" in listed and '"to"' in listed
-    assert "\x1b" not in listed
+    assert not {"\x1b", "\u202e", "\u3164"} & set(listed)
+    assert '"ann\\u001b[2J\\u202e\\u3164"' in listed
     assert "no call waits" in nanobot("approvals", "list", "--session", "other", "--data", data).out
 
 
