@@ -1,12 +1,12 @@
 """The composition root: builds a running server from its settings, and takes it down again.
 
 Knows: every other package, and the order in which their parts start and stop. Does not know: how any of them
-  works. Start at `app.py`; `models.py` makes the models, `endpoints.py` finds where they are
-  asked, `settings.py` turns the settings into those of each package, `periodic.py` runs what is done
-  again and again.
+  works. Start at `opening.py` and `app.py`; `models.py` makes the models, `endpoints.py` finds where they are
+  asked, `settings.py` turns the settings into those of each package, `periodic.py` runs the
+  `jobs.py` that are done again and again.
 """
 
-from nanobot.app.app import App, open_app
+from nanobot.app.app import App
 from nanobot.app.chains import fallback_names
 from nanobot.app.endpoints import known_providers
 from nanobot.app.models import (
@@ -22,6 +22,7 @@ from nanobot.app.models import (
     passed_over,
     weights_directory,
 )
+from nanobot.app.opening import open_app
 from nanobot.app.personas import SettingsSource
 from nanobot.app.settings import audit_keeping, configured_keys, is_loopback, scope_rules
 from nanobot.app.tools import own_tools

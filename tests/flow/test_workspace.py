@@ -374,7 +374,7 @@ class NoFiles:
 async def test_a_system_that_cannot_open_files_safely_has_no_workspaces_and_says_so(
     open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nanobot.app.app.is_supported", lambda: False)
+    monkeypatch.setattr("nanobot.app.opening.is_supported", lambda: False)
     model = ScriptedModel("ok")
     harness = await open_harness(model)
     await run(harness)

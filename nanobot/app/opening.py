@@ -1,0 +1,213 @@
+"""Opening a server: its store, what the settings switch on, and the parts that run, taken down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from nanobot.app import settings
+from nanobot.app.app import App
+from nanobot.app.jobs import CLEANUP_EVERY_S, periodic_jobs
+from nanobot.app.models import Models
+from nanobot.app.periodic import PeriodicJob, PeriodicJobs
+from nanobot.app.personas import SettingsSource
+from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
+from nanobot.config import Config
+from nanobot.core.accounts import PriceList
+from nanobot.core.clock import Clock, SystemClock
+from nanobot.core.ids import Randomness, SystemRandomness
+from nanobot.core.observer import Observer, Observers
+from nanobot.core.persona import Personas
+from nanobot.core.store import Store
+from nanobot.core.tool import Tool
+from nanobot.reading.fetch import Fetcher
+from nanobot.stores.audit_log import AuditLog
+from nanobot.stores.secret import load_secret
+from nanobot.stores.sqlite.store import open_store
+from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.local import LocalWorkspaces
+from nanobot.stores.workspaces.tree import is_supported
+from nanobot.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from nanobot.tools.mcp.servers import McpServers
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def open_app(
+    config: Config,
+    models: Models,
+    *,
+    clock: Clock | None = None,
+    randomness: Randomness | None = None,
+    tools: Sequence[Tool] = (),
+    fetcher: Fetcher | None = None,
+    observers: Sequence[Observer] = (),
+    source: SettingsSource | None = None,
+) -> AsyncIterator[App]:
+    """Open the store and start the engine; yield the running server, and take it down in order afterwards.
+
+    `tools` are added to the agent's own, `observers` to the metrics. `fetcher` replaces the one that the
+    settings describe, for tests whose web is on this machine. `source`: where the settings came from, which
+    is read again when it changes.
+
+    Raises:
+        StoreError: the data directory cannot be used.
+    """
+    clock = clock or SystemClock()
+    metrics = Metrics(clock)
+    # Without others, events go to the metrics directly.
+    observer = Observers((metrics, *observers)) if observers else metrics
+    prices = PriceList(models.price_names, settings.prices(config, models))
+    store = await open_store(
+        config.data,
+        clock,
+        settings.store_limits(config),
+        config.store.synchronous,
+        observer,
+        prices,
+        settings.scope_rules(config),
+    )
+    audit: AuditLog | None = None
+    workspaces: LocalWorkspaces | None = None
+    randomness = randomness or SystemRandomness()
+    try:
+        secret = await asyncio.to_thread(load_secret, config.data)
+        workspaces = _workspaces(config, store)
+        personas = Personas()
+        skills = open_skills(config, personas)
+        jobs: tuple[PeriodicJob, ...] = ()
+        if skills is not None and any(takes_skills(model) for model in models.all):
+            await skills.load()
+            jobs = (skills.job,)
+        async with (
+            _shell(config, workspaces, clock, randomness, skills) as shell,
+            _mcp(config, clock, randomness) as mcp,
+        ):
+            app = App(
+                config,
+                store,
+                models,
+                clock,
+                randomness,
+                (*tools, *shell.tools),
+                metrics,
+                Observers((observer, shell.commands)) if shell.commands else observer,
+                secret,
+                workspaces,
+                fetcher,
+                source,
+                (*shell.jobs, *jobs),
+                personas,
+                skills,
+                mcp,
+            )
+            audit = app.audit
+            await app.load_accounts()
+            async with _running(app):
+                yield app
+    finally:
+        await models.close()
+        if workspaces is not None:
+            # Commands have left them by now.
+            await workspaces.close()
+        await store.close()
+        if audit is not None:
+            # It writes what is left to the disk.
+            await asyncio.to_thread(audit.close)
+
+
+class _Shell(NamedTuple):
+    """What the agent's commands need of the server; nothing where they are off."""
+
+    tools: tuple[Tool, ...] = ()
+    commands: Observer | None = None
+    jobs: tuple[PeriodicJob, ...] = ()
+
+
+@contextlib.asynccontextmanager
+async def _shell(
+    config: Config,
+    workspaces: LocalWorkspaces | None,
+    clock: Clock,
+    randomness: Randomness,
+    skills: SkillsInUse | None,
+) -> AsyncIterator[_Shell]:
+    if not config.shell.sessions:
+        yield _Shell()
+        return
+    # Most servers run no commands.
+    from nanobot.app.shell import open_shell
+
+    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
+        if shell is None:
+            yield _Shell()
+            return
+        sweep = PeriodicJob(
+            name="delete temporary files of commands",
+            run=shell.sandbox.sweep,
+            every_s=CLEANUP_EVERY_S,
+            first_after_s=CLEANUP_EVERY_S,
+        )
+        yield _Shell(shell.tools, shell.commands, (sweep,))
+
+
+@contextlib.asynccontextmanager
+async def _mcp(config: Config, clock: Clock, randomness: Randomness) -> AsyncIterator[McpServers | None]:
+    if not config.mcp.servers and config.mcp.file is None:
+        yield None
+        return
+    # Most servers have no tools of others.
+    from nanobot.app.mcp import open_mcp
+
+    async with open_mcp(config, clock, randomness) as mcp:
+        yield mcp
+
+
+@contextlib.asynccontextmanager
+async def _running(app: App) -> AsyncIterator[None]:
+    """Run the engine and the periodic jobs meanwhile. An engine that fails takes the server down with it:
+    otherwise turns would be admitted that nobody runs.
+    """
+    async with asyncio.TaskGroup() as group:
+        engine = group.create_task(app.engine.run())
+        background = [group.create_task(job()) for job in (app.compactor.run, app.delegations.run)]
+        if app.extracting is not None:
+            background.append(group.create_task(app.extracting.run()))
+        periodic = group.create_task(PeriodicJobs(periodic_jobs(app), app.clock).run())
+        try:
+            yield
+        finally:
+            # Draining needs the engine at work, so its task is stopped only afterwards.
+            await app.drain()
+            await app.followers.close()
+            await app.deliveries.close()
+            await app.workers.close()
+            engine.cancel()
+            for task in background:
+                task.cancel()
+            periodic.cancel()
+
+
+def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
+    """Return the workspaces, which commands run in, too; None where the settings or this system have none.
+
+    Raises:
+        ConfigError: a shared folder cannot be one.
+    """
+    if not config.workspace.enabled:
+        return None
+    roots = settings.shared_roots(config)
+    if not is_supported():
+        _log.warning(
+            "the agent keeps no files: this system cannot open files relative to folders (on Windows use"
+            " WSL2); workspace.enabled = false switches this message off"
+        )
+        return None
+    folder = WorkspaceFolder(config.data)
+    return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
