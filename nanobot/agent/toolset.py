@@ -187,7 +187,7 @@ class Toolset:
             key_id=turn.key_id if turn is not None else None,
             model=turn.model if turn is not None else None,
             entry=turn.origin if turn is not None else "api",
-            is_delegated=turn is not None and turn.delegation is not None,
+            delegated_by=turn.account_key if turn is not None and turn.delegation is not None else None,
         )
         self._observer.tool_started(turn_id, call)
         try:

@@ -95,8 +95,8 @@ class ToolContext(msgspec.Struct, frozen=True):
     the model writes may come from: the conversation, unless the turn has read what nobody in it said.
     `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
     `deferred`: the tools that may be looked for. `key_id`, `model`, `entry`: the API key that the turn is
-    charged to, the preset that answers, and where it came from. `is_delegated`: it does a part of the work of
-    another turn.
+    charged to, the preset that answers, and where it came from. `delegated_by`: the session of
+    the turn that has delegated this one.
     """
 
     turn_id: str
@@ -110,7 +110,12 @@ class ToolContext(msgspec.Struct, frozen=True):
     key_id: str | None = None
     model: str | None = None
     entry: Literal["api", "cli"] = "api"
-    is_delegated: bool = False
+    delegated_by: str | None = None
+
+    @property
+    def account_key(self) -> str:
+        """The session that the turn is charged to, and with whose other calls its own take turns."""
+        return self.delegated_by or self.session_key
 
 
 class ToolOutput(msgspec.Struct, frozen=True):

@@ -308,3 +308,21 @@ async def test_with_all_the_tools_of_a_server_it_is_looked_for(open_harness: Ope
         tool.description for tool in roles.asked[0].tools if tool.name == "find_tools"
     )
     assert roles.asked[1].tools[-1].name == "delegate"
+
+
+async def test_calls_of_delegated_parts_take_turns_with_those_of_the_session(
+    open_harness: OpenHarness,
+) -> None:
+    """Otherwise one session would have as many places as it delegates parts."""
+    seen: list[ToolContext] = []
+
+    async def look(_: NoArguments, context: ToolContext) -> str:
+        seen.append(context)
+        return "seen"
+
+    tool = Tool("look", "Look.", NoArguments, look, repeatable=True)
+    roles = Roles([call("look", "{}"), handing(), "ok"], [call("look", "{}"), "12"])
+    harness = await open_harness(ScriptedModel(roles), tools=[tool])
+    await harness.door.chat("k", "How many birds?")
+    assert [context.account_key for context in seen] == ["k", "k"]
+    assert seen[0].session_key == "k" != seen[1].session_key

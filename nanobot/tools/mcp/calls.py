@@ -7,6 +7,7 @@ from typing import Protocol
 
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
+from nanobot.core.tool import ToolContext
 from nanobot.tools.mcp.messages import Answered, NotDone, Order
 from nanobot.tools.mcp.settings import McpSettings
 from nanobot.workers.slots import FairSlots
@@ -31,19 +32,20 @@ class ServerCalls:
         self._salt = randomness.getrandbits(8 * _SALT_BYTES).to_bytes(_SALT_BYTES)
 
     async def ask(
-        self, session_key: str, order: Callable[[int, str], Order], *, is_repeatable: bool
+        self, context: ToolContext, order: Callable[[int, str], Order], *, is_repeatable: bool
     ) -> Answered:
-        """Return what the server answers to the order that `order` makes of an id and an instance. Where the
-        connection breaks meanwhile, it is asked once more if that `is_repeatable`.
+        """Return what the server answers to the order that `order` makes of an id and an instance, for the
+        turn of `context`. Where the connection breaks meanwhile, it is asked once more if that
+        `is_repeatable`.
 
         Raises:
             ToolError: there is no answer; it says whether the server may have done what it was asked.
         """
         settings = self._settings
-        instance = self._instance(session_key)
+        instance = self._instance(context.session_key)
         has_begun = False
         try:
-            async with asyncio.timeout(settings.timeout_s), self._slots.slot(session_key):
+            async with asyncio.timeout(settings.timeout_s), self._slots.slot(context.account_key):
                 has_begun = True
                 answer = await self._process.ask(lambda id_: order(id_, instance))
                 if isinstance(answer, NotDone) and (answer.again or (answer.may_have_run and is_repeatable)):

@@ -134,7 +134,7 @@ class ServerTools:
     ) -> Tool:
         async def run(arguments: _Arguments, context: ToolContext) -> ToolOutput:
             answered = await self._calls.ask(
-                context.session_key,
+                context,
                 lambda id_, instance: order(arguments, id_, instance),
                 is_repeatable=is_repeatable,
             )

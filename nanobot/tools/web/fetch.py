@@ -43,14 +43,14 @@ def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, rand
         start = _position(arguments.start or "")
         most = min(_MOST_CHARACTERS, context.result_tokens * _CHARACTERS_PER_TOKEN)
         try:
-            async with turns.turn(context.session_key):
+            async with turns.turn(context.account_key):
                 fetched = await fetcher.fetch(arguments.url.strip(), accept=_ACCEPT)
             read = await documents.read(
                 fetched.content,
                 name=_name(fetched.url),
                 mime=fetched.content_type,
                 charset=fetched.charset,
-                owner=context.session_key,
+                owner=context.account_key,
                 start=start,
                 max_characters=most,
                 page_url=fetched.url,

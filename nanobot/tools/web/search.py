@@ -56,7 +56,7 @@ def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) ->
     engine = _SearchEngine(access)
 
     async def run(arguments: WebSearchArguments, context: ToolContext) -> str:
-        async with turns.turn(context.session_key):
+        async with turns.turn(context.account_key):
             results = await engine.search(arguments.query, arguments.count)
         if not results:
             return f"Nothing was found for {arguments.query!r}."

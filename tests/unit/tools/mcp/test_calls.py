@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from nanobot.core.errors import ToolError
+from nanobot.core.tool import ToolContext
 from nanobot.tools.mcp.calls import ServerCalls
 from nanobot.tools.mcp.messages import Answered, CallTool, NotDone, Order, ServerEntry, StdioServer
 from nanobot.tools.mcp.settings import McpSettings
@@ -37,6 +38,10 @@ def calls(process: Process, **more: object) -> ServerCalls:
     return ServerCalls(msgspec.structs.replace(settings, **more), process, random.Random(0))
 
 
+def of(session_key: str) -> ToolContext:
+    return ToolContext("t", session_key, "c")
+
+
 def order(id_: int, instance: str) -> Order:
     return CallTool(id_, "fake", instance, "tool", msgspec.Raw(b"{}"))
 
@@ -56,22 +61,22 @@ async def test_a_call_is_made_again_only_where_that_does_no_harm(
 ) -> None:
     process = Process(answer)
     with pytest.raises(ToolError) as raised:
-        await calls(process).ask("k", order, is_repeatable=is_repeatable)
+        await calls(process).ask(of("k"), order, is_repeatable=is_repeatable)
     assert len(process.orders) == asked
     assert said in raised.value.message and "canary" not in raised.value.message
 
 
 async def test_the_second_answer_counts() -> None:
     process = Process(AGAIN, Answered(0, "kumquat"))
-    assert (await calls(process).ask("k", order, is_repeatable=False)).text == "kumquat"
+    assert (await calls(process).ask(of("k"), order, is_repeatable=False)).text == "kumquat"
 
 
 async def test_one_session_leaves_half_of_the_calls_to_others() -> None:
     hold = asyncio.Event()
     process = Process(hold=hold)
     server = calls(process, max_calls=4)
-    tasks = [asyncio.create_task(server.ask("ann", order, is_repeatable=True)) for _ in range(6)]
-    tasks += [asyncio.create_task(server.ask("bob", order, is_repeatable=True)) for _ in range(2)]
+    tasks = [asyncio.create_task(server.ask(of("ann"), order, is_repeatable=True)) for _ in range(6)]
+    tasks += [asyncio.create_task(server.ask(of("bob"), order, is_repeatable=True)) for _ in range(2)]
     for _ in range(5):
         await asyncio.sleep(0)
     assert len(process.orders) == 4
@@ -83,7 +88,7 @@ async def test_a_call_that_got_no_turn_in_time_was_not_made() -> None:
     process = Process(hold=asyncio.Event())
     server = calls(process, max_calls=1, timeout_s=0.05)
     both = await asyncio.gather(
-        *(server.ask(key, order, is_repeatable=False) for key in ("ann", "bob")), return_exceptions=True
+        *(server.ask(of(key), order, is_repeatable=False) for key in ("ann", "bob")), return_exceptions=True
     )
     assert len(process.orders) == 1
     assert "is unknown" in str(both[0]) and "busy with other calls, nothing was done" in str(both[1])
@@ -93,8 +98,8 @@ async def test_an_instance_says_nothing_of_its_session_and_each_has_its_own() ->
     process = Process()
     server = calls(process, per_session=True)
     for key in ("ann", "bob", "ann"):
-        await server.ask(key, order, is_repeatable=True)
+        await server.ask(of(key), order, is_repeatable=True)
     first, second, third = (each.instance for each in process.orders)
     assert first == third != second and "ann" not in first
-    await calls(process).ask("ann", order, is_repeatable=True)
+    await calls(process).ask(of("ann"), order, is_repeatable=True)
     assert process.orders[-1].instance == ""
