@@ -1,5 +1,7 @@
 """What is read of the lists and results of MCP servers is bounded, whatever they send."""
 
+from typing import Any
+
 import mcp_types as types
 import msgspec
 
@@ -40,7 +42,11 @@ def test_what_models_read_and_people_do_not_see_is_left_out_of_descriptions() ->
 
 
 def test_a_schema_that_is_of_no_object_leaves_the_tool_out() -> None:
-    odd = [{"type": "array"}, {"type": ["object", "null"]}, {"type": "object", "properties": []}]
+    odd: list[dict[str, Any]] = [
+        {"type": "array"},
+        {"type": ["object", "null"]},
+        {"type": "object", "properties": []},
+    ]
     tools = [types.Tool(name=f"t{number}", input_schema=each) for number, each in enumerate(odd)]
     offered, left_out = read_tools(tools)
     assert offered == () and all("its schema is of no object" in line for line in left_out)
