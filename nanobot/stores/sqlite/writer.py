@@ -26,9 +26,9 @@ Spare = Callable[[Connection], float | None]
 for once something has been written.
 """
 _log = logging.getLogger(__name__)
-_MOST_JOBS_A_COMMIT = 64
+_MOST_JOBS_A_COMMIT = 128
 """A job waits for those that share its commit."""
-_MOST_ANSWERED_AT_ONCE = 16
+_MOST_ANSWERED_AT_ONCE = 32
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
 

@@ -97,18 +97,18 @@ async def test_others_run_between_the_answers_of_a_commit_of_many_jobs(writer: W
 
     def look() -> None:
         rounds.append(len(told))
-        if len(told) <= 60:
+        if len(told) <= 100:
             loop.call_soon(look)
 
     jobs = [asyncio.ensure_future(writer.do(wait, told.append))]
-    jobs += [asyncio.ensure_future(writer.do(Note(str(number)), told.append)) for number in range(60)]
+    jobs += [asyncio.ensure_future(writer.do(Note(str(number)), told.append)) for number in range(100)]
     await asyncio.sleep(0)
     loop.call_soon(look)
     release.set()
     async with asyncio.timeout(BOUND_S):
         await asyncio.gather(*jobs)
-    assert told == list(range(1, 62))
-    assert max(after - before for before, after in pairwise(rounds)) <= 16
+    assert told == list(range(1, 102))
+    assert max(after - before for before, after in pairwise(rounds)) <= 32
 
 
 async def test_a_closed_writer_takes_no_jobs(writer: Writer) -> None:
