@@ -109,10 +109,14 @@ class Agent:
 
     def _persona_of(self, turn: Turn) -> Persona:
         """Return who answers the turn, with the tools that it may be offered."""
-        persona = self._personas.of(turn.account_key)
-        if turn.delegation is None:
+        persona, part = self._personas.of(turn.account_key), turn.delegation
+        if part is None and persona.remembers:
             return persona
-        names = self._toolset.delegable(turn.delegation.tools)
+        toolset = self._toolset
+        # Of the tools that there are now: those of other programs come and go.
+        names = frozenset(toolset.names) if part is None else toolset.delegable(part.tools)
+        if not persona.remembers:
+            names -= toolset.of_memory
         if persona.tools is not None:
             names &= persona.tools
         return msgspec.structs.replace(persona, tools=names)

@@ -49,6 +49,7 @@ class Toolset:
         self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
         self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
+        self.of_memory = frozenset(tool.name for tool in tools if tool.group == "memory")
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)

@@ -43,8 +43,8 @@ def may_remember(toolset: Toolset, personas: Personas, policy: Policy) -> Callab
     tool = next(tool for tool in toolset.tools if tool.name == REMEMBER)
 
     def may(session_key: str) -> bool:
-        tools = personas.of(session_key).tools
-        if tools is not None and REMEMBER not in tools:
+        persona = personas.of(session_key)
+        if not persona.remembers or (persona.tools is not None and REMEMBER not in persona.tools):
             return False
         return policy.of(session_key, "api").ruling(tool).decision == "allow"
 

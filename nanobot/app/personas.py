@@ -14,7 +14,6 @@ from nanobot.core.persona import PLAIN, Persona, Personas, Rule
 from nanobot.core.skill import why_no_name
 from nanobot.submit.request import preset_of
 from nanobot.tools.mcp.names import may_be_of
-from nanobot.tools.memory import MEMORY_TOOLS
 
 MOST_INSTRUCTIONS_CHARS = 20_000
 REFRESH_S = 2.0
@@ -121,16 +120,8 @@ def read_personas(
                     f" {', '.join(sorted(presets)) or 'none'}"
                 )
             persona = msgspec.structs.replace(persona, model=preset)
-        rules.append((table.pattern, _as_it_remembers(persona, tools)))
-    return _as_it_remembers(default, tools), rules
-
-
-def _as_it_remembers(persona: Persona, tools: Collection[str]) -> Persona:
-    """Return the persona without the tools of the memory where it has none."""
-    if persona.remembers:
-        return persona
-    offered = frozenset(tools) if persona.tools is None else persona.tools
-    return msgspec.structs.replace(persona, tools=offered - MEMORY_TOOLS)
+        rules.append((table.pattern, persona))
+    return default, rules
 
 
 def _persona(

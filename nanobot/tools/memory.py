@@ -17,7 +17,6 @@ from nanobot.core.tool import Tool, ToolContext
 
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
 SHARE_FACT = "share_fact"
-MEMORY_TOOLS = frozenset((REMEMBER, RECALL, FORGET, SHARE_FACT))
 _MOST_FOUND = 20
 _BYTES_PER_TOKEN = 4
 _RESULT_TOKENS = 1_000

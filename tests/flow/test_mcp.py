@@ -123,6 +123,15 @@ async def test_only_the_sessions_of_the_settings_have_the_tools(open_harness: Op
     assert result.is_error and "not allowed in this conversation" in result.content
 
 
+async def test_an_agent_without_memory_has_the_tools_of_servers(open_harness: OpenHarness) -> None:
+    """They come later than its settings are read."""
+    model = ScriptedModel("ok")
+    harness = await connected(await open_harness(model, agent={**WIDE, "memory": False}, mcp=table()))
+    await harness.door.chat("wx:dm:ann", "hi")
+    offered = {tool.name for tool in model.requests[0].tools}
+    assert "mcp__fake__echo" in offered and "remember" not in offered
+
+
 async def test_without_a_word_about_sessions_no_session_has_the_tools(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
     settings = table()
