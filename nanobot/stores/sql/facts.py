@@ -95,6 +95,19 @@ def of_owner(db: Db, reach: LayerReach, reader: str | None = None) -> list[Memor
     return [_with_turn(decode(body), turn_id) for body, turn_id in rows]
 
 
+def numbers(db: Db, *, key: str, rules: MemoryRules) -> dict[int, str]:
+    """Return the numbers of the facts that the session reaches, each with the fact's id."""
+    found: dict[int, str] = {}
+    for each in reaches.of_session(db, key, rules):
+        found.update(
+            db.execute(
+                "SELECT n, id FROM fact WHERE layer = ? AND owner = ? AND stands = 1 AND is_public >= ?",
+                (each.layer, each.owner, each.only_public),
+            )
+        )
+    return found
+
+
 def _with_turn(fact: MemoryFact, turn_id: str | None) -> MemoryFact:
     return fact if turn_id is None else msgspec.structs.replace(fact, turn_id=turn_id)
 
