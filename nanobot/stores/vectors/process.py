@@ -106,16 +106,16 @@ class VectorProcess:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def embed(self, texts: Sequence[str]) -> bytes:
-        reply = await self._ask(Embed(tuple(texts)), _LATER)
+        reply = await self._ask(Embed(tuple(map(_whole, texts))), _LATER)
         if isinstance(reply, Made):
             return reply.body
         raise VectorsBrokenOff(f"no vectors were made: {_reason(reply)}")
 
     async def nearest(self, text: str, ranges: Sequence[tuple[int, int]], *, patient: bool) -> Sequence[Near]:
-        return await self._find(FindMessages(text, tuple(ranges)), patient=patient)
+        return await self._find(FindMessages(_whole(text), tuple(ranges)), patient=patient)
 
     async def nearest_facts(self, text: str, numbers: Sequence[int], *, patient: bool) -> Sequence[Near]:
-        return await self._find(FindFacts(text, tuple(numbers)), patient=patient)
+        return await self._find(FindFacts(_whole(text), tuple(numbers)), patient=patient)
 
     async def _find(self, request: Request, *, patient: bool) -> Sequence[Near]:
         began = time.perf_counter()
@@ -135,8 +135,10 @@ class VectorProcess:
         return near
 
     async def _ask(self, request: Request, priority: int) -> Reply:
-        if self._is_closed or self._queue.qsize() >= _MOST_WAITING:
-            raise VectorsUnavailable("no vectors are made: the server is stopping, or too many requests wait")
+        if self._is_closed:
+            raise VectorsUnavailable("no vectors are made: the server is stopping")
+        if priority == _SOON and self._queue.qsize() >= _MOST_WAITING:
+            raise VectorsUnavailable("no vectors are compared: too many requests wait")
         if self._failed_at is not None and self._clock.now() < self._failed_at + _AFTER_FAILURE_S:
             raise VectorsUnavailable("no vectors are made: the process failed a short time ago")
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
@@ -190,6 +192,10 @@ class VectorProcess:
             self._failed_at = self._clock.now()
             _log.error("%s; next try in %g s", error.message, _AFTER_FAILURE_S)
             _fail(waiting, error)
+        except Exception as error:
+            # A bug: who waits must not wait for ever.
+            _fail(waiting, VectorsBrokenOff(f"no vectors were made: {type(error).__name__}"))
+            raise
         else:
             if not waiting.reply.done():
                 waiting.reply.set_result(reply)
@@ -251,6 +257,13 @@ async def _exchange(process: Process, request: bytes) -> Reply:
     head = await process.stdout.readexactly(LENGTH_BYTES)
     reply: Reply = _decode(await process.stdout.readexactly(int.from_bytes(head)))
     return reply
+
+
+def _whole(text: str) -> str:
+    """Return the text without halves of characters, which cannot be sent, and without zeros, where the model
+    would take it to end.
+    """
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def _environment() -> dict[str, str]:
