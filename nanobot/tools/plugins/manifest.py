@@ -111,7 +111,7 @@ def _decoded(content: bytes, name: str) -> dict[str, Any]:
         raise SkillError(f"{name} has {len(content)} bytes: at most {_MOST_BYTES} are read")
     try:
         return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SkillError(f"{name} is no JSON object: {error}") from None
 
 
@@ -123,7 +123,10 @@ def _server(given: Any, places: Mapping[str, str]) -> PluginServer:
     except msgspec.ValidationError as error:
         return PluginServer(problem=str(error))
     if isinstance(server, _Http):
-        problem = _variable_in((server.url, *server.headers, *server.headers.values()))
+        texts = (server.url, *server.headers, *server.headers.values())
+        problem = _variable_in(texts)
+        if any(_PLACEHOLDER.search(text) for text in texts):
+            problem = f"{_ROOT} and {_DATA} stand for folders, which a server behind a URL has not"
         return PluginServer({"type": "http", "url": server.url, "headers": server.headers}, problem)
     return _stdio(server, places)
 

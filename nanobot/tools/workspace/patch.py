@@ -178,8 +178,8 @@ def patched(text: str, patch: FilePatch) -> str:
     lines = text.split("\n")
     if len(lines) * len(patch.hunks) > _MOST_SEARCHED:
         raise WorkspaceError(
-            f"the patch makes {len(patch.hunks)} changes to {patch.path!r}, which has {len(lines):,} lines: at"
-            f" most {_MOST_SEARCHED // len(lines)} fit in one patch of it, make several"
+            f"the patch makes {len(patch.hunks)} changes to {patch.path!r}, which has {len(lines):,} lines:"
+            f" at most {_MOST_SEARCHED // len(lines)} fit in one patch of it, make several"
         )
     at = 0
     for number, hunk in enumerate(patch.hunks, 1):
