@@ -33,7 +33,7 @@ _PATCHES = (
 
 def check_patch(content: bytes) -> None:
     """A file, three line ends, and a patch."""
-    text, _, patch = content.decode("utf-8", "surrogateescape").partition("\n\n\n")
+    text, _, patch = content.decode("utf-8", "replace").partition("\n\n\n")
     with refused_in_words():
         for file in parse_patch(patch):
             if file.action == "update":
