@@ -140,7 +140,8 @@ def _stdio(server: _Stdio, places: Mapping[str, str]) -> PluginServer:
         return PluginServer(problem=f"env may not set {_ROOT} or {_DATA}")
     command, cwd = server.command, server.cwd
     if _PLACEHOLDER.search(command):
-        return PluginServer(problem=f"command {command[:80]!r} has {_ROOT} or {_DATA} in it: begin it with ./")
+        problem = f"command {command[:80]!r} has {_ROOT} or {_DATA} in it: begin it with ./"
+        return PluginServer(problem=problem)
     if command.startswith("./"):
         command = f"{places[_ROOT]}/{command[2:]}"
     elif "/" in command or "\\" in command:
