@@ -3,7 +3,7 @@
 import msgspec
 
 from nanobot.context.skills import skills_index
-from nanobot.core.model import Model
+from nanobot.core.model import Ability
 from nanobot.core.persona import Persona
 from nanobot.core.skill import READ_SKILL, OperatorSkills
 
@@ -19,13 +19,13 @@ class SkillIndexes:
         self._texts: dict[frozenset[str] | None, tuple[object, str]] = {}
         self._told: dict[int, tuple[Persona, Persona]] = {}
 
-    def told(self, persona: Persona, model: Model) -> Persona:
-        """Return the persona as it is for the model: with the index if the model is offered the tool that
-        reads skills, and there are any. The same persona gives the same object as long as the skills are.
+    def told(self, persona: Persona, abilities: frozenset[Ability]) -> Persona:
+        """Return the persona as it is for a model with these abilities: with the index if it is offered the
+        tool that reads skills, and there are any. The same persona gives the same object as long as the
+        skills are.
         """
         if persona.tools is not None and READ_SKILL not in persona.tools:
             return persona
-        abilities = model.abilities
         if "reading_on" not in abilities or "tools" not in abilities:
             return persona
         text = self._text(persona.skills)

@@ -49,7 +49,9 @@ def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
     read on in files and results, to look for earlier messages.
     """
     own = persona.offered(own)
-    if turn.tools and turn.tool_choice.mode == "required":
+    if not own or not turn.tools:
+        return own
+    if turn.tool_choice.mode == "required":
         return ()
     taken = {tool.name for tool in turn.tools}
     return tuple(tool for tool in own if tool.name not in taken)
@@ -57,7 +59,7 @@ def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return an estimate of the tokens that it costs to offer `tools`."""
-    return sum(tool.tokens for tool in tools)
+    return sum([tool.tokens for tool in tools]) if tools else 0
 
 
 def history_budget(
@@ -74,8 +76,8 @@ def history_budget(
 
 def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> int:
     """Return an estimate of the tokens of a request that are no history: the prompt and the tools."""
-    system = prompt.system(turn.instructions, persona, turn.own_instructions)
-    return len(system.encode()) // 3 + tools_size(tools)
+    size_bytes = prompt.system_bytes(turn.instructions, persona, turn.own_instructions)
+    return size_bytes // 3 + tools_size(tools)
 
 
 def build(
