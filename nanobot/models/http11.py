@@ -198,6 +198,9 @@ class DirectConnection(asyncio.Protocol):
         self._until_close = False
         self._head_bytes = 0
         self._inflate: Any = None
+        self._pieces: list[bytes] = []
+        # The parser calls it for each chunk of a body, of which a model's answer has one a token.
+        self.on_body = self._pieces.append
 
     async def ask(self, head: bytes, body: bytes, deadline: float) -> DirectAnswer:
         """Send a request and return its answer once the head has come.
@@ -310,7 +313,9 @@ class DirectConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
+            self._take_pieces(answer)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._take_pieces(answer)
             answer.fail(TransferFailed("finish" if answer.has_head else "understand", str(error)))
             self.abort()
             return
@@ -357,23 +362,35 @@ class DirectConnection(asyncio.Protocol):
         if headers.get("content-encoding") in _COMPRESSED:
             self._inflate = zlib.decompressobj(_INFLATE_ANY)
 
-    def on_body(self, body: bytes) -> None:
-        answer = self._answer
-        if answer is None or answer.has_whole or answer.failure is not None:
+    def _take_pieces(self, answer: DirectAnswer) -> None:
+        """Hand on what the parser has found of the body."""
+        pieces = self._pieces
+        if not pieces:
+            return
+        if answer.has_whole or answer.failure is not None:
+            pieces.clear()
             return
         if self._inflate is not None:
-            try:
-                body = self._inflate.decompress(body, _MOST_UNREAD_BYTES)
-                is_good = not self._inflate.unconsumed_tail
-            except zlib.error:
-                is_good = False
-            if not is_good:
-                answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
-                self.abort()
-                return
+            pieces[:] = [self._inflated(piece, answer) for piece in pieces]
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         if body:
             answer.pieces.append(body)
             answer.unread_bytes += len(body)
+
+    def _inflated(self, piece: bytes, answer: DirectAnswer) -> bytes:
+        if answer.failure is not None:
+            return b""
+        try:
+            body: bytes = self._inflate.decompress(piece, _MOST_UNREAD_BYTES)
+            is_good = not self._inflate.unconsumed_tail
+        except zlib.error:
+            is_good = False
+        if is_good:
+            return body
+        answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
+        self.abort()
+        return b""
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -381,6 +398,7 @@ class DirectConnection(asyncio.Protocol):
             return
         if not (self._has_sent and self._parser.should_keep_alive()):
             self.abort()
+        self._take_pieces(answer)
         answer.end()
 
     def pause_writing(self) -> None:

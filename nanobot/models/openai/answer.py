@@ -119,16 +119,24 @@ class ChatAnswerReader:
         self._lenient: LenientDecoder | None = None
         self._texts = TextChunks()
 
+    def take_texts(self, payloads: list[bytes], start: int, deltas: list[Delta]) -> int:
+        """Read the chunks from `start` on that are nothing but further text, as one delta; return the place
+        of the first other one.
+        """
+        if self._tags is not None or self._kind is not TextDelta:
+            return start
+        texts = self._texts.of(payloads, start)
+        if texts and (text := "".join(texts)):
+            self._pieces.append(text)
+            deltas.append(TextDelta(text))
+        return start + len(texts)
+
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one chunk, or one whole answer, and append what it adds to `deltas`.
 
         Raises:
             RequestFailed: it is no chunk of a chat completion, or an error in its place.
         """
-        if self._tags is None and self._kind is TextDelta and (text := self._texts.text_of(payload)):
-            self._pieces.append(text)
-            deltas.append(TextDelta(text))
-            return
         if payload[:1] == b"[" and payload.strip().upper() == b"[DONE]":
             self.done = True
             return
