@@ -23,6 +23,7 @@ from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
+    least_history_budget,
     offered_tools,
     tools_size,
 )
@@ -100,6 +101,10 @@ class Agent:
         """How much of the prompt the tools take that a model is offered which can use all of them."""
         return tools_size(self._offers.of(PLAIN, frozenset(get_args(Ability))).always)
 
+    def least_budget(self, model: Model) -> int:
+        """Return how many tokens of history any turn may show to the model: a lower bound of `budget`."""
+        return least_history_budget(model.context_tokens, self._settings.window_tokens)
+
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
         abilities = model.abilities
@@ -113,7 +118,8 @@ class Agent:
 
     def _persona_of(self, turn: Turn) -> Persona:
         """Return who answers the turn, with the tools that it may be offered."""
-        persona, part = self._personas.of(turn.account_key), turn.delegation
+        part = turn.delegation
+        persona = self._personas.of(turn.session_key if part is None else part.session_key)
         if part is None and persona.remembers:
             return persona
         toolset = self._toolset

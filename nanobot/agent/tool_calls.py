@@ -19,6 +19,7 @@ OUTCOME_UNKNOWN = (
 
 Finish = Callable[[Sequence[ToolResult]], Awaitable[None]]
 """Commits results of calls, one after another and at once."""
+_FILES = frozenset((File, Image))
 _MOST_AT_ONCE = 64
 """Results that are committed together where there is nothing to wait for: others use the store meanwhile."""
 
@@ -32,7 +33,7 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
         if message.tool_results:
             read.add("tool")
         for part in message.parts:
-            if isinstance(part, File | Image):
+            if type(part) in _FILES:
                 read.add("file")
     if not produced:
         return frozenset(read)

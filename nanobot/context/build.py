@@ -24,6 +24,7 @@ from nanobot.core.turn import Turn
 ANY = ToolChoice()
 RESULT_SHARE = 0.25
 _HINT_BYTES = 16
+_LEAST_SHARE = 4
 _SUMMARY_SHARE = 2
 """A summary is shown only where it takes at most this part of the budget."""
 
@@ -71,7 +72,12 @@ def history_budget(
     window = min(context_tokens, window_tokens)
     answer = turn.sampling.max_output_tokens or window // 4
     fixed = fixed_tokens(turn, turn.tools, persona) + tools_tokens
-    return max(window // 4, window - min(answer, window // 2) - fixed)
+    return max(window // _LEAST_SHARE, window - min(answer, window // 2) - fixed)
+
+
+def least_history_budget(context_tokens: int, window_tokens: int) -> int:
+    """Return how many tokens of history may be shown in any case."""
+    return min(context_tokens, window_tokens) // _LEAST_SHARE
 
 
 def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> int:
@@ -175,13 +181,12 @@ def build(
             profile,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=(
-            *tools,
-            *(not_among(tools, files_tools) if has_cut_file else ()),
-            *(results_tools if has_cut_result else ()),
-            *(history_tools if context is not None or looks_aside else ()),
-            *found_tools,
-        ),
+        # Where there is nothing further, the same object in all turns: it is written into a request once.
+        tools=tools
+        + (not_among(tools, files_tools) if has_cut_file else ())
+        + (results_tools if has_cut_result else ())
+        + (history_tools if context is not None or looks_aside else ())
+        + found_tools,
         notes=notes,
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),

@@ -7,7 +7,7 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -69,6 +69,13 @@ _STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
     ("finish_reason_unspecified", "stop"),
 )
 """What a finish reason means, by the first of these words that is in it, in lower case."""
+_PLAIN_REASONS: Mapping[str, StopReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
+"""Those of the format itself, which nearly all servers keep to."""
 _BROKEN_OFF = ("error", "abort", "malformed", "unexpected", "cancel")
 _UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
@@ -380,6 +387,10 @@ class ChatAnswerReader:
         Raises:
             RequestFailed: the answer broke off.
         """
+        if (plain := _PLAIN_REASONS.get(reason)) is not None:
+            self.finished = True
+            self._stop_reason = plain
+            return
         name, said = self._source.name, reason.lower()
         if said == _OVERLOADED:
             raise RequestFailed(

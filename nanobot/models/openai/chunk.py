@@ -77,6 +77,8 @@ _string = msgspec.json.Decoder(str).decode
 
 def tokens(count: object) -> int:
     """Return a count of tokens; 0 for what cannot be one."""
+    if type(count) is int and 0 <= count <= _MAX_COUNT:
+        return count
     if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count <= _MAX_COUNT:
         return int(count)
     return 0
