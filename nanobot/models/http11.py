@@ -23,6 +23,10 @@ _PIECE_BYTES = 256 * 1024
 """A larger request goes out in pieces, so that other turns need not wait for it."""
 _MOST_PAUSE_S = 0.1
 _LEAST_PAUSE_S = 0.02
+_FINE_STEP_S, _STEP_S = 0.02, 0.1
+"""Pauses end at multiples of these, not of their own: the sockets of all answers that come meanwhile are looked
+at together, and the loop wakes once for many. None is longer than a pause.
+"""
 _PAUSE_SHARE = 10
 """While nobody listens, the socket is left alone for this part of the time that the answer has taken so far:
 each look at it costs as much as to understand a hundred tokens, and the end is seen that much later at most.
@@ -154,12 +158,16 @@ class DirectAnswer:
     # From the connection --------------------------------------------------------------------------
 
     @property
-    def pause_s(self) -> float:
-        """How long the socket may be left alone now; 0: not at all."""
+    def pause_until(self) -> float:
+        """Until when the socket may be left alone; 0: not at all."""
         if not self.gathers or self.has_whole:
             return 0.0
-        seconds = min(_MOST_PAUSE_S, (self._loop.time() - self._since) / _PAUSE_SHARE)
-        return seconds if seconds >= _LEAST_PAUSE_S else 0.0
+        now = self._loop.time()
+        seconds = min(_MOST_PAUSE_S, (now - self._since) / _PAUSE_SHARE)
+        if seconds < _LEAST_PAUSE_S:
+            return 0.0
+        until = now + seconds
+        return until - until % (_FINE_STEP_S if seconds < _MOST_PAUSE_S else _STEP_S)
 
     def wake(self) -> None:
         """Let whoever waits look at what has come."""
@@ -330,9 +338,9 @@ class DirectConnection(asyncio.Protocol):
             return
         if answer.unread_bytes > _MOST_UNREAD_BYTES:
             self._pause()
-        elif (pause_s := answer.pause_s) and not self._is_paused:
+        elif not self._is_paused and (until := answer.pause_until):
             self._pause()
-            self._resumption = self._loop.call_later(pause_s, self.resume_reading, answer)
+            self._resumption = self._loop.call_at(until, self.resume_reading, answer)
 
     def on_message_begin(self) -> None:
         if self._answer is None or self._answer.has_head:
