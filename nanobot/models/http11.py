@@ -24,8 +24,8 @@ _PIECE_BYTES = 256 * 1024
 _MOST_PAUSE_S = 0.1
 _LEAST_PAUSE_S = 0.02
 _FINE_STEP_S, _STEP_S = 0.02, 0.1
-"""Pauses end at multiples of these, not of their own: the sockets of all answers that come meanwhile are looked
-at together, and the loop wakes once for many. None is longer than a pause.
+"""Pauses end at multiples of these, not of their own: the sockets of all answers that come meanwhile are
+looked at together, and the loop wakes once for many.
 """
 _PAUSE_SHARE = 10
 """While nobody listens, the socket is left alone for this part of the time that the answer has taken so far:
