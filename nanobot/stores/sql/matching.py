@@ -15,7 +15,7 @@ from nanobot.core.turn import HistoryNote
 from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, places, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace, unseen
-from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.db import Db, among
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.transcript import TranscriptHead
 
@@ -261,12 +261,11 @@ def _longest(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
     wanted = [place.packed() for place in ends]
     known: set[bytes] = set()
     for first in range(0, len(wanted), _MOST_BOUND):
-        some = wanted[first : first + _MOST_BOUND]
-        marks = ", ".join("?" * len(some))
+        marks, some = among(wanted[first : first + _MOST_BOUND])
         known.update(
             bytes(digest)
             for (digest,) in db.execute(
-                f"SELECT digest FROM message WHERE session = ? AND digest IN ({marks})", (session, *some)
+                f"SELECT digest FROM message WHERE session = ? AND digest IN {marks}", (session, *some)
             )
         )
     for count in range(len(ends), 0, -1):
