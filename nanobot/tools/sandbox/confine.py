@@ -10,7 +10,6 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 from typing import Any
 
@@ -103,6 +102,8 @@ def _open_network(handed_in: int) -> None:
     """Listen at the proxy's port of this namespace, which has nothing else, and hand that socket to the
     server: it takes what is connected here, and the command has no part in it.
     """
+    # Most commands have none, and the launcher never needs it.
+    socket = importlib.import_module("socket")
     with socket.socket() as listener, socket.socket(fileno=handed_in) as server:
         listener.bind(("127.0.0.1", PROXY_PORT))
         listener.listen(_BACKLOG)
