@@ -33,6 +33,7 @@ ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 """What may be typed for an answer to the agent's question whether it may use a tool."""
 _ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter; nothing else is a yes)"
 _ALWAYS = "a: always in this conversation   "
+_NOTHING_ASKED: tuple[AskedCall, ...] = ()
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 
@@ -65,7 +66,7 @@ class ChatLoop:
         self._view = view
         self._first_key = session_key
         self._now = now
-        self._asks: tuple[AskedCall, ...] = ()
+        self._asks = _NOTHING_ASKED
         self.session_key = session_key
 
     async def run(self) -> None:
@@ -89,7 +90,7 @@ class ChatLoop:
                 self._view.problem(error.message)
 
     async def _ask(self, text: str) -> None:
-        self._asks = ()
+        self._asks = _NOTHING_ASKED
 
         def note(event: Event) -> None:
             if isinstance(event, MessageAdded):
@@ -131,7 +132,7 @@ class ChatLoop:
         return True
 
     def _switch_to(self, key: str) -> None:
-        self._asks = ()
+        self._asks = _NOTHING_ASKED
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 
