@@ -5,6 +5,7 @@ from functools import partial
 
 from nanobot.core.recall import Passage, Reach
 from nanobot.stores.sql import recall
+from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.ports.shared import Shared
 
 
@@ -14,6 +15,7 @@ class SqlMessageSearch:
     def __init__(self, shared: Shared) -> None:
         self._database = shared.database
         self._index = shared.index
+        self._common_terms = CommonTerms()
 
     async def search_messages(
         self,
@@ -34,8 +36,9 @@ class SqlMessageSearch:
             skip=skip,
             characters=characters,
             is_asked=is_asked,
+            common_terms=self._common_terms,
         )
-        hits = await self._database.read(query)
+        hits = await self._database.read(partial(query, waits=True))
         if hits.behind:
             for session in hits.behind:
                 await self._database.write(partial(self._index.index_session, session=session))
