@@ -30,8 +30,8 @@ class CommonTerms:
         self._known: OrderedDict[frozenset[tuple[int, str]], _Known] = OrderedDict()
 
     def of(self, sessions: frozenset[tuple[int, str]], size: int) -> set[int]:
-        """Return the hashes of the queries of terms that are known to be common in these sessions (number and key), to
-        which others may be added.
+        """Return the hashes of the queries of terms that are known to be common in these sessions (number and
+        key), to which others may be added.
 
         `size`: how many of their messages are in the index. Once they have a tenth more, or fewer, none is
         known: a term may have become rare by then.
