@@ -17,9 +17,12 @@ from bench.figures import percentile
 from bench.hostile.attacks import ATTACKS
 from bench.hostile.innocent import Seen
 from bench.hostile.page import GOALS, HEAD, PAGE, Row, text_lines, write_table
-from bench.machine import ROOT, ProcessFailed, Server, describe, free_port, own_bytes, stop_on_signals
+from bench.machine import ROOT, ProcessFailed, Server, cpu_ns, describe, free_port, own_bytes, stop_on_signals
 
-_CALM_S: Final = 5.0
+CALM: Final = "calm"
+"""The preset whose model the innocent ask; it answers them alone."""
+_LAST: Final = 19
+_AFTER_S: Final = 5.0
 _MB: Final = 1024 * 1024
 
 
@@ -48,8 +51,15 @@ class _Memory(threading.Thread):
 
 
 def _watch(port: int, seconds: float) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "bench.hostile.innocent", str(port), str(seconds)]
+    command = [sys.executable, "-m", "bench.hostile.innocent", str(port), str(seconds), CALM]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+
+
+def _last_in_line() -> None:
+    """What attacks, and the model that it asks, are on other machines: they get what the server and the
+    innocent leave of the processors.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, _LAST)
 
 
 def _seen(process: "subprocess.Popen[bytes]") -> Seen:
@@ -59,6 +69,7 @@ def _seen(process: "subprocess.Popen[bytes]") -> Seen:
 
 
 def _attacked(name: str, server: Server, seconds: float) -> Row:
+    """Return what an attack of so many seconds did; the innocent have as long without it before."""
     quiet = _seen(_watch(server.port, seconds))
     memory = _Memory(server.pid)
     memory.start()
@@ -66,16 +77,17 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
     attack = subprocess.Popen(
         [sys.executable, "-m", "bench.hostile.attacks", name, str(server.port), str(seconds)],
         cwd=ROOT,
-        # So that the processor is not what they fight for.
-        preexec_fn=lambda: os.nice(15),
+        preexec_fn=_last_in_line,
     )
+    used_ns = cpu_ns(server.pid)
     try:
         seen = _seen(watching)
+        used_ns = cpu_ns(server.pid) - used_ns
     finally:
         attack.kill()
         attack.wait()
     memory.stop()
-    time.sleep(_CALM_S)
+    time.sleep(_AFTER_S)
     return Row(
         name,
         max(seen.stalls_ms, default=0.0),
@@ -84,26 +96,40 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
         len(seen.turns_ms) / (seconds + 2) / (len(quiet.turns_ms) / seconds),
         (memory.most - memory.quiet) / _MB,
         (memory.now() - memory.quiet) / _MB,
+        used_ns / 1e9 / (seconds + 2),
         seen.errors[:3],
     )
 
 
-def _servers(directory: Path, name: str) -> tuple[Server, Server]:
-    """Start a model and a server that asks it."""
-    upstream_port, port = free_port(), free_port()
+def _servers(directory: Path, name: str) -> Iterator[Server]:
+    """Start the models, of the attack and of the innocent, and then a server that asks them."""
     data = directory / name.replace(" ", "-")
     data.mkdir()
-    upstream = Server(
-        "upstream",
-        ["-m", "bench.hostile.upstream", str(upstream_port)],
-        upstream_port,
-        environment={},
-        log=data / "upstream.log",
+    ports = {}
+    for whose in ("attack", CALM):
+        port = ports[whose] = free_port()
+        upstream = Server(
+            f"model of the {whose}",
+            ["-m", "bench.hostile.upstream", str(port)],
+            port,
+            environment={},
+            log=data / f"{whose}.log",
+        )
+        yield upstream
+        upstream.wait_ready("/v1/models")
+        if whose != CALM:
+            os.setpriority(os.PRIO_PROCESS, upstream.pid, _LAST)
+    settings = data / "nanobot.toml"
+    settings.write_text(
+        f'[models.{CALM}]\nname = "openai:bench"\nbase_url = "http://127.0.0.1:{ports[CALM]}/v1"\n'
     )
-    environment = {"OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1", "OPENAI_API_KEY": "bench"}
+    environment = {"OPENAI_BASE_URL": f"http://127.0.0.1:{ports['attack']}/v1", "OPENAI_API_KEY": "bench"}
+    port = free_port()
     command = ["-m", "nanobot", "serve", "--port", str(port), "--data", str(data), "--model", "openai:bench"]
+    command += ["--config", str(settings)]
     server = Server("nanobot", command, port, environment=environment, log=data / "server.log")
-    return upstream, server
+    yield server
+    server.wait_ready("/health")
 
 
 def _rows(names: Iterable[str], seconds: float) -> Iterator[Row]:
@@ -114,14 +140,13 @@ def _rows(names: Iterable[str], seconds: float) -> Iterator[Row]:
     """
     with tempfile.TemporaryDirectory(prefix="nanobot-hostile-") as directory:
         for name in names:
-            upstream, server = _servers(Path(directory), name)
+            running: list[Server] = []
             try:
-                upstream.wait_ready("/v1/models")
-                server.wait_ready("/health")
-                yield _attacked(name, server, seconds)
+                running.extend(_servers(Path(directory), name))
+                yield _attacked(name, running[-1], seconds)
             finally:
-                server.stop()
-                upstream.stop()
+                for server in reversed(running):
+                    server.stop()
 
 
 def main() -> int:

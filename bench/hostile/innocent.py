@@ -1,9 +1,10 @@
 """The innocent: one asks `/health` all the time, one has a conversation.
 
-Run: `python -m bench.hostile.innocent PORT SECONDS`; writes `Seen` as JSON.
+Run: `python -m bench.hostile.innocent PORT SECONDS PRESET`; writes `Seen` as JSON.
 """
 
 import http.client
+import json
 import sys
 import threading
 import time
@@ -46,7 +47,8 @@ def _repeat(port: int, until: float, took: list[float], errors: list[str], reque
 def main() -> None:
     port, seconds = int(sys.argv[1]), float(sys.argv[2])
     seen, until = Seen(), time.perf_counter() + seconds
-    turn = '{"model": "nanobot", "messages": [{"role": "user", "content": "What is new?"}]}'
+    model = f"nanobot:{sys.argv[3]}"
+    turn = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is new?"}]})
     threads = [
         threading.Thread(target=_repeat, args=(port, until, seen.stalls_ms, seen.errors, ("GET", "/health"))),
         threading.Thread(

@@ -78,6 +78,7 @@ class App:
         metrics: Metrics,
         observer: Observer,
         secret: bytes,
+        audit: AuditLog | None,
         workspaces: LocalWorkspaces | None,
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
@@ -99,7 +100,7 @@ class App:
         self.quotas = Quotas(settings.pattern_quotas(config), clock)
         # Before the engine starts: no turn may begin or end without being counted.
         store.listen(self._follow_accounts)
-        self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
+        self.audit = audit
         self.deliveries = Deliveries(store)
         self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
         self.workers = WorkerPool(clock=clock)

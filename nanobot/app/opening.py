@@ -85,8 +85,10 @@ async def open_app(
         if skills is not None and any(takes_skills(model) for model in models.all):
             await skills.load()
             jobs = (skills.job,)
+        if config.audit.enabled:
+            audit = AuditLog(config.data, settings.audit_keeping(config))
         async with (
-            _shell(config, workspaces, clock, randomness, skills) as shell,
+            _shell(config, workspaces, clock, randomness, skills, audit) as shell,
             _mcp(config, clock, randomness) as mcp,
         ):
             app = App(
@@ -99,6 +101,7 @@ async def open_app(
                 metrics,
                 Observers((observer, shell.commands)) if shell.commands else observer,
                 secret,
+                audit,
                 workspaces,
                 fetcher,
                 source,
@@ -107,7 +110,6 @@ async def open_app(
                 skills,
                 mcp,
             )
-            audit = app.audit
             await app.load_accounts()
             async with _running(app):
                 yield app
@@ -137,6 +139,7 @@ async def _shell(
     clock: Clock,
     randomness: Randomness,
     skills: SkillsInUse | None,
+    audit: AuditLog | None,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -144,7 +147,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills, audit) as shell:
         if shell is None:
             yield _Shell()
             return

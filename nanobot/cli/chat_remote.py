@@ -136,7 +136,7 @@ class Remote:
                 told = msgspec.json.decode(body)["error"]
                 raise refused(response.status, str(told["code"]), str(told["message"]))
             return msgspec.json.decode(body, type=_SessionList).data
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             raise await not_nanobot(self._url, response.status) from None
 
 
@@ -270,7 +270,7 @@ class _RemoteTurn:
             error = msgspec.json.decode(body)["error"]
             message = str(error["message"])
             end = _end(error)
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             raise await not_nanobot(self._url, response.status) from None
         if self._turn_id is not None:
             # The turn was admitted, so the error is how it ended.
@@ -284,7 +284,7 @@ class _RemoteTurn:
 def _answer_of(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body)["choices"][0]["message"]["content"] or "")
-    except (msgspec.DecodeError, LookupError, TypeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as error:
         raise ServerUnreachable("the answer is not one of nanobot: check the URL") from error
 
 
@@ -319,7 +319,7 @@ def _events(name: str, payload: str) -> list[Event]:
         if "error" in content:
             return [_end(content["error"])]
         return _deltas(content)
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ServerUnreachable("the stream is not one of nanobot: check the URL") from error
 
 

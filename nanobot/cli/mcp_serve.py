@@ -141,7 +141,7 @@ class McpProxy:
     async def _refused(self, status: int, body: bytes) -> NanobotError:
         try:
             return NanobotError(f"{msgspec.json.decode(body)['error']['message']} ({status})")
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             return await not_nanobot(self._url.removesuffix("/mcp"), status)
 
 

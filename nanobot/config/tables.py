@@ -110,6 +110,11 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: Annotated[int, msgspec.Meta(ge=16)] = 256
     max_commands: AtLeast1 = 16
     readable: tuple[str, ...] = ()
+    network: Literal["none", "allow"] = "none"
+    allowed_hosts: tuple[str, ...] = ()
+    network_mb: AtLeast1 = 1_024
+    connections: AtLeast1 = 1_000
+    max_connections: Annotated[int, msgspec.Meta(ge=4)] = 64
 
 
 class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ _VALUES = re.compile(
     r"|(?<=[?&])(?:[a-z_-]*(?:key|token|secret|password|signature|sig))=[^&\s\"'#]+",
     re.IGNORECASE,
 )
+_MEMBER = re.compile(r'"([^"\\]*)"\s*:\s*')
 _DEEPEST = 50
 
 
@@ -28,10 +29,19 @@ def masked(arguments: str, max_chars: int) -> str:
     try:
         shown = json.dumps(_without_secrets(json.loads(arguments), 0), ensure_ascii=False)
     except (ValueError, RecursionError):
-        shown = _VALUES.sub(HIDDEN, arguments)
+        # Models break off in the middle of JSON.
+        shown = _VALUES.sub(HIDDEN, _before_secret(arguments))
     if len(shown) <= max_chars:
         return shown
     return f"{shown[:max_chars]}… ({len(shown)} characters)"
+
+
+def _before_secret(broken: str) -> str:
+    """Return JSON that breaks off up to the first member whose name is a secret's: where its value ends, only
+    whole JSON says.
+    """
+    named = next((each for each in _MEMBER.finditer(broken) if _NAMES.search(each[1])), None)
+    return broken if named is None else broken[: named.end()] + HIDDEN
 
 
 def _without_secrets(value: Any, depth: int) -> Any:

@@ -12,7 +12,7 @@ results are listed: clients differ in both.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct as Layout
 
 import msgspec
@@ -99,6 +99,26 @@ def place_of(
     """Return the place to which the messages lead from `start`; `calls_before`: the calls made up to there
     that their results may answer, by their ids.
     """
+    depth, chain = start.depth, start.chain
+    for depth, chain in _steps(messages, start, calls_before):  # noqa: B007 - the last is wanted
+        pass
+    return Place(depth, chain)
+
+
+def places(messages: Iterable[Message]) -> list[Place]:
+    """Return the places to which the messages lead from the beginning, after each of them."""
+    return [Place(depth, chain) for depth, chain in _steps(messages, START, NO_CALLS)]
+
+
+def step_of_depth(depth: int) -> int:
+    """Return by what the chain of a place is multiplied where so many steps follow it; see `Place.then`."""
+    return pow(_BASE, depth, PRIME)
+
+
+def _steps(
+    messages: Iterable[Message], start: Place, calls_before: Mapping[str, ToolCall]
+) -> Iterator[tuple[int, int]]:
+    """Yield depth and chain after each of the messages."""
     calls = dict(calls_before)
     depth, chain = start.depth, start.chain
     for message in messages:
@@ -118,24 +138,13 @@ def place_of(
                     said = f"{role}\0{text}".encode()
                     number = int.from_bytes(_blake2b(said, digest_size=8).digest(), "big")
                     chain = (chain * _BASE + number % _MOST + 1) % PRIME
+                yield depth, chain
                 continue
         place = place_after(Place(depth, chain), message, calls)
         depth, chain = place.depth, place.chain
         if role == "assistant":
             calls.update((call.id, call) for call in message.tool_calls)
-    return Place(depth, chain)
-
-
-def places(messages: Iterable[Message]) -> list[Place]:
-    """Return the places to which the messages lead from the beginning, after each of them."""
-    calls: dict[str, ToolCall] = {}
-    place, found = START, []
-    for message in messages:
-        place = place_after(place, message, calls)
-        found.append(place)
-        if message.role == "assistant":
-            calls.update((call.id, call) for call in message.tool_calls)
-    return found
+        yield depth, chain
 
 
 def calls_in(messages: Iterable[Message]) -> dict[str, ToolCall]:

@@ -1,11 +1,13 @@
 """All that is fuzzed."""
 
 from tests.fuzz import (
+    agent_texts,
     documents,
     door,
     formats,
     office_files,
     output_schemas,
+    outside,
     provider,
     requests,
     server_events,
@@ -33,6 +35,8 @@ TARGETS: tuple[Target, ...] = (
     *uploads.TARGETS,
     *documents.TARGETS,
     *door.TARGETS,
+    *agent_texts.TARGETS,
+    *outside.TARGETS,
 )
 
 

@@ -28,9 +28,11 @@ from nanobot.stores.sql import (
 )
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.matching import HistoryMatch
+from nanobot.stores.sql.pieces import is_long
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.resends import Known, find_known
+from nanobot.stores.sql.sent_list import SentList
 from nanobot.stores.sql.taking_in import Coming
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan, Span
@@ -45,6 +47,20 @@ class Opened(msgspec.Struct, frozen=True):
     input: tuple[Message, ...]
     added: tuple[Message, ...] = ()
     joiners: tuple[str, ...] = ()
+
+
+class Foreseen(msgspec.Struct, frozen=True):
+    """What a new turn is going to put into the transcript, and what became of the client's earlier messages,
+    as long as the session stands as it did: `standing`.
+    """
+
+    standing: tuple[object, ...]
+    plan: Plan
+    note: HistoryNote
+
+
+class SessionMoved(msgspec.Struct, frozen=True):
+    """What was foreseen is of no use: the session has moved on. Nothing was done."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -63,7 +79,7 @@ def admit(
     db: Db,
     turn: Turn,
     identity: Identity,
-    earlier: tuple[Message, ...],
+    earlier: SentList,
     *,
     limits: Limits,
     capacity: Capacity,
@@ -74,9 +90,11 @@ def admit(
     taken_in: Coming | None = None,
     unended: int = 0,
     left_out: LeftOut | None = None,
-) -> Admitted | Coming:
+    foreseen: Foreseen | None = None,
+) -> Admitted | Coming | SessionMoved:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
     not have ended, at most. `left_out`: what the turn does not show of its conversation, where it is known.
+    `foreseen`: as of `foresee`; without it, a list is compared here, and other jobs wait.
 
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
@@ -100,8 +118,7 @@ def admit(
         turn = msgspec.structs.replace(turn, model=turn.model or turn.default_model, default_model=None)
     if load.instructions is not None:
         turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
-    if load.running_id in left and load.may_give_way_to(turn):
-        load = msgspec.structs.replace(load, gives_way=True)
+    load = load.giving_way(turn, left)
     if load.waiting - load.gives_way and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     may_join = (
@@ -124,8 +141,13 @@ def admit(
     if taken_in is not None:
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
     else:
-        plan, note = _plan(db, turn, earlier, head, load, recent)
-        if taking_in.is_long(plan.earlier):
+        if foreseen is None:
+            plan, note = _plan(db, turn, earlier, head, load, recent)
+        elif foreseen.standing == _standing(db, None if is_made else head, load):
+            plan, note = foreseen.plan, foreseen.note
+        else:
+            return SessionMoved()
+        if is_long(plan.earlier):
             if load.waiting:
                 raise SessionBusy(
                     f"a turn of this session runs or waits, and {len(plan.earlier)} messages of the request"
@@ -172,6 +194,14 @@ class _Load(msgspec.Struct, frozen=True):
             self.running_in_all < capacity.max_running or turn.delegation is not None
         )
 
+    def giving_way(self, turn: Turn, left: Container[str]) -> "_Load":
+        """Return this with whether the running turn gives way to `turn`, as it is one of those that were
+        `left`.
+        """
+        if self.running_id in left and self.may_give_way_to(turn):
+            return msgspec.structs.replace(self, gives_way=True)
+        return self
+
     def may_give_way_to(self, turn: Turn) -> bool:
         """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
         not if it was to run by itself, nor for a turn that leaves no trace while it does.
@@ -190,8 +220,14 @@ _STANDING_ALONE = _STANDING.format(reach="NULL")
 _STANDING_WITH_REACH = _STANDING.format(reach=facts.MAY_REACH)
 
 
-def _read_load(db: Db, turn: Turn, capacity: Capacity) -> tuple[TranscriptHead | None, _Load]:
-    running_in_all = queue.count_running(db, capacity.owner)
+def _read_load(
+    db: Db, turn: Turn, capacity: Capacity, running_in_all: int | None = None
+) -> tuple[TranscriptHead | None, _Load]:
+    """Return where the session stands, None where there is none, and what has not ended; `running_in_all`:
+    how many turns run, where it need not be looked up.
+    """
+    if running_in_all is None:
+        running_in_all = queue.count_running(db, capacity.owner)
     standing = _STANDING_WITH_REACH if capacity.memory.is_read else _STANDING_ALONE
     found = db.execute(standing, (turn.session_key,)).fetchone()
     if found is None:
@@ -217,6 +253,37 @@ def _read_load(db: Db, turn: Turn, capacity: Capacity) -> tuple[TranscriptHead |
     return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
 
 
+# What a long list means ---------------------------------------------------------------------------
+
+
+def foresee(
+    db: Db, turn: Turn, sent: SentList, *, capacity: Capacity, recent: RecentPlaces, left: Container[str]
+) -> Foreseen:
+    """Return what `admit` would find where the turn is a new one. Nothing is written: for a list that takes
+    long to compare, so that the jobs that write do not wait for it.
+
+    Raises:
+        UnknownToolCall, TurnNotFound: as `admit`.
+    """
+    head, load = _read_load(db, turn, capacity, running_in_all=0)
+    load = load.giving_way(turn, left)
+    standing = _standing(db, head, load)
+    plan, note = _plan(db, turn, sent, head or transcript.NO_HEAD, load, recent)
+    return Foreseen(standing, plan, note)
+
+
+def _standing(db: Db, head: TranscriptHead | None, load: _Load) -> tuple[object, ...]:
+    """Return all that `_plan` depends on besides the request: nothing of the session that it reads is
+    otherwise while this is the same.
+    """
+    if head is None:
+        return ()
+    # Numbers of sessions are used again. Whatever is added to one raises `last_seq`, for good.
+    (made_at,) = db.execute("SELECT created_at FROM session WHERE id = ?", (head.session,)).fetchone()
+    where = (head.session, made_at, head.tip, head.last_seq, head.place)
+    return (*where, load.waiting, load.running_n, load.running_after, load.gives_way)
+
+
 # A turn that was sent before ----------------------------------------------------------------------
 
 
@@ -225,7 +292,7 @@ def _join_known(
     head: TranscriptHead,
     turn: Turn,
     known: Known,
-    earlier: tuple[Message, ...],
+    earlier: SentList,
     load: _Load,
     capacity: Capacity,
     recent: RecentPlaces,
@@ -329,7 +396,7 @@ def _take(
 def _plan(
     db: Db,
     turn: Turn,
-    earlier: tuple[Message, ...],
+    earlier: SentList,
     head: TranscriptHead,
     load: _Load,
     recent: RecentPlaces,
@@ -406,7 +473,7 @@ def _insert(
 def _reconcile(
     db: Db,
     head: TranscriptHead,
-    earlier: tuple[Message, ...],
+    earlier: SentList,
     new: tuple[Message, ...],
     load: _Load,
     turn: Turn,
@@ -422,10 +489,10 @@ def _reconcile(
         load.waiting > load.gives_way or turn.origin != "api" or turn.record is not None or not turn.trace
     )
     # What leaves no trace sees the client's list alone, where there is one.
-    is_whole = turn.is_whole or (not turn.trace and bool(earlier))
+    is_whole = turn.is_whole or (not turn.trace and len(earlier) > 0)
     match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
     if not turn.trace:
-        base = head.tip if earlier and match.base is None else match.base
+        base = head.tip if len(earlier) and match.base is None else match.base
         return msgspec.structs.replace(match, note="new", base=base)
     if match.note == "replaced" and _is_words_of_running(db, head, load, match):
         return msgspec.structs.replace(match, note="matched")

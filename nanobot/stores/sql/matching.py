@@ -4,22 +4,21 @@ A row that a client can hold has in `digest` the packed place of the list that e
 so that a list is found by one indexed look-up, and all its beginnings by another.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from nanobot.core.errors import UnknownToolCall
 from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 from nanobot.core.turn import HistoryNote
-from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, places, unpacked
+from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace, unseen
 from nanobot.stores.sql.db import Db, among
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.sent_list import Beginnings, SentList
 from nanobot.stores.sql.transcript import TranscriptHead
 
-_role = attrgetter("role")
 _NOTHING: tuple[Message, ...] = ()
 _MOST_ROWS = 4096
 """How many of a session's newest rows are looked at for a list that neither begins nor ends where the
@@ -51,7 +50,7 @@ class HistoryMatch(msgspec.Struct, frozen=True):
 def match(
     db: Db,
     head: TranscriptHead,
-    earlier: tuple[Message, ...],
+    sent: SentList,
     new: tuple[Message, ...],
     *,
     is_whole: bool,
@@ -63,21 +62,18 @@ def match(
     `is_whole`: nothing stands before them. `may_repeat`: a message that is the only question of the session
     so far is asked anew, not for another answer. `recent`: saves work where the client sent the list before.
     """
-    if not earlier:
+    if not len(sent):
         return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)
     if head.last_seq == 0:
-        return HistoryMatch("imported", 0, _in_order(earlier))
+        return HistoryMatch("imported", 0, sent.ordered)
     # The most frequent by far, before anything else is looked at.
-    end = place_of(earlier) if recent is None else recent.place_of(head.session, earlier)
+    end = sent.end if recent is None else sent.end_by(recent, head.session)
     tip = unpacked(head.place)
     if end == tip:
         return HistoryMatch("matched")
-    sent, earlier = earlier, _in_order(earlier)
-    # Results without their call stand at the beginning of a list that was trimmed between them.
-    first = next((index for index, message in enumerate(earlier) if message.role != "tool"), 0)
-    window = earlier[first:]
-    if window is not sent:
-        end = place_of(window)
+    window = sent.window
+    if window is not sent.messages:
+        end = sent.window_end
     if end == tip or (not is_whole and _ends_at(db, head.session, tip, end)):
         return HistoryMatch("matched")
     ends = [(end, _NOTHING)]
@@ -88,22 +84,21 @@ def match(
     for found, results in ends:
         if (base := _newest(db, head.session, found)) is not None:
             return HistoryMatch("rewound", base, unanswered=results)
-    beginnings = places(window)
-    base, count = _longest(db, head.session, beginnings)
+    base, count = _longest(db, head.session, sent.beginnings)
     if not count and not is_whole:
-        base, count = _longest_anywhere(db, head.session, beginnings)
+        base, count = _longest_anywhere(db, head.session, sent.beginnings)
     if count == len(window):
         return HistoryMatch("rewound", base)
     note: HistoryNote = "imported" if head.tip == 0 and not count else "replaced"
-    return HistoryMatch(note, base, earlier[first + count :] if count else earlier)
+    return HistoryMatch(note, base, sent.ordered[sent.first + count :] if count else sent.ordered)
 
 
-def shared(db: Db, *, key: str, earlier: tuple[Message, ...], is_whole: bool) -> int:
+def shared(db: Db, *, key: str, sent: SentList, is_whole: bool) -> int:
     """Return how many of the client's messages need not be taken in; see `core.turn.Turns.shared`."""
     head = transcript.find_head(db, key)
-    if head is None or not earlier:
+    if head is None or not len(sent):
         return 0
-    return len(earlier) - len(match(db, head, earlier, (), is_whole=is_whole).rest)
+    return len(sent) - len(match(db, head, sent, (), is_whole=is_whole).rest)
 
 
 def _match_none(
@@ -190,42 +185,6 @@ def _with_words(db: Db, head: TranscriptHead, window: tuple[Message, ...]) -> tu
     return (*window[:-1], msgspec.structs.replace(last, parts=(Text(tip.text), *last.parts)))
 
 
-class _EarlyResults(msgspec.Struct):
-    """Results that stand before the calls `missing`: which message of the list they are."""
-
-    number: int
-    message: Message
-    missing: set[str]
-
-
-def _in_order(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the messages with each result that stands before its call right behind it."""
-    if "tool" not in map(_role, messages):
-        return messages
-    to_come = {call.id for message in messages for call in message.tool_calls}
-    ordered: list[Message] = []
-    early: dict[str, list[_EarlyResults]] = {}
-    for number, message in enumerate(messages):
-        if message.role == "tool":
-            missing = {result.call_id for result in message.tool_results} & to_come
-            if missing:
-                waiting = _EarlyResults(number, message, missing)
-                for call_id in missing:
-                    early.setdefault(call_id, []).append(waiting)
-                continue
-        ordered.append(message)
-        made = [call.id for call in message.tool_calls]
-        to_come.difference_update(made)
-        ready: dict[int, Message] = {}
-        for call_id in made:
-            for waiting in early.pop(call_id, ()):
-                waiting.missing.discard(call_id)
-                if not waiting.missing:
-                    ready[waiting.number] = waiting.message
-        ordered += [ready[each] for each in sorted(ready)]
-    return tuple(ordered)
-
-
 # Looking up ---------------------------------------------------------------------------------------
 
 
@@ -260,9 +219,9 @@ def _before(db: Db, session: int, tip: Place, window: Place) -> Place | None:
     return next((place for place in places_there if place.then(window) == tip), None)
 
 
-def _longest(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
+def _longest(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
     """Return the row at which the longest beginning of the list ends, and how many messages that is."""
-    wanted = [place.packed() for place in ends]
+    wanted = beginnings.packed
     known: set[bytes] = set()
     for first in range(0, len(wanted), _MOST_BOUND):
         marks, some = among(wanted[first : first + _MOST_BOUND])
@@ -272,13 +231,16 @@ def _longest(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
                 f"SELECT digest FROM message WHERE session = ? AND digest IN {marks}", (session, *some)
             )
         )
-    for count in range(len(ends), 0, -1):
-        if wanted[count - 1] in known and (base := _newest(db, session, ends[count - 1])) is not None:
+    if not known:
+        return 0, 0
+    for count in range(len(wanted), 0, -1):
+        digest = wanted[count - 1]
+        if digest in known and (base := _newest(db, session, unpacked(digest))) is not None:
             return base, count
     return 0, 0
 
 
-def _longest_anywhere(db: Db, session: int, ends: Sequence[Place]) -> tuple[int, int]:
+def _longest_anywhere(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
     """Do as `_longest` for a list whose beginning may hang on any of the newest rows."""
     rows = [
         unpacked(bytes(digest))
@@ -288,18 +250,17 @@ def _longest_anywhere(db: Db, session: int, ends: Sequence[Place]) -> tuple[int,
             (session, _MOST_ROWS),
         )
     ]
-    known = set(rows)
+    known = {(row.depth, row.chain) for row in rows}
     best, longest, looks = START, 0, 0
     for before in rows:
-        if before.then(ends[0]) not in known:
+        if beginnings.first_behind(before) not in known:
             continue
-        looks += len(ends)
+        looks += len(beginnings)
         if looks > _MOST_LOOKS:
             break
-        reached = [count for count, end in enumerate(ends, 1) if before.then(end) in known]
-        end = before.then(ends[reached[-1] - 1])
-        if (reached[-1], end.depth) > (longest, best.depth):
-            best, longest = end, reached[-1]
+        count, end = beginnings.longest_behind(before, known)
+        if (count, end.depth) > (longest, best.depth):
+            best, longest = end, count
     base = _newest(db, session, best) if longest else None
     return (0, 0) if base is None else (base, longest)
 
@@ -311,7 +272,7 @@ def answer_calls(
     db: Db,
     head: TranscriptHead,
     base: int | None,
-    earlier: tuple[Message, ...],
+    sent: SentList,
     rest: tuple[Message, ...],
     new: tuple[Message, ...],
 ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
@@ -325,7 +286,7 @@ def answer_calls(
     """
     if not any(message.role == "tool" for message in (*rest, *new)):
         return rest, new
-    shown = calls_in(earlier)
+    shown = calls_in(sent.messages)
     waiting = _OpenCalls(shown)
     waiting.add(transcript.open_calls(db, head.session, head.tip if base is None else base).values())
     taken_in: list[Message] = []

@@ -1,5 +1,7 @@
 """How much of a long job is done in one transaction: the turns of other sessions wait for no more."""
 
+from collections.abc import Sequence
+
 from nanobot.core.message import Message, estimate_tokens
 from nanobot.stores.sql.db import Db
 
@@ -29,3 +31,8 @@ def message_piece(db: Db, first_id: int, last_id: int) -> tuple[int, int, int] |
 def size_of(message: Message) -> int:
     """Return about how many bytes the message takes."""
     return _BYTES_A_TOKEN * estimate_tokens(message)
+
+
+def is_long(messages: Sequence[Message]) -> bool:
+    """Return whether the messages are more than goes into one transaction."""
+    return len(messages) > MOST_ROWS or (bool(messages) and sum(map(size_of, messages)) > MOST_BYTES)

@@ -31,11 +31,6 @@ class Coming(msgspec.Struct, frozen=True):
     note: HistoryNote
 
 
-def is_long(messages: Sequence[Message]) -> bool:
-    """Return whether the messages are more than goes into one transaction."""
-    return len(messages) > MOST_ROWS or (bool(messages) and sum(map(size_of, messages)) > MOST_BYTES)
-
-
 def pieces(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     """Yield the messages, as many at a time as may go into one transaction."""
     piece: list[Message] = []

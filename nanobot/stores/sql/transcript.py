@@ -63,6 +63,10 @@ class TranscriptHead(msgspec.Struct):
     has_state: bool = False
 
 
+NO_HEAD = TranscriptHead(0, 0, 0, 0)
+"""Where a session stands that there is not yet."""
+
+
 def find_head(db: Db, key: str) -> TranscriptHead | None:
     """Return where the session stands, None where there is none."""
     found = db.execute(f"SELECT {HEAD_COLUMNS} FROM session s WHERE s.key = ?", (key,)).fetchone()

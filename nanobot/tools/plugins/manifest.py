@@ -111,7 +111,7 @@ def _decoded(content: bytes, name: str) -> dict[str, Any]:
         raise SkillError(f"{name} has {len(content)} bytes: at most {_MOST_BYTES} are read")
     try:
         return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SkillError(f"{name} is no JSON object: {error}") from None
 
 
@@ -123,7 +123,10 @@ def _server(given: Any, places: Mapping[str, str]) -> PluginServer:
     except msgspec.ValidationError as error:
         return PluginServer(problem=str(error))
     if isinstance(server, _Http):
-        problem = _variable_in((server.url, *server.headers, *server.headers.values()))
+        texts = (server.url, *server.headers, *server.headers.values())
+        problem = _variable_in(texts)
+        if any(_PLACEHOLDER.search(text) for text in texts):
+            problem = f"{_ROOT} and {_DATA} stand for folders, which a server behind a URL has not"
         return PluginServer({"type": "http", "url": server.url, "headers": server.headers}, problem)
     return _stdio(server, places)
 
@@ -136,6 +139,9 @@ def _stdio(server: _Stdio, places: Mapping[str, str]) -> PluginServer:
     if places.keys() & server.env.keys():
         return PluginServer(problem=f"env may not set {_ROOT} or {_DATA}")
     command, cwd = server.command, server.cwd
+    if _PLACEHOLDER.search(command):
+        problem = f"command {command[:80]!r} has {_ROOT} or {_DATA} in it: begin it with ./"
+        return PluginServer(problem=problem)
     if command.startswith("./"):
         command = f"{places[_ROOT]}/{command[2:]}"
     elif "/" in command or "\\" in command:

@@ -4,19 +4,23 @@ Line numbers in them are often wrong, so only the lines count.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from nanobot.core.errors import WorkspaceError
-from nanobot.tools.workspace.matching import find_lines, nearest
+from nanobot.tools.workspace.matching import find_first, nearest
 
 _SECTION = re.compile(r"\*\*\* (Add|Update|Delete) File: (.+?)\s*")
 _MOVE = re.compile(r"\*\*\* Move to: (.+?)\s*")
 _ENDS = ("*** End Patch", "*** End of File")
 _HUNK = re.compile(r"@@(?: -\d+(?:,\d+)? \+\d+(?:,\d+)? @@)? ?(.*)")
 _MOST_CHARS = 1_000_000
+_MOST_HUNKS = 500
+_MOST_SEARCHED = 10_000_000
+"""Lines of a file times changes to it: what is looked at to find out where they belong."""
 _LINE_CHARS = 200
 
 
@@ -51,6 +55,15 @@ def parse_patch(patch: str) -> tuple[FilePatch, ...]:
         raise WorkspaceError(
             "this is no patch: write '*** Begin Patch', then for each file '*** Update File: PATH' (or Add,"
             " Delete) with its lines behind '@@', each with ' ', '-' or '+' before it, then '*** End Patch'"
+        )
+    # Each of them is looked for in a file that may be large.
+    named = Counter(file.path for file in files)
+    if twice := next((path for path, count in named.items() if count > 1), None):
+        raise WorkspaceError(f"{twice!r} is changed twice: give each file one change, with all its hunks")
+    changes = sum(max(1, len(file.hunks)) for file in files)
+    if changes > _MOST_HUNKS:
+        raise WorkspaceError(
+            f"patch with {changes} changes: at most {_MOST_HUNKS} are allowed in one, make several of it"
         )
     return files
 
@@ -163,6 +176,11 @@ def patched(text: str, patch: FilePatch) -> str:
     if not patch.hunks and patch.moved_to is None:
         raise WorkspaceError(f"the patch changes nothing in {patch.path!r}")
     lines = text.split("\n")
+    if len(lines) * len(patch.hunks) > _MOST_SEARCHED:
+        raise WorkspaceError(
+            f"the patch makes {len(patch.hunks)} changes to {patch.path!r}, which has {len(lines):,} lines:"
+            f" at most {_MOST_SEARCHED // len(lines)} fit in one patch of it, make several"
+        )
     at = 0
     for number, hunk in enumerate(patch.hunks, 1):
         start = _start(lines, hunk, at)
@@ -170,11 +188,11 @@ def patched(text: str, patch: FilePatch) -> str:
             # Only new lines: below the context, else at the end.
             place = start if hunk.context and start > at else _end_of(lines)
         else:
-            found = find_lines(lines, hunk.old, start) or find_lines(lines, hunk.old, at)
-            found = found or find_lines(lines, hunk.old)
-            if not found:
+            places = (find_first(lines, hunk.old, first) for first in dict.fromkeys((start, at, 0)))
+            found = next((place for place in places if place is not None), None)
+            if found is None:
                 raise WorkspaceError(_misfit(lines, patch.path, number, hunk))
-            place = found[0]
+            place = found
         new = _kept_as_is(lines, place, hunk)
         lines[place : place + len(hunk.old)] = new
         at = place + len(new)
@@ -184,8 +202,9 @@ def patched(text: str, patch: FilePatch) -> str:
 def _start(lines: Sequence[str], hunk: Hunk, at: int) -> int:
     if not hunk.context:
         return at
-    found = find_lines(lines, [hunk.context], at) or find_lines(lines, [hunk.context])
-    return found[0] + 1 if found else at
+    places = (find_first(lines, [hunk.context], first) for first in dict.fromkeys((at, 0)))
+    found = next((place for place in places if place is not None), None)
+    return at if found is None else found + 1
 
 
 def _end_of(lines: Sequence[str]) -> int:

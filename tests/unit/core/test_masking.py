@@ -37,3 +37,8 @@ def test_malformed_and_long_arguments_are_bounded_too() -> None:
     assert masked("{ sk-hunter2hunter2hunter2", 1_000) == f"{{ {HIDDEN}"
     assert len(masked(json.dumps({"a": "b" * 10_000}), 100)) < 130
     assert masked("[" * 100_000, 100)
+
+
+def test_json_that_breaks_off_is_shown_up_to_the_first_secret() -> None:
+    assert masked('{"a": [1], "password": "hunter2", "b": "hun', 1_000) == f'{{"a": [1], "password": {HIDDEN}'
+    assert masked('{"a": "keyboard", "b": [1', 1_000) == '{"a": "keyboard", "b": [1'

@@ -6,17 +6,21 @@ from functools import partial
 
 from nanobot.core.accounts import TurnSettled, UnendedTurn
 from nanobot.core.dispatch import Cancel
-from nanobot.core.errors import NanobotError, ShuttingDown, StoreError, TurnCancelled
+from nanobot.core.errors import NanobotError, SessionBusy, ShuttingDown, StoreError, TurnCancelled
 from nanobot.core.event import TurnAdmitted, TurnEnded, TurnError, end_alone
 from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
 from nanobot.stores.sql import admission, matching, queue, resends, taking_in, turns
+from nanobot.stores.sql.admission import Admitted, Foreseen, SessionMoved
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.sent_list import SentList
 from nanobot.stores.sql.taking_in import Coming
+
+_MOST_TRIES = 3
 
 
 class SqlTurns:
@@ -32,6 +36,8 @@ class SqlTurns:
         self._observer = shared.observer
         self._shared = shared
         self._recent = RecentPlaces()
+        # Those of the thread that compares long lists.
+        self._recent_long = RecentPlaces()
 
     async def admit(
         self,
@@ -45,14 +51,32 @@ class SqlTurns:
         if self._live.is_ended:
             raise ShuttingDown("the server is stopping: try again in a moment", retry_after_s=1)
 
+        self._observer.turn_offered(turn)
+        is_new = False
+        try:
+            admitted = await self._admit(turn, identity, SentList(earlier), refusal, left)
+            is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
+        finally:
+            if not is_new:
+                self._observer.turn_dropped(turn)
+        return admitted.admission
+
+    async def _admit(
+        self,
+        turn: Turn,
+        identity: Identity,
+        sent: SentList,
+        refusal: NanobotError | None,
+        left: Container[str],
+    ) -> Admitted:
         left_out = self._commands.left_out_by(turn)
 
-        def job(db: Db, taken_in: Coming | None = None) -> admission.Admitted | Coming:
+        def job(db: Db, taken_in: Coming | None = None) -> Admitted | Coming | SessionMoved:
             return admission.admit(
                 db,
                 turn,
                 identity,
-                earlier,
+                sent,
                 limits=self._limits,
                 capacity=self._commands.capacity,
                 recent=self._recent,
@@ -62,25 +86,51 @@ class SqlTurns:
                 left=left,
                 taken_in=taken_in,
                 left_out=left_out,
+                foreseen=foreseen,
             )
 
-        self._observer.turn_offered(turn)
-        is_new = False
-        try:
+        foreseen: Foreseen | None = None
+        is_long_list = sent.is_long
+        for _ in range(_MOST_TRIES):
+            if is_long_list:
+                foreseen = await self._foreseen(turn, identity, sent, left)
             result = await self._database.write(job, partial(self._admitted, turn))
-            admitted = await self._take_in(turn, result, job) if isinstance(result, Coming) else result
-            is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
-        finally:
-            if not is_new:
-                self._observer.turn_dropped(turn)
-        return admitted.admission
+            if isinstance(result, Admitted):
+                return result
+            if isinstance(result, Coming):
+                return await self._take_in(turn, result, job)
+        raise SessionBusy(
+            f"the session has changed {_MOST_TRIES} times while the request's {len(sent)} earlier messages"
+            " were compared with it: send them again"
+        )
+
+    async def _foreseen(
+        self, turn: Turn, identity: Identity, sent: SentList, left: Container[str]
+    ) -> Foreseen | None:
+        """Return what the turn will find, which takes as long as the list is, while others write; None where
+        it is known already.
+        """
+
+        def query(db: Db) -> Foreseen | None:
+            if admission.knows(db, turn.session_key, identity, limits=self._limits, now=self._clock.now()):
+                return None
+            return admission.foresee(
+                db,
+                turn,
+                sent,
+                capacity=self._commands.capacity,
+                recent=self._recent_long,
+                left=left,
+            )
+
+        return await self._database.scan(query)
 
     async def _take_in(
         self,
         turn: Turn,
         coming: Coming,
-        admit: Callable[[Db, Coming | None], admission.Admitted | Coming],
-    ) -> admission.Admitted:
+        admit: Callable[[Db, Coming | None], Admitted | Coming | SessionMoved],
+    ) -> Admitted:
         """Take in a client's long list, a piece in a transaction, then admit the turn."""
         write, now = self._database.write, self._clock.now()
         try:
@@ -88,7 +138,7 @@ class SqlTurns:
                 coming = await write(partial(taking_in.add, coming=coming, piece=piece, now=now))
             whole = coming
             admitted = await write(lambda db: admit(db, whole), partial(self._admitted, turn))
-            assert isinstance(admitted, admission.Admitted)  # noqa: S101 - what is whole is not begun again
+            assert isinstance(admitted, Admitted)  # noqa: S101 - what is whole is not begun again
         except BaseException:
             # What is still there where this fails, too, goes after the next start.
             with contextlib.suppress(StoreError):
@@ -96,8 +146,8 @@ class SqlTurns:
             raise
         return admitted
 
-    def _admitted(self, turn: Turn, admitted: admission.Admitted | Coming) -> None:
-        if isinstance(admitted, Coming):
+    def _admitted(self, turn: Turn, admitted: Admitted | Coming | SessionMoved) -> None:
+        if not isinstance(admitted, Admitted):
             return
         if not admitted.admission.joined:
             self._news.tell(UnendedTurn(turn.id, turn.key_id, turn.account_key))
@@ -124,9 +174,9 @@ class SqlTurns:
         await self._database.write(partial(resends.note_delivered, turn_ids=turn_ids))
 
     async def shared(self, session_key: str, earlier: tuple[Message, ...], *, is_whole: bool) -> int:
-        return await self._database.read(
-            partial(matching.shared, key=session_key, earlier=earlier, is_whole=is_whole)
-        )
+        sent = SentList(earlier)
+        read = self._database.scan if sent.is_long else self._database.read
+        return await read(partial(matching.shared, key=session_key, sent=sent, is_whole=is_whole))
 
     async def turn(self, turn_id: str) -> TurnState:
         return await self._database.read(partial(turns.look, turn_id=turn_id))

@@ -17,6 +17,7 @@ from nanobot.stores.sql import admission, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.sent_list import SentList
 from nanobot.testing import MemoryData
 
 DONE = (MessageAdded(Message("assistant", (Text("ok"),), "stop")), TurnEnded("done"))
@@ -38,7 +39,7 @@ def admit(db: Db, key: str, capacity: Capacity, now: float = 0.0) -> Claim | Non
     turn = Turn(f"turn_{number}", key, (user("hello"),), "api")
     identity = Identity(number.to_bytes(32, "big"))
     admitted = admission.admit(
-        db, turn, identity, (), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
+        db, turn, identity, SentList(), limits=Limits(), capacity=capacity, recent=RecentPlaces(), now=now
     )
     assert isinstance(admitted, admission.Admitted)
     return admitted.claim

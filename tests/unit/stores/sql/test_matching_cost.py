@@ -6,6 +6,7 @@ from types import FrameType
 
 from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.stores.sql import matching, transcript
+from nanobot.stores.sql.sent_list import SentList
 from nanobot.testing import MemoryData
 
 _FEW = 200
@@ -48,7 +49,7 @@ def matched(sent: tuple[Message, ...]) -> Callable[[], object]:
         head = transcript.open_session(data.db, "a", 0)
         transcript.append(data.db, head, [user("x")] * 8, turn=None, is_input=True, now=0)
         transcript.save_head(data.db, head)
-        matching.match(data.db, head, sent, (user("new"),), is_whole=False)
+        matching.match(data.db, head, SentList(sent), (user("new"),), is_whole=False)
         data.close()
 
     return run
@@ -76,7 +77,7 @@ def test_results_whose_calls_have_other_ids_are_matched_at_once() -> None:
             data = MemoryData()
             head = transcript.open_session(data.db, "a", 0)
             transcript.append(data.db, head, [user("go"), stored], turn=None, is_input=True, now=0)
-            _, new = matching.answer_calls(data.db, head, None, (user("go"), *shown), (), results)
+            _, new = matching.answer_calls(data.db, head, None, SentList((user("go"), *shown)), (), results)
             assert [message.tool_results[0].call_id for message in new[:2]] == [
                 f"s{count - 1}",
                 f"s{count - 2}",
@@ -96,7 +97,7 @@ def test_a_list_like_many_stretches_of_the_transcript_is_looked_for_within_bound
             same = [user("x")] * count
             transcript.append(data.db, head, [user("first"), *same], turn=None, is_input=True, now=0)
             transcript.save_head(data.db, head)
-            matching.match(data.db, head, (*same, user("y")), (user("new"),), is_whole=False)
+            matching.match(data.db, head, SentList((*same, user("y"))), (user("new"),), is_whole=False)
             data.close()
 
         return run

@@ -20,6 +20,7 @@ from nanobot.stores.sql import admission, catalogue, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
+from nanobot.stores.sql.sent_list import SentList
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.testing import MemoryData
 
@@ -88,7 +89,7 @@ class Server:
             self.db,
             Turn(f"turn_{number}", key, (user(f"hello {number}"),), "api"),
             Identity(number.to_bytes(32, "big")),
-            (),
+            SentList(),
             limits=Limits(),
             capacity=OWN,
             recent=RecentPlaces(),

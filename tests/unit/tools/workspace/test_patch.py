@@ -49,6 +49,27 @@ def test_a_hunk_that_fits_nowhere_is_told_with_the_nearest_place() -> None:
         apply(TEXT, update("@@\n-one\n+1\n@@\n-forty two\n+42"))
 
 
+def test_lines_that_nearly_fit_everywhere_are_searched_once() -> None:
+    # Line by line this is 10 ** 10 comparisons, which the timeout of the tests would end.
+    text = "a\n" * 300_000
+    with pytest.raises(WorkspaceError, match="fits nowhere"):
+        apply(text, update("@@\n" + " a\n" * 30_000 + "-b"))
+    assert apply(text + "b\n", update("@@\n" + " a\n" * 30_000 + "-b\n+c")) == text + "c\n"
+
+
+def test_a_patch_of_too_many_changes_is_refused_with_the_number_that_fits() -> None:
+    hunks = "@@\n-one\n+1\n"
+    with pytest.raises(WorkspaceError, match="501 changes: at most 500"):
+        parse_patch(update(hunks * 501))
+    with pytest.raises(WorkspaceError, match=r"100 changes to 'a', which has 200,001 lines: at most 49 fit"):
+        apply("one\n" * 200_000, update(hunks * 100))
+
+
+def test_a_file_that_is_named_twice_is_refused_before_anything_is_searched() -> None:
+    with pytest.raises(WorkspaceError, match="'a' is changed twice"):
+        parse_patch("*** Begin Patch\n*** Update File: a\n-b\n+c\n*** Update File: a\n-c\n+d\n*** End Patch")
+
+
 @pytest.mark.parametrize(
     "patch", ["", "hello", "*** Begin Patch\n*** End Patch", "--- a\nno head", "@@\n-a\n+b"]
 )
