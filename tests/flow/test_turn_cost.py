@@ -10,7 +10,7 @@ from typing import Any
 
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.database import ThreadedDatabase
-from nanobot.testing import ScriptedModel
+from nanobot.testing import FakeClock, ScriptedModel
 from tests.harness import Harness, OpenHarness
 
 
@@ -65,7 +65,7 @@ def jobs(harness: Harness) -> Iterator[Jobs]:
 
 
 async def test_a_plain_turn_is_two_commits_of_twelve_statements(open_harness: OpenHarness) -> None:
-    harness = await open_harness(ScriptedModel("ok"))
+    harness = await open_harness(ScriptedModel("ok"), clock=FakeClock())
     # The second question may be the first one again.
     for text in ("hello", "well?"):
         assert (await harness.door.chat("a:dm:b", text)).status == 200
@@ -92,7 +92,7 @@ async def test_a_plain_turn_is_two_commits_of_twelve_statements(open_harness: Op
 
 
 async def test_turn_ten_thousand_asks_as_much_as_an_early_one(open_harness: OpenHarness) -> None:
-    harness = await open_harness(ScriptedModel("ok"))
+    harness = await open_harness(ScriptedModel("ok"), clock=FakeClock())
     for key, turns in (("early", 1_000), ("late", 10_000)):
         lines = (
             b'{"role":"user","content":"%d?"}\n{"role":"assistant","content":"' + b"it is so " * 30 + b'"}\n'
@@ -115,7 +115,7 @@ async def test_turn_ten_thousand_asks_as_much_as_an_early_one(open_harness: Open
 
 
 async def test_a_turn_with_facts_in_reach_asks_two_statements_more(open_harness: OpenHarness) -> None:
-    harness = await open_harness(ScriptedModel("ok"))
+    harness = await open_harness(ScriptedModel("ok"), clock=FakeClock())
     for key in ("a:dm:b", "a:dm:c"):
         for text in ("hello", "well?"):
             assert (await harness.door.chat(key, text)).status == 200
