@@ -14,6 +14,7 @@ from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
 from nanobot.stores.sql import branches, terms, tokens, transcript
+from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.terms import Term
 
@@ -82,8 +83,8 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Hits(msgspec.Struct, frozen=True):
-    """What a search matches; `behind`: the numbers of sessions some of whose messages in reach are not in the
-    index yet.
+    """What a search matches. `behind`: the numbers of sessions some of whose messages in reach are not in the
+    index yet; then nothing was looked up, unless they were not to be waited for.
     """
 
     passages: tuple[Passage, ...] = ()
@@ -107,22 +108,30 @@ def search(
     skip: int,
     characters: int,
     is_asked: bool,
+    common_terms: CommonTerms,
     near: Sequence[Near] = (),
+    waits: bool = False,
 ) -> Hits:
     """Return the messages in reach that have most in common with the text; see
     `core.recall.MessageSearch.search_messages`. `near`: messages that are near it in meaning, the best first.
+    `waits`: until all of them are in the index.
     """
     lines = _lines(db, reach)
     if not lines:
         return Hits()
     behind = tuple(line.session for line in lines if line.is_behind)
+    if behind and waits:
+        return Hits(behind=behind)
+    common = common_terms.of(
+        frozenset((line.session, line.key) for line in lines), sum(line.indexed for line in lines)
+    )
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
     asked = terms.terms(text)[:most_terms]
     matches: dict[int, _Match] = {}
-    total = _look_up(db, index, lines, asked, matches, is_asked=is_asked)
+    total = _look_up(db, index, lines, asked, matches, common, is_asked=is_asked)
     if len(matches) < _TOO_FEW:
         alone = terms.single_characters(text)[:most_terms]
-        total += _look_up(db, index, lines, alone, matches, is_asked=is_asked)
+        total += _look_up(db, index, lines, alone, matches, common, is_asked=is_asked)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     fewest_words = 0 if is_asked else FEWEST_WORDS
@@ -200,11 +209,12 @@ def _look_up(
     lines: Sequence[_Line],
     asked: Sequence[Term],
     matches: dict[int, _Match],
+    known: set[int],
     *,
     is_asked: bool,
 ) -> float:
     """Add the messages that have some of the terms to `matches`, by their ids; return what all terms say
-    together.
+    together. `known`: those of which is known that too many messages have them.
 
     A term says the more the fewer messages have it. One that too many have says nothing; only where all are
     such do they count all the same, for who asks, in the newest messages.
@@ -213,7 +223,7 @@ def _look_up(
     common = min(max(_LEAST_COMMON, int(_COMMON_SHARE * size)), _MOST_COMMON)
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
-    counted = sorted(_counted(db, index, lines, asked, common + 1))
+    counted = sorted(_counted(db, index, lines, asked, common + 1, known))
     if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
         counted = [(_NEWEST, query, weight) for number, query, weight in counted if number][:_FEWEST_TERMS]
         common = _NEWEST
@@ -238,22 +248,28 @@ def _look_up(
 
 
 def _counted(
-    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int
+    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int, known: set[int]
 ) -> Iterator[tuple[int, str, float]]:
     """Yield for each term how many messages of the sessions have it, counted up to `most`, its query and its
-    weight.
+    weight. Those with so many are added to the `known` ones.
     """
     longest = max(lines, key=lambda line: line.indexed)
     common: list[str] = []
     for term in asked:
         query = index.any_of(term.phrases)
         number = most
-        if not _begins_one_of(common, term) and not _is_everywhere(db, index, longest, query):
+        if (
+            hash(query) not in known
+            and not _begins_one_of(common, term)
+            and not _is_everywhere(db, index, longest, query)
+        ):
             number = 0
             for line in lines:
                 number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
                 if number >= most:
                     break
+        if number >= most:
+            known.add(hash(query))
         if number >= most and len(term.phrases) == 1:
             common.append(" ".join(term.phrases[0].tokens))
         yield number, query, term.weight
