@@ -70,7 +70,10 @@ def site() -> Iterator[Site]:
     """Yield the host that may be reached."""
     with _loop() as loop:
         server = asyncio.run_coroutine_threadsafe(asyncio.start_server(_serve, "127.0.0.1", 0), loop).result()
-        yield Site(server.sockets[0].getsockname()[1])
+        try:
+            yield Site(server.sockets[0].getsockname()[1])
+        finally:
+            loop.call_soon_threadsafe(server.close)
 
 
 @contextlib.contextmanager
