@@ -477,7 +477,9 @@ PROXY = {
 def all_attempts() -> tuple[Attempt, ...]:
     """Return every attempt."""
     found = [Attempt("read", name, code) for name, code in READ.items()]
-    found += [Attempt("read", path, f"open({path!r}, 'rb').read(64) or os.open('/none', 0)") for path in PLACES]
+    found += [
+        Attempt("read", path, f"open({path!r}, 'rb').read(64) or os.open('/none', 0)") for path in PLACES
+    ]
     found += [Attempt("read", f"names in {path}", f"os.listdir({path!r})") for path in DIRECTORIES]
     found += [
         Attempt(
