@@ -20,7 +20,7 @@ def main() -> None:
         for name, why in control.odd.items():
             print(f"  ! {name}: {why}")
         for layer in LAYERS:
-            if layer != "launcher" and "container" in starter:
+            if layer != "launcher" and "container" in starter and not IN_CONTAINER:
                 continue
             outcome = attempt(attempts, starter, layer)
             through = outcome.succeeded & control.succeeded

@@ -135,6 +135,7 @@ def launch(
         "bubblewrap": "" if layer == "launcher" else shutil.which("bwrap") or "",
         "python": SYSTEM_PYTHON,
         "python_prefix": "",
+        "lacks_proc": IN_CONTAINER,
     }
     python = sys.executable if "root" in starter else SYSTEM_PYTHON
     ours, theirs = socket.socketpair()
