@@ -22,7 +22,7 @@ Layer = Literal["launcher", "bubblewrap", "bubblewrap, network"]
 SYSTEM_PYTHON = "/usr/bin/python3"
 UID, FOREIGN_UID = 52_402, 52_490
 _HERE = Path(__file__).parent
-IN_CONTAINER = any(Path(path).exists() for path in ("/run/.containerenv", "/.dockerenv"))
+IN_CONTAINER = os.environ.get("ESCAPE_IN_CONTAINER") == "1"
 """Whether this runs in a container of an engine: then nothing of it is imitated."""
 _TIMEOUT_S = 500
 LIMITS = {"disk_bytes": 200 << 20, "memory_bytes": 1 << 30, "processes": 60, "wall_s": 480}

@@ -30,6 +30,9 @@ def _lines(chunk: bytes, rest: bytearray) -> "list[bytes]":
     rest += chunk
     if len(rest) > _LINE_BYTES:
         os._exit(1)
+    # Most of a long piece of code is no end of a line.
+    if b"\n" not in chunk:
+        return []
     *whole, last = rest.split(b"\n")
     rest[:] = last
     return [bytes(line) for line in whole]

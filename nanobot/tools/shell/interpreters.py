@@ -23,7 +23,7 @@ _GRACE_S = 5.0
 _INTERRUPTS = 4
 """How long a piece of code has to end once it is interrupted, and how often it is; then all is ended."""
 _LATE_BYTES = 8_000
-_START_S = 30.0
+_START_S, _ROOM_S = 30.0, 20.0
 _MOST_REASONS = 1_000
 _START = ("-c", 'exec python3 -u -c "$1"', "python", PROGRAM)
 
@@ -85,7 +85,9 @@ class _Interpreter:
     def __init__(self, running: Running, directory: Path, places: contextlib.AsyncExitStack) -> None:
         self.directory = directory
         self.used_at = 0.0
-        self.is_busy = False
+        # From its start on: none that waits to be used is ended to make room.
+        self.is_busy = True
+        self.note = ""
         self._running = running
         self._late = Unread(_LATE_BYTES)
         self._call: _Call | None = None
@@ -181,6 +183,7 @@ class Interpreters:
         # The one that was used longest ago first.
         self._open: OrderedDict[str, _Interpreter] = OrderedDict()
         self._starting = 0
+        self._freed = asyncio.Event()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
@@ -192,20 +195,31 @@ class Interpreters:
         """
         lock = self._locks.setdefault(session_key, asyncio.Lock())
         async with lock, self._commands.slot(session_key):
-            interpreter, note = await self._interpreter(session_key)
+            interpreter = await self._interpreter(session_key)
             interpreter.is_busy = True
             try:
                 ending, output, is_lost = await interpreter.run(
-                    code, self._mark(), min(timeout_s, self._commands.longest_s), most_bytes
+                    # What is no text is replaced: it could not be passed on.
+                    code.encode("utf-8", "replace").decode(),
+                    self._mark(),
+                    min(timeout_s, self._commands.longest_s),
+                    most_bytes,
                 )
             finally:
-                interpreter.is_busy = False
-                interpreter.used_at = self._clock.now()
-                if interpreter.ending.done():
-                    self._forget(session_key, interpreter, "it was ended")
+                self._rest(session_key, interpreter)
+            # It is told once somebody hears it, not to a call that was broken off.
+            note, interpreter.note = interpreter.note, ""
             return Outcome(ending, output, is_lost, note)
 
-    async def _interpreter(self, session_key: str) -> tuple[_Interpreter, str]:
+    def _rest(self, session_key: str, interpreter: _Interpreter) -> None:
+        """The session uses it no more for now."""
+        interpreter.is_busy = False
+        interpreter.used_at = self._clock.now()
+        self._freed.set()
+        if interpreter.ending.done():
+            self._forget(session_key, interpreter, "it was ended")
+
+    async def _interpreter(self, session_key: str) -> _Interpreter:
         async with contextlib.AsyncExitStack() as stack:
             directory = await stack.enter_async_context(self._commands.directory(session_key))
             known = self._open.get(session_key)
@@ -213,13 +227,10 @@ class Interpreters:
                 # A session that begins anew under the key of a deleted one has another workspace.
                 if known.directory == directory and not known.ending.done():
                     self._open.move_to_end(session_key)
-                    return known, ""
+                    return known
                 await known.stop()
                 self._forget(session_key, known, "it had ended")
-            made = await self._start(session_key, directory, stack)
-        why = self._reasons.pop(session_key, "")
-        because = f": the last one is gone, {why}" if why else ""
-        return made, f"a new interpreter{because}; variables of earlier calls are not there"
+            return await self._start(session_key, directory, stack)
 
     async def _start(
         self, session_key: str, directory: Path, places: contextlib.AsyncExitStack
@@ -231,24 +242,36 @@ class Interpreters:
                 session_key, directory, _START, self._settings.longest_s, has_input=True
             )
             made = _Interpreter(running, directory, places.pop_all())
-            made.used_at = self._clock.now()
             self._open[session_key] = made
-            # Its start is no part of the time that the code has.
-            await made.run("", self._mark(), _START_S, _LATE_BYTES)
-            return made
         finally:
             self._starting -= 1
+        why = self._reasons.pop(session_key, "")
+        because = f": the last one is gone, {why}" if why else ""
+        made.note = f"a new interpreter{because}; variables of earlier calls are not there"
+        try:
+            # Its start is no part of the time that the code has.
+            await made.run("", self._mark(), _START_S, _LATE_BYTES)
+        except BaseException:
+            self._rest(session_key, made)
+            raise
+        return made
 
     async def _make_room(self) -> None:
         """Let there be room for all that are being started."""
         while len(self._open) + self._starting > self._settings.most:
             idle = next(((key, each) for key, each in self._open.items() if not each.is_busy), None)
-            if idle is None:
+            if idle is not None:
+                await self._end(*idle, "others needed the room")
+                continue
+            self._freed.clear()
+            try:
+                async with asyncio.timeout(_ROOM_S):
+                    await self._freed.wait()
+            except TimeoutError:
                 raise ToolError(
                     f"{self._settings.most} interpreters are at work, which is the most"
                     " (shell.max_interpreters): try again later"
-                )
-            await self._end(*idle, "others needed the room")
+                ) from None
 
     def _mark(self) -> str:
         return f"\0{self._randomness.getrandbits(128):032x}\0"
@@ -270,6 +293,7 @@ class Interpreters:
     def _forget(self, session_key: str, interpreter: _Interpreter, why: str) -> None:
         if self._open.get(session_key) is interpreter:
             del self._open[session_key]
+            self._freed.set()
             self._reasons[session_key] = why
             while len(self._reasons) > _MOST_REASONS:
                 self._reasons.popitem(last=False)
