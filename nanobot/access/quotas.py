@@ -109,7 +109,7 @@ class Quotas:
 
     def accounts(self, caller: Caller, session_key: str) -> tuple[Account, ...]:
         """Return the accounts with a limit that a turn is counted on; on most servers there are none."""
-        accounts = self._ruled(session_key)
+        accounts = self._ruled(session_key) if self._rules else []
         if caller.key_id is not None and caller.quota.limits_anything:
             accounts.append(Account(_key_name(caller.key_id), caller.quota, "this API key"))
         return tuple(accounts)
@@ -197,8 +197,11 @@ class Quotas:
     # Counting -------------------------------------------------------------------------------------
 
     def _add(self, key_id: str | None, session_key: str | None, tokens: int, micro_dollars: int) -> None:
+        names = self._names(key_id, session_key)
+        if not names:
+            return
         self._turn_page()
-        for name in self._names(key_id, session_key):
+        for name in names:
             day = self._spent.get(name)
             if day is None:
                 day = self._spent[name] = _Day()
@@ -217,8 +220,6 @@ class Quotas:
 
     def _ruled(self, session_key: str) -> list[Account]:
         """Return the accounts of the rules whose pattern the session key matches."""
-        if not self._rules:
-            return []
         return [account for rule in self._rules if (account := rule.account(session_key)) is not None]
 
     def _used(self, account: Account) -> _Day:
@@ -229,10 +230,10 @@ class Quotas:
         return len(self._running.get(name, ())) + len(self._offered.get(name, ()))
 
     def _begin(self, turn: UnendedTurn) -> None:
-        names = tuple(self._names(turn.key_id, turn.session_key))
+        names = self._names(turn.key_id, turn.session_key)
         if not names:
             return
-        self._names_of[turn.id] = names
+        self._names_of[turn.id] = tuple(names)
         for name in names:
             self._running.setdefault(name, set()).add(turn.id)
             # From here on it counts as running, though `admit` has not returned to its caller yet.

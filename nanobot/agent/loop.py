@@ -184,7 +184,7 @@ class Agent:
             ContextOverflow
         """
         fixed = len(turn.instructions) // _CHARS_A_TOKEN
-        if fixed > model.context_tokens:
+        if fixed and fixed > model.context_tokens:
             raise ContextOverflow(
                 f"the instructions have about {fixed} tokens, more than the window of {model.name} "
                 f"({model.context_tokens} tokens: model.context_tokens): shorten them, or choose a larger "

@@ -395,6 +395,9 @@ class ModelCall:
         """Return the message with call ids that are unique in this turn, without empty texts, and without
         calls that were not asked for, or are more than are kept.
         """
+        if message.model and len(message.parts) == 1 and type(message.parts[0]) is Text and message.text:
+            # As nearly all answers are.
+            return message
         parts = []
         is_alone = self._turn.sampling.parallel_tool_calls is False
         most = 1 if is_alone else max(MOST_CALLS_KEPT, self._limits.max_calls_per_step)

@@ -6,7 +6,7 @@ import msgspec
 
 from nanobot.context import prompt
 from nanobot.context.files import fit_files
-from nanobot.context.history import ends_of, fit, repair
+from nanobot.context.history import ends_of, fit, is_plain, repair
 from nanobot.context.plan import plan_lines, with_plan
 from nanobot.context.results import fit_results, result_budget
 from nanobot.core.audience import Audience
@@ -129,19 +129,12 @@ def build(
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
             may be left out.
     """
-    results_tools = tuple(tool for tool in file_tools if tool.name == READ_RESULT)
-    files_tools = tuple(tool for tool in file_tools if tool.name != READ_RESULT)
-    history, has_cut_file = fit_files(history, budget_tokens, can_read_on=bool(files_tools))
-    has_cut_result = False
-    if turn.may_cut:
-        history, has_cut_result = fit_results(
-            history,
-            result_budget(budget_tokens, result_share),
-            can_read_on=bool(results_tools),
-            whole=[result for message in turn.input for result in message.tool_results],
-        )
-        has_cut_result |= history.turn is not None and history.turn.is_shortened
+    # Asked once for the whole window: nearly all transcripts are.
+    is_text = is_plain(history.messages)
     part = history.turn
+    cut_tools: tuple[ToolSpec, ...] = ()
+    if not is_text or (part is not None and part.is_shortened):
+        history, cut_tools = _with_cut_parts(turn, history, tools, file_tools, budget_tokens, result_share)
     summary = _shown_summary(history, budget_tokens)
     fitted = fit(
         history.messages,
@@ -159,7 +152,7 @@ def build(
             " answer, and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
             "or begin a new conversation"
         )
-    shown = repair(fitted)
+    shown = fitted if is_text else repair(fitted)
     if context is not None and (before := prompt.earlier(summary, context, budget_tokens)):
         shown = (user(before), *shown)
     # What leaves no trace is no part of the conversation: a title is asked for without its messages, too.
@@ -182,11 +175,7 @@ def build(
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
         # Where there is nothing further, the same object in all turns: it is written into a request once.
-        tools=tools
-        + (not_among(tools, files_tools) if has_cut_file else ())
-        + (results_tools if has_cut_result else ())
-        + (history_tools if context is not None or looks_aside else ())
-        + found_tools,
+        tools=tools + cut_tools + (history_tools if context is not None or looks_aside else ()) + found_tools,
         notes=notes,
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),
@@ -200,6 +189,33 @@ def build(
         passed_over=passed_over,
         context=context,
     )
+
+
+def _with_cut_parts(
+    turn: Turn,
+    history: History,
+    tools: tuple[ToolSpec, ...],
+    file_tools: tuple[ToolSpec, ...],
+    budget_tokens: int,
+    result_share: float,
+) -> tuple[History, tuple[ToolSpec, ...]]:
+    """Return `history` with its files and results cut to what the window has for them, and those of
+    `file_tools` that read on in what was cut.
+    """
+    results_tools = tuple(tool for tool in file_tools if tool.name == READ_RESULT)
+    files_tools = tuple(tool for tool in file_tools if tool.name != READ_RESULT)
+    history, has_cut_file = fit_files(history, budget_tokens, can_read_on=bool(files_tools))
+    has_cut_result = False
+    if turn.may_cut:
+        history, has_cut_result = fit_results(
+            history,
+            result_budget(budget_tokens, result_share),
+            can_read_on=bool(results_tools),
+            whole=[result for message in turn.input for result in message.tool_results],
+        )
+        has_cut_result |= history.turn is not None and history.turn.is_shortened
+    further = not_among(tools, files_tools) if has_cut_file else ()
+    return history, further + results_tools if has_cut_result else further
 
 
 def not_among(tools: tuple[ToolSpec, ...], further: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:

@@ -157,7 +157,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     was cut off and continued becomes one message. Names of participants stand before what they say, and what
     came with results follows them as a message of the user.
     """
-    if _is_plain(messages):
+    if is_plain(messages):
         return messages
     messages = named(messages)
     whole: list[Message] = []
@@ -177,16 +177,16 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(whole)
 
 
-def _is_plain(messages: tuple[Message, ...]) -> bool:
+def is_plain(messages: tuple[Message, ...]) -> bool:
     """Whether each message is a single text that was not cut, as in most transcripts: there is nothing to
-    repair then.
+    repair then, and there are no files or results in it.
     """
     for message in messages:
         parts = message.parts
         if (
             len(parts) != 1
-            or type(parts[0]) is not Text
-            or not parts[0].text
+            or type(part := parts[0]) is not Text
+            or not part.text
             or message.role == "tool"
             or message.name is not None
             or message.stop_reason == "length"

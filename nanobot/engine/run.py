@@ -131,9 +131,13 @@ class Run:
         if not self._state.is_in(Phase.ANSWERING):
             await self._end_stopped()
             return
+        limit: asyncio.Timeout | None = None
         try:
-            async with asyncio.timeout(self._timeout_s) as limit:
+            if self._timeout_s is None:
                 await self._answer()
+            else:
+                async with asyncio.timeout(self._timeout_s) as limit:
+                    await self._answer()
         except StaleAttempt:
             _log.info(
                 "turn %s: attempt %d is over, its last words were refused",
@@ -150,7 +154,7 @@ class Run:
             await self._end_stopped()
         except Exception:  # noqa: BLE001 - a bug ends the turn, never the engine
             # Asked of the timer: a TimeoutError may also be a bug deeper down.
-            if limit.expired():
+            if limit is not None and limit.expired():
                 await self._end_failed(
                     TurnTimedOut(f"the turn took longer than {self._timeout_s:g} s (engine.turn_timeout_s)")
                 )

@@ -7,8 +7,11 @@ from typing import cast
 
 from starlette.types import Message, Receive
 
-_WATCH_AFTER_S = 0.1
-"""Watching takes a task; a turn that ends sooner than this does not need one."""
+_LOOK_AFTER_S = 0.1
+_WATCH_AFTER_S = 0.4
+"""Watching takes a task, which a turn that ends within half a second does not need: once it has lasted for
+`_LOOK_AFTER_S`, there is one look, and so much later the watch begins.
+"""
 
 
 def at_hand(receive: Receive) -> Message | None:
@@ -51,8 +54,16 @@ class Connected:
 
     async def __aenter__(self) -> "Connected":
         self._owner = asyncio.current_task()
-        self._soon = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._begin)
+        # Where something is to be called meanwhile, the watch keeps its time.
+        begin = self._look if self._every_s is None else self._begin
+        self._soon = asyncio.get_running_loop().call_later(_LOOK_AFTER_S, begin)
         return self
+
+    def _look(self) -> None:
+        if has_gone(self._receive):
+            self._leave()
+        else:
+            self._soon = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._begin)
 
     def _begin(self) -> None:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
@@ -67,6 +78,9 @@ class Connected:
             except TimeoutError:
                 if self._on_quiet is not None:
                     await self._on_quiet()
+        self._leave()
+
+    def _leave(self) -> None:
         self._is_gone = True
         if self._owner is not None:
             self._owner.cancel()

@@ -76,8 +76,8 @@ class Path:
         parsed = self._expression.fullmatch(path)
         return parsed.groupdict() if parsed is not None else None
 
-    async def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> None:
-        """Run the operation for the request's method.
+    def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> Awaitable[None]:
+        """Return the run of the operation for the request's method.
 
         Raises:
             MethodNotAllowed, MissingRight
@@ -101,7 +101,7 @@ class Path:
             raise MissingRight(f"this API key may not do this: it lacks the right {right!r}")
         if parameters:
             request.path_params = {name: _decoded(value) for name, value in parameters.items()}
-        await operation.run(request, send)
+        return operation.run(request, send)
 
 
 class Routes:
@@ -119,23 +119,21 @@ class Routes:
         self._fixed = {path: handler for path, handler in self.paths.items() if "{" not in path}
         self._patterns = tuple(handler for path, handler in self.paths.items() if "{" in path)
 
-    async def run(self, request: Request, send: Send) -> None:
-        """Run the operation that the request asks for.
+    def run(self, request: Request, send: Send) -> Awaitable[None]:
+        """Return the run of the operation that the request asks for; what that raises comes from the run.
 
         Raises:
             RouteNotFound: no path matches.
-            NanobotError: as `Path.run`, or what the operation raises.
+            NanobotError: as `Path.run`.
         """
         path = request.path
         fixed = self._fixed.get(path)
         if fixed is not None:
-            await fixed.run(request, send, {})
-            return
+            return fixed.run(request, send, {})
         for pattern in self._patterns:
             parameters = pattern.match(path)
             if parameters is not None:
-                await pattern.run(request, send, parameters)
-                return
+                return pattern.run(request, send, parameters)
         raise RouteNotFound(f"there is nothing at {path}{self._hint(path)}")
 
     def _hint(self, path: str) -> str:

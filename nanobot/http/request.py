@@ -29,16 +29,20 @@ class Request:
     it is about, for the audit log; None where no operation has said so. `answer_headers`: what its answer
     says besides, errors included. `body_share`: what its body counts among all bodies; None until it has a
     large one. `is_poll`: it is asked again and again, and this answer had nothing new. `headers`: by their
-    names in lower case; of one that comes several times the last counts.
+    names in lower case; of one that comes several times the last counts. `path`: as it was sent,
+    percent-encoded. `address`: the client's, None where it has none (a socket of this machine).
     """
 
     __slots__ = (
+        "address",
         "answer_headers",
         "body_share",
         "caller",
         "headers",
         "id",
         "is_poll",
+        "method",
+        "path",
         "path_params",
         "receive",
         "route",
@@ -57,24 +61,17 @@ class Request:
         self.answer_headers: RawHeaders = ()
         self.body_share: BodyShare | None = None
         self.is_poll = False
-        # Not a property, as each request is asked for them several times.
+        # No properties, as each request is asked for these several times.
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-
-    @property
-    def method(self) -> str:
-        method: str = self.scope["method"]
-        return method
+        self.method: str = scope["method"]
+        self.path: str = scope["raw_path"].decode("latin-1")
+        client = scope.get("client")
+        self.address: str | None = client[0] if client else None
 
     def body_is_done(self) -> None:
         """Count the body no longer: nothing holds it any more."""
         if self.body_share is not None:
             self.body_share.give_back()
-
-    @property
-    def path(self) -> str:
-        """The path as it was sent, percent-encoded."""
-        path: bytes = self.scope["raw_path"]
-        return path.decode("latin-1")
 
     def query(self) -> Query:
         """Return the query.
@@ -83,9 +80,3 @@ class Request:
             InvalidRequest: it is not percent-encoded UTF-8, or has too many fields.
         """
         return Query(self.scope["query_string"])
-
-    @property
-    def address(self) -> str | None:
-        """The address of the client, None where it has none (a socket of this machine)."""
-        client = self.scope.get("client")
-        return client[0] if client else None

@@ -5,9 +5,9 @@ was that sent it before. Passed on, the number would tell one session how anothe
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,7 @@ from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message, Usage
 from nanobot.core.model import Ability, Model, ModelRequest
 
+Item = Delta | ModelChosen | Message
 _MAX_SESSIONS = 10_000
 _KEPT_PROMPTS = 2
 
@@ -51,15 +52,13 @@ class OwnCacheModel:
     def abilities(self) -> frozenset[Ability]:
         return self.inner.abilities
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelChosen | Message, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Item, None]:
         """As `inner`.
 
         Raises:
             ModelError: as `inner`.
         """
-        async with aclosing(self.inner.stream(request)) as items:
-            async for item in items:
-                yield self._own(request, item) if isinstance(item, Message) and item.usage else item
+        return _OwnItems(self.inner.stream(request), partial(self._own, request))
 
     async def warm(self) -> None:
         await self.inner.warm()
@@ -75,7 +74,10 @@ class OwnCacheModel:
     async def close(self) -> None:
         await self.inner.close()
 
-    def _own(self, request: ModelRequest, answer: Message) -> Message:
+    def _own(self, request: ModelRequest, item: Item) -> Item:
+        return self._with_own_cache(request, item) if isinstance(item, Message) and item.usage else item
+
+    def _with_own_cache(self, request: ModelRequest, answer: Message) -> Message:
         usage = answer.usage or Usage()
         self._has_cache = self._has_cache or usage.cached_tokens > 0
         if not self._has_cache:
@@ -93,6 +95,28 @@ class OwnCacheModel:
         if usage.cached_tokens <= own:
             return answer
         return msgspec.structs.replace(answer, usage=msgspec.structs.replace(usage, cached_tokens=own))
+
+
+class _OwnItems(AsyncGenerator[Item, None]):
+    """The items of another stream, each as `own` returns it. All of an answer pass here: a generator around
+    the other one would cost more.
+    """
+
+    def __init__(self, items: AsyncGenerator[Item, None], own: Callable[[Item], Item]) -> None:
+        self._items = items
+        self._own = own
+
+    async def __anext__(self) -> Item:
+        return self._own(await anext(self._items))
+
+    async def asend(self, value: None) -> Item:
+        return self._own(await self._items.asend(value))
+
+    async def athrow(self, *error: Any) -> Item:
+        return self._own(await self._items.athrow(*error))
+
+    async def aclose(self) -> None:
+        await self._items.aclose()
 
 
 def _own_tokens(messages: tuple[Message, ...], sent: tuple[_Prompt, ...]) -> tuple[int, int]:

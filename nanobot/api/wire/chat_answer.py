@@ -105,9 +105,11 @@ def wire_usage(usage: Usage, messages: Sequence[Message] = ()) -> WireUsage:
     )
 
 
-def finish_reason(messages: tuple[Message, ...]) -> str:
-    """Return why the last message of a turn ended, in OpenAI's words."""
-    if client_calls(messages):
+def finish_reason(messages: tuple[Message, ...], calls: Sequence[ToolCall] | None = None) -> str:
+    """Return why the last message of a turn ended, in OpenAI's words. `calls`: those that wait for the
+    client, where they are known.
+    """
+    if client_calls(messages) if calls is None else calls:
         return "tool_calls"
     reason = messages[-1].stop_reason if messages else None
     # SDKs know no other reasons.
@@ -116,8 +118,10 @@ def finish_reason(messages: tuple[Message, ...]) -> str:
 
 def client_calls(messages: tuple[Message, ...]) -> tuple[ToolCall, ...]:
     """Return the calls of a turn that wait for the client."""
-    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    return last.client_calls if last is not None else ()
+    for message in reversed(messages):
+        if message.role == "assistant":
+            return message.client_calls
+    return ()
 
 
 def wire_call(call: ToolCall) -> WireCall:
@@ -137,9 +141,10 @@ def completion_id(turn_id: str) -> str:
 def completion(answer: Answer, *, model: str, created: float) -> bytes:
     """Return the body that answers a request which did not ask for a stream."""
     thoughts = "".join(
-        part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking)
+        [part.text for message in answer.messages for part in message.parts if isinstance(part, Thinking)]
     )
-    calls = tuple(wire_call(call) for call in client_calls(answer.messages))
+    waiting = client_calls(answer.messages)
+    calls = tuple(map(wire_call, waiting))
     text = reply_text(answer.messages)
     message = _ReplyMessage(
         # OpenAI has null, not an empty text, beside calls.
@@ -147,7 +152,7 @@ def completion(answer: Answer, *, model: str, created: float) -> bytes:
         tool_calls=calls or msgspec.UNSET,
         reasoning_content=thoughts or msgspec.UNSET,
     )
-    choice = _Choice(message=message, finish_reason=finish_reason(answer.messages))
+    choice = _Choice(message=message, finish_reason=finish_reason(answer.messages, waiting))
     usage = wire_usage(answer.end.usage, answer.messages)
     return encode(
         Completion(

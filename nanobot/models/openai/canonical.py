@@ -40,9 +40,10 @@ def _is_canonical(messages: tuple[Message, ...]) -> bool:
     last: Role = "assistant"
     for message in messages:
         role, parts = message.role, message.parts
-        if role == last or role == "tool" or len(parts) != 1 or type(parts[0]) is not Text:
+        if role == last or role == "tool" or len(parts) != 1 or type(part := parts[0]) is not Text:
             return False
-        if not parts[0].text or parts[0].text.isspace():
+        text = part.text
+        if not text or text.isspace():
             return False
         last = role
     return last == "user"

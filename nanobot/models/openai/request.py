@@ -198,8 +198,9 @@ def encode(
     if salt_field and request.session_hint:
         body[salt_field] = request.session_hint
     body.update(extra)
-    for field in named(lessons, "omit"):
-        body.pop(field, None)
+    if lessons:
+        for field in named(lessons, "omit"):
+            body.pop(field, None)
     messages = _Messages(provider, lessons, audio="audio" in abilities).of(request)
     body["messages"] = [*opening, *messages] if opening else messages
     return _encode(body)
@@ -252,10 +253,17 @@ class _Messages:
     """
 
     def __init__(self, provider: str, lessons: frozenset[Lesson], *, audio: bool) -> None:
+        self._takes_audio = audio
+        self._takes_images = True
+        self._provider = provider
+        self._refused: frozenset[str] = frozenset()
+        self._required: frozenset[str] = frozenset()
+        self._nothing = ""
+        if not lessons:
+            return
         kinds = named(lessons, "text_only")
         self._takes_audio = audio and "audio" not in kinds
         self._takes_images = "images" not in kinds
-        self._provider = provider
         self._refused = named(lessons, "no_state")
         self._required = named(lessons, "empty_state")
         self._nothing = " " if named(lessons, "blank_state") else ""

@@ -31,6 +31,8 @@ class Live:
     def __init__(self) -> None:
         self._turns: dict[str, LiveTurn] = {}
         self._views = Views()
+        # Each event asks for it.
+        self._watched = self._views.watched
         self._is_ended = False
 
     @property
@@ -74,7 +76,7 @@ class Live:
         if turn is None:
             return
         turn.put(events)
-        if turn.session_key in self._views:
+        if turn.session_key in self._watched:
             self._show_newest(turn, len(events))
         if turn.end is not None:
             for shown in turn.ids:
@@ -85,7 +87,7 @@ class Live:
         turn = self._turns.get(turn_id)
         if turn is not None:
             turn.put((event,))
-            if turn.session_key in self._views:
+            if turn.session_key in self._watched:
                 self._show_newest(turn, 1)
 
     def take_back(self, turn_id: str) -> bool:
@@ -102,7 +104,7 @@ class Live:
             return
         if isinstance(event, TurnStarted):
             turn.attempt = event.attempt
-        if turn.session_key is not None and turn.session_key in self._views:
+        if turn.session_key is not None and turn.session_key in self._watched:
             self._views.show(turn.session_key, (SessionEvent(by or turn.ids[0], turn.cursor, event),))
 
     def _show_newest(self, turn: LiveTurn, count: int) -> None:

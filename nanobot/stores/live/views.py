@@ -35,13 +35,11 @@ class _View:
 
 
 class Views:
-    """The sessions that are being watched."""
+    """The sessions that are being watched; `watched` has their keys, as they are at any time."""
 
     def __init__(self) -> None:
         self._views: dict[str, _View] = {}
-
-    def __contains__(self, session_key: str | None) -> bool:
-        return session_key in self._views
+        self.watched = self._views.keys()
 
     def watchers(self, session_key: str | None) -> int:
         """Return how many watch the session."""

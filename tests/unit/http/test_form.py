@@ -29,7 +29,7 @@ WHOLE = Form(
 
 
 async def taken(pieces: list[bytes], kind: bytes = b"multipart/form-data; boundary=xyz") -> Form:
-    scope: Scope = {"headers": [(b"content-type", kind)]}
+    scope: Scope = {"method": "POST", "raw_path": b"/", "headers": [(b"content-type", kind)]}
     waiting = [*pieces, b""]
 
     async def receive() -> Message:

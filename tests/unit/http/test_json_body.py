@@ -14,7 +14,7 @@ def request_with(body: bytes) -> Request:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request({"type": "http", "headers": []}, receive)
+    return Request({"type": "http", "method": "POST", "raw_path": b"/", "headers": []}, receive)
 
 
 def never(body: bytes) -> None:

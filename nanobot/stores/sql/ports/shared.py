@@ -1,6 +1,7 @@
 """What the ports of one store share."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -71,7 +72,8 @@ class CommandQueue:
         self.capacity = Capacity(owner, memory=memory)
         self._left_out_by: Callable[[Turn], LeftOut | None] | None = None
         self._live = live
-        self._commands: asyncio.Queue[Command] = asyncio.Queue()
+        self._commands: deque[Command] = deque()
+        self._waiter: asyncio.Future[None] | None = None
 
     def open(
         self,
@@ -96,16 +98,24 @@ class CommandQueue:
     def hand_out(self, claims: Iterable[Claim]) -> None:
         """Let the engine run these turns."""
         for claim in claims:
-            self._commands.put_nowait(claim)
+            self._put(claim)
             self._live.tell(claim.turn.id, TurnStarted(claim.attempt))
 
     def cancel(self, cancel: Cancel) -> None:
         """Let the engine stop a turn."""
-        self._commands.put_nowait(cancel)
+        self._put(cancel)
+
+    def _put(self, command: Command) -> None:
+        self._commands.append(command)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def next(self) -> Command:
-        """Return the next command, once there is one."""
-        return await self._commands.get()
+        """Return the next command, once there is one. The engine alone asks."""
+        while not self._commands:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._commands.popleft()
 
 
 class AccountNews:

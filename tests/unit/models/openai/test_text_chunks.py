@@ -55,6 +55,30 @@ def test_chunks_are_read_up_to_the_first_that_says_anything_else(chunks: TextChu
     assert chunks.of(payloads, 6) == []
 
 
+@pytest.mark.parametrize("number", [2, 9, 40])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        chunk("x", usage={"prompt_tokens": 1}),
+        chunk("x").replace(b'"x"', b"null"),
+        chunk("x") + b"\n" + chunk("y"),
+        b"",
+    ],
+)
+def test_many_chunks_say_together_what_they_say_one_by_one(
+    chunks: TextChunks, number: int, odd: bytes | None
+) -> None:
+    words = [f"word {at} \n größe\\" for at in range(number)]
+    payloads = [*map(chunk, words), b"[DONE]"]
+    until = number
+    if odd is not None:
+        until = number // 2
+        payloads.insert(until, odd)
+    assert chunks.of(payloads, 0) == words[:until]
+    assert chunks.of(payloads, 1) == words[1:until]
+
+
 def test_nothing_is_learnt_from_a_chunk_with_two_fields_of_the_name() -> None:
     chunks = TextChunks()
     chunks.learn(chunk("one", extra={"content": "one"}), "one")
