@@ -60,7 +60,9 @@ def source_of(part: Image | Audio | File) -> str:
 
 
 def _digest(kind: str, name: str, content: bytes = b"") -> str:
-    return hashlib.blake2b(f"{kind}\0{name}\0".encode() + content, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{kind}\0{name}\0".encode(), digest_size=16)
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def is_of_web(url: str) -> bool:

@@ -27,6 +27,7 @@ transcript does.
 _MOST_LOOKS = 200_000
 """How often it is looked whether a message of a list stands behind one of those rows."""
 _MOST_BOUND = 500
+_ONE_TURN = 2
 _MOST_DESCRIBED = 16
 _MOST_TOGETHER = 32
 """How many results of one step are looked for in front of its calls."""
@@ -123,8 +124,8 @@ def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
     """Return whether the transcript is that one question of a user, and its answer where there is one."""
-    place = place_after(START, asked)
-    if place == START or unpacked(head.place).depth > place.depth + 1:
+    # First, as what was asked may be a picture: one step, and that of its answer.
+    if unpacked(head.place).depth > _ONE_TURN or (place := place_after(START, asked)) == START:
         return False
     inputs = [
         bytes(digest)
