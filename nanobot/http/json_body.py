@@ -1,5 +1,5 @@
-"""Bodies of JSON: large ones are decoded in a thread, at most half of the time, and those with too many
-entries not at all.
+"""Bodies of JSON: large ones are decoded in a thread, at most half of the time, very large ones a tenth of
+it, and those with too many entries not at all.
 
 To decode a value takes time and memory, however short its text is: 20 MB of `[0,0,0,…]` would hold up
 everybody for a second, and take half a gigabyte. A long text costs next to nothing.
@@ -17,6 +17,8 @@ from nanobot.workers.slots import FairSlots
 T = TypeVar("T")
 _LARGE_BYTES = 128 * 1024
 """Smaller bodies are decoded at once, whatever is in them."""
+_VERY_LARGE_BYTES = 2 * 1024 * 1024
+_LONG_PAUSE = 10
 _AT_ONCE = 2
 _QUOTES_AN_ENTRY = 4
 """An entry is at most two strings: a name and a value."""
@@ -58,8 +60,10 @@ class JsonBodies:
             try:
                 return await asyncio.to_thread(self._parsed, body, parse), body
             finally:
-                # Threads share one interpreter: who sends one large body after the other gets half of it.
-                await asyncio.sleep(clock() - began)
+                # Threads share one interpreter: who sends one large body after the other gets half of it, and
+                # a part of it where they are so large that nobody runs while one is decoded.
+                pause = _LONG_PAUSE if len(body) > _VERY_LARGE_BYTES else 1
+                await asyncio.sleep(pause * (clock() - began))
 
     def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         if has_more_entries(body, self._max_entries):
