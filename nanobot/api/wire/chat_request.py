@@ -315,6 +315,7 @@ def _messages(
         raise InvalidRequest("messages must contain at least one user message", param="messages")
     earlier, new = divided(conversation)
     bounds.check_new(new, "messages")
+    bounds.check_text(earlier, "messages")
     return earlier, new, "\n\n".join(text for text in instructions if text)
 
 

@@ -252,6 +252,7 @@ def _input(
     bounds.check_new(messages if follows else new, "input")
     if follows:
         return (), (*earlier, *new), instructions, left_out
+    bounds.check_text(earlier, "input")
     return earlier, new, instructions, left_out
 
 
