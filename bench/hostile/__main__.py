@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,12 @@ def _seen(process: "subprocess.Popen[bytes]") -> Seen:
     return seen
 
 
+def _children_s() -> float:
+    """Return the CPU time of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _attacked(name: str, server: Server, seconds: float) -> Row:
     """Return what an attack of so many seconds did; the innocent have as long without it before."""
     quiet = _seen(_watch(server.port, seconds))
@@ -82,8 +89,9 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
     began_ns = cpu_ns(server.pid)
     try:
         seen = _seen(watching)
-        server_ns, attack_ns = cpu_ns(server.pid) - began_ns, cpu_ns(attack.pid)
+        server_ns = cpu_ns(server.pid) - began_ns
     finally:
+        before_s = _children_s()
         attack.kill()
         attack.wait()
     memory.stop()
@@ -97,7 +105,7 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
         (memory.most - memory.quiet) / _MB,
         (memory.now() - memory.quiet) / _MB,
         server_ns / 1e9 / (seconds + 2),
-        attack_ns / 1e9 / (seconds + 2),
+        (_children_s() - before_s) / seconds,
         seen.errors[:3],
     )
 

@@ -19,6 +19,7 @@ _LARGE_BYTES = 128 * 1024
 """Smaller bodies are decoded at once, whatever is in them."""
 _VERY_LARGE_BYTES = 2 * 1024 * 1024
 _LONG_PAUSE = 10
+_LONGEST_PAUSE_S = 5.0
 _AT_ONCE = 2
 _QUOTES_AN_ENTRY = 4
 """An entry is at most two strings: a name and a value."""
@@ -54,16 +55,18 @@ class JsonBodies:
         body = cast(bytes, await read_whole(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s))
         if len(body) <= _LARGE_BYTES:
             return parse(body), body
-        async with self._slots.slot(request.caller.key_id or request.address or ""):
-            clock = asyncio.get_running_loop().time
-            began = clock()
-            try:
-                return await asyncio.to_thread(self._parsed, body, parse), body
-            finally:
-                # Threads share one interpreter: who sends one large body after the other gets half of it, and
-                # a part of it where they are so large that nobody runs while one is decoded.
-                pause = _LONG_PAUSE if len(body) > _VERY_LARGE_BYTES else 1
-                await asyncio.sleep(pause * (clock() - began))
+        owner = request.caller.key_id or request.address or ""
+        await self._slots.take(owner)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await asyncio.to_thread(self._parsed, body, parse), body
+        finally:
+            # Threads share one interpreter: who sends one large body after the other gets half of it, and a
+            # part of it where they are so large that nobody runs while one is decoded.
+            pause = _LONG_PAUSE if len(body) > _VERY_LARGE_BYTES else 1
+            pause_s = min(pause * (loop.time() - began), _LONGEST_PAUSE_S)
+            loop.call_later(pause_s, self._slots.give_back, owner)
 
     def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         if has_more_entries(body, self._max_entries):

@@ -5,7 +5,6 @@ Each is one of the core's parts without its content; `attachments.py` replaces i
 
 import base64
 import hashlib
-import re
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, File, Image
@@ -72,10 +71,9 @@ def is_of_web(url: str) -> bool:
 
 def file_name(name: str | None) -> str:
     """Return the name as it is shown: without folders and control characters, at most 255 characters."""
-    last = re.split(r"[/\\]", name or "")[-1]
-    return "".join(character if character.isprintable() else " " for character in last).strip()[
-        :_LONGEST_NAME
-    ]
+    path = name or ""
+    last = path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lstrip()[:_LONGEST_NAME]
+    return "".join(character if character.isprintable() else " " for character in last).strip()
 
 
 def decode_base64(encoded: str, path: str) -> bytes:

@@ -140,6 +140,25 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     ),
     "too many messages": ({"messages": said(10_001)}, "max_messages"),
     "too many new messages": ({"messages": [{"role": "user", "content": "x"}] * 300}, "max_new_messages"),
+    "too many parts of a message": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 2_000}]},
+        "1000 are allowed",
+    ),
+    "too many calls of a message": (
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {"id": f"c{n}", "type": "function", "function": {"name": "f"}} for n in range(2_000)
+                    ],
+                },
+                {"role": "user", "content": "go on"},
+            ]
+        },
+        "1000 are allowed",
+    ),
+    "a long text to stop at": ({"messages": said(1), "stop": ["x", "x" * MIB]}, "1000 characters"),
     "too many values": ({"messages": said(1), "metadata": {"a": [0] * 200_000}}, "max_json_entries"),
     "too many tools": (
         {"messages": said(1), "tools": [{"type": "function", "function": {"name": "f"}}] * 200},

@@ -10,6 +10,7 @@ from nanobot.core.message import Message, Text, ToolCall, ToolResult
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
+MOST_PARTS_A_MESSAGE = 1_000
 
 
 class RequestBounds(msgspec.Struct, frozen=True):
@@ -68,6 +69,20 @@ class RequestBounds(msgspec.Struct, frozen=True):
                 " (api.max_parts); leave out the oldest messages",
                 param=param,
             )
+
+    def check_message_parts(self, messages: Sequence[Message], param: str) -> None:
+        """Return where none of the messages has too many parts.
+
+        Raises:
+            InvalidRequest
+        """
+        for message in messages:
+            if len(message.parts) > MOST_PARTS_A_MESSAGE:
+                raise InvalidRequest(
+                    f"{param} has a message with {len(message.parts)} parts and calls: at most"
+                    f" {MOST_PARTS_A_MESSAGE} are allowed; join its texts, or send several messages",
+                    param=param,
+                )
 
     def check_text(self, earlier: Sequence[Message], param: str) -> None:
         """Return where none of the messages that are taken in as they stand has too much text.
