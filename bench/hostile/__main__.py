@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from bench.machine import ROOT, ProcessFailed, Server, cpu_ns, describe, free_po
 
 CALM: Final = "calm"
 """The preset whose model the innocent ask; it answers them alone."""
-_LAST: Final = 19
+_NICER: Final = 15
 _AFTER_S: Final = 5.0
 _MB: Final = 1024 * 1024
 
@@ -55,17 +56,23 @@ def _watch(port: int, seconds: float) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
-def _last_in_line() -> None:
-    """What attacks, and the model that it asks, are on other machines: they get what the server and the
-    innocent leave of the processors.
+def _step_back(pid: int = 0) -> None:
+    """What attacks, and the model that it asks, would be on other machines: the process gets what the server
+    and the innocent leave of the processors.
     """
-    os.setpriority(os.PRIO_PROCESS, 0, _LAST)
+    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + _NICER)
 
 
 def _seen(process: "subprocess.Popen[bytes]") -> Seen:
     output, _ = process.communicate()
     seen: Seen = msgspec.json.decode(output, type=Seen)
     return seen
+
+
+def _children_s() -> float:
+    """Return the CPU time of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _attacked(name: str, server: Server, seconds: float) -> Row:
@@ -77,13 +84,14 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
     attack = subprocess.Popen(
         [sys.executable, "-m", "bench.hostile.attacks", name, str(server.port), str(seconds)],
         cwd=ROOT,
-        preexec_fn=_last_in_line,
+        preexec_fn=_step_back,
     )
-    used_ns = cpu_ns(server.pid)
+    began_ns = cpu_ns(server.pid)
     try:
         seen = _seen(watching)
-        used_ns = cpu_ns(server.pid) - used_ns
+        server_ns = cpu_ns(server.pid) - began_ns
     finally:
+        before_s = _children_s()
         attack.kill()
         attack.wait()
     memory.stop()
@@ -96,7 +104,8 @@ def _attacked(name: str, server: Server, seconds: float) -> Row:
         len(seen.turns_ms) / (seconds + 2) / (len(quiet.turns_ms) / seconds),
         (memory.most - memory.quiet) / _MB,
         (memory.now() - memory.quiet) / _MB,
-        used_ns / 1e9 / (seconds + 2),
+        server_ns / 1e9 / (seconds + 2),
+        (_children_s() - before_s) / seconds,
         seen.errors[:3],
     )
 
@@ -118,7 +127,7 @@ def _servers(directory: Path, name: str) -> Iterator[Server]:
         yield upstream
         upstream.wait_ready("/v1/models")
         if whose != CALM:
-            os.setpriority(os.PRIO_PROCESS, upstream.pid, _LAST)
+            _step_back(upstream.pid)
     settings = data / "nanobot.toml"
     settings.write_text(
         f'[models.{CALM}]\nname = "openai:bench"\nbase_url = "http://127.0.0.1:{ports[CALM]}/v1"\n'

@@ -18,7 +18,8 @@ GOALS: Final = (
     f"{_MEMORY_MB:.0f} MB"
 )
 HEAD: Final = (
-    f"{'attack':24}{'stall ms':>10}{'p99 ms':>9}{'quiet':>8}{'turns':>8}{'MB':>8}{'after':>8}{'CPU':>6}"
+    f"{'attack':24}{'stall ms':>10}{'p99 ms':>9}{'quiet':>8}{'turns':>8}{'MB':>8}{'after':>8}"
+    f"{'CPU':>6}{'theirs':>8}"
 )
 
 
@@ -35,6 +36,8 @@ class Row(msgspec.Struct):
     after_mb: float
     cpu: float
     """How many processors the server and its workers used."""
+    attack_cpu: float
+    """How many those who attacked used: little where something else keeps the machine busy."""
     errors: list[str]
 
     @property
@@ -51,7 +54,7 @@ def text_lines(row: Row) -> Iterator[str]:
     """Yield the row as text, in the columns of `HEAD`."""
     yield (
         f"{row.attack:24}{row.stall_ms:>10.0f}{row.p99_ms:>9.1f}{row.quiet_p99_ms:>8.1f}"
-        f"{row.turns:>8.2f}{row.memory_mb:>8.0f}{row.after_mb:>8.0f}{row.cpu:>6.2f}"
+        f"{row.turns:>8.2f}{row.memory_mb:>8.0f}{row.after_mb:>8.0f}{row.cpu:>6.2f}{row.attack_cpu:>8.2f}"
         f"{'' if row.is_within_goals else '  over the goal'}"
     )
     yield from (f"    {line}" for line in row.errors)
@@ -64,11 +67,12 @@ def table(rows: Sequence[Row], seconds: float, machine: Mapping[str, str]) -> st
         f"Python {machine['python']}:",
         "",
         "| attack | longest stall, ms | turn of others, p99, ms: quiet | during | turns of others, share of "
-        "the quiet | memory during, MB | 5 s after | processors of the server |",
-        "|---|---|---|---|---|---|---|---|",
+        "the quiet | memory during, MB | 5 s after | processors: the server's | the attackers' |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {row.attack} | {row.stall_ms:.0f} | {row.quiet_p99_ms:.1f} | {row.p99_ms:.1f} "
-            f"| {row.turns:.2f} | {row.memory_mb:+.0f} | {row.after_mb:+.0f} | {row.cpu:.2f} |"
+            f"| {row.turns:.2f} | {row.memory_mb:+.0f} | {row.after_mb:+.0f} "
+            f"| {row.cpu:.2f} | {row.attack_cpu:.2f} |"
             for row in rows
         ),
     ]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 from starlette.types import Send
@@ -61,6 +62,7 @@ class Conversations:
         self._clock = clock
         self._randomness = randomness
         self._bodies = settings.json_bodies()
+        self._bounds = settings.bounds
         self._attachments = attachments
         self._keys = KeyReader(settings.session_headers)
 
@@ -74,7 +76,7 @@ class Conversations:
                 "another: name it with the header x-session-key",
                 param="x-session-key",
             )
-        (messages, metadata), _ = await self._bodies.read(request, parse_create)
+        (messages, metadata), _ = await self._bodies.read(request, partial(parse_create, bounds=self._bounds))
         now = self._clock.now()
         imported = [
             ImportedMessage(message, now, is_input=True) for message in await self._resolved(messages, key)
@@ -162,7 +164,7 @@ class Conversations:
     async def add(self, request: Request, send: Send) -> None:
         """POST /v1/conversations/{conversation_id}/items"""
         key = _key(request)
-        sent, _ = await self._bodies.read(request, parse_items)
+        sent, _ = await self._bodies.read(request, partial(parse_items, bounds=self._bounds))
         messages = await self._resolved(sent, key)
         with _as_conversation(key):
             added = await self._store.add_messages(key, messages)

@@ -10,10 +10,15 @@ from nanobot.http.request import Request
 from nanobot.http.respond import answer
 from nanobot.submit.request import AGENT, model_id, preset_of
 
+_MOST_SHOWN = 256
+
 
 def no_model(name: str) -> ModelNotFound:
     """Return the error for a model that is not offered, as OpenAI words it."""
-    return ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+    shown = name if len(name) <= _MOST_SHOWN else name[:_MOST_SHOWN] + "…"
+    return ModelNotFound(
+        f"The model `{shown}` does not exist or you do not have access to it.", param="model"
+    )
 
 
 class ModelList:

@@ -69,7 +69,12 @@ class SessionTransfer:
         key = new_key(request.caller, request.path_params["key"])
         settings = self._settings
         body = await read_body(request, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-        imported = session_export.read(_lines(body), self._clock.now())
+        imported = session_export.read(
+            _lines(body),
+            self._clock.now(),
+            max_entries=settings.max_json_entries,
+            bounds=settings.bounds,
+        )
         # A preset of another server may not exist here: the default model answers then.
         model = imported.model if imported.model in settings.models else None
         check_own(key, model, imported.instructions, settings)

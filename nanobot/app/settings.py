@@ -268,6 +268,12 @@ def request_bounds(config: Config) -> RequestBounds:
         max_messages=table.max_messages,
         max_new_messages=table.max_new_messages,
         max_parts=table.max_parts,
+        # Clients send answers back.
+        max_text_chars=max(
+            table.max_text_chars,
+            config.model.max_answer_chars,
+            *(each.max_answer_chars for each in config.models.values()),
+        ),
         max_tools=table.max_tools,
         max_tools_bytes=table.max_tools_kb * 1024,
         max_schema_depth=table.max_schema_depth,

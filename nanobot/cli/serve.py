@@ -205,7 +205,8 @@ class _Server(uvicorn.Server):
         # What is loaded by now stays loaded, so the collector need not visit it again. Nor now: loading left
         # next to nothing, and to look for it takes as long as a tenth of the start.
         gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        # Nobody runs meanwhile: of the young objects few are looked at at a time, also of hundreds of turns.
+        gc.set_threshold(5_000, 5, 40)
         # A thread of the store that comes back from the disk gets the interpreter sooner.
         sys.setswitchinterval(0.0005)
         give_large_blocks_back()

@@ -48,6 +48,7 @@ class ApiTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_messages: AtLeast1 = 10_000
     max_new_messages: AtLeast1 = 256
     max_parts: AtLeast1 = 20_000
+    max_text_chars: AtLeast1 = 1_000_000
     max_tools: AtLeast1 = 128
     max_tools_kb: AtLeast1 = 1_000
     max_schema_kb: AtLeast1 = 100

@@ -315,9 +315,18 @@ TOKENS_PER_IMAGE = 800
 _AUDIO_BYTES_PER_TOKEN = 2_000
 
 
+_MOST_COUNTED = 1_000_000
+
+
 def _bytes_of(text: str) -> int:
-    """Return how many bytes the text has in UTF-8, without a copy where that is plain."""
-    return len(text) if text.isascii() else len(text.encode())
+    """Return how many bytes the text has in UTF-8, without a copy where that is plain; of a very long one,
+    about how many.
+    """
+    if text.isascii():
+        return len(text)
+    if len(text) <= _MOST_COUNTED:
+        return len(text.encode())
+    return len(text[:_MOST_COUNTED].encode()) * len(text) // _MOST_COUNTED
 
 
 def estimate_tokens(message: Message) -> int:

@@ -18,6 +18,22 @@ class ClientGone(Exception):
     """The client went away before it had sent everything."""
 
 
+async def read_whole(request: Request, *, max_bytes: int, timeout_s: float) -> bytes | bytearray:
+    """Return the whole body. It is put together as it comes: one copy of all its pieces at the end would hold
+    up everybody.
+
+    Raises:
+        BodyTooLarge, Overloaded, SlowRequest, ClientGone: as `body_pieces`.
+    """
+    body = _IncomingBody(request, max_bytes, timeout_s)
+    whole: bytes | bytearray = await body.piece()
+    while body.has_more:
+        if isinstance(whole, bytes):
+            whole = bytearray(whole)
+        whole += await body.piece()
+    return whole
+
+
 async def read_body(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
     """Return the whole body.
 

@@ -1,5 +1,5 @@
-"""Bodies of JSON: large ones are decoded in a thread, at most half of the time, and those with too many
-entries not at all.
+"""Bodies of JSON: large ones are decoded in a thread, at most half of the time, very large ones a tenth of
+it, and those with too many entries not at all.
 
 To decode a value takes time and memory, however short its text is: 20 MB of `[0,0,0,…]` would hold up
 everybody for a second, and take half a gigabyte. A long text costs next to nothing.
@@ -7,16 +7,19 @@ everybody for a second, and take half a gigabyte. A long text costs next to noth
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.http.body import joined, read_pieces
+from nanobot.http.body import read_whole
 from nanobot.http.request import Request
 from nanobot.workers.slots import FairSlots
 
 T = TypeVar("T")
 _LARGE_BYTES = 128 * 1024
 """Smaller bodies are decoded at once, whatever is in them."""
+_VERY_LARGE_BYTES = 2 * 1024 * 1024
+_LONG_PAUSE = 10
+_LONGEST_PAUSE_S = 5.0
 _AT_ONCE = 2
 _QUOTES_AN_ENTRY = 4
 """An entry is at most two strings: a name and a value."""
@@ -48,28 +51,30 @@ class JsonBodies:
             InvalidRequest: it has too many entries.
             BodyTooLarge, SlowRequest, ClientGone: as `read_body`.
         """
-        pieces = await read_pieces(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s)
-        if sum(map(len, pieces)) <= _LARGE_BYTES:
-            body = joined(pieces)
+        # Nobody changes it any more, whatever it is.
+        body = cast(bytes, await read_whole(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s))
+        if len(body) <= _LARGE_BYTES:
             return parse(body), body
-        async with self._slots.slot(request.caller.key_id or request.address or ""):
-            clock = asyncio.get_running_loop().time
-            began = clock()
-            try:
-                return await asyncio.to_thread(self._parsed, pieces, parse)
-            finally:
-                # Threads share one interpreter: who sends one large body after the other gets half of it.
-                await asyncio.sleep(clock() - began)
+        owner = request.caller.key_id or request.address or ""
+        await self._slots.take(owner)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await asyncio.to_thread(self._parsed, body, parse), body
+        finally:
+            # Threads share one interpreter: who sends one large body after the other gets half of it, and a
+            # part of it where they are so large that nobody runs while one is decoded.
+            pause = _LONG_PAUSE if len(body) > _VERY_LARGE_BYTES else 1
+            pause_s = min(pause * (loop.time() - began), _LONGEST_PAUSE_S)
+            loop.call_later(pause_s, self._slots.give_back, owner)
 
-    def _parsed(self, pieces: list[bytes], parse: Callable[[bytes], T]) -> tuple[T, bytes]:
-        body = joined(pieces)
-        pieces.clear()
+    def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         if has_more_entries(body, self._max_entries):
             raise InvalidRequest(
                 f"the body has more than {self._max_entries} entries (members of objects, elements of"
                 " arrays): no more are allowed (api.max_json_entries)"
             )
-        return parse(body), body
+        return parse(body)
 
 
 def has_more_entries(body: bytes, most: int) -> bool:

@@ -107,8 +107,7 @@ class DirectPool:
     def forget(self, connection: DirectConnection) -> None:
         """Drop a connection that has ended."""
         self._open_ones.discard(connection)
-        idle = self._idle.get(connection.place, [])
-        idle[:] = [known for known in idle if known[0] is not connection]
+        # Those that are kept are passed over once they are due: many may end at once.
 
     async def close(self) -> None:
         self._is_closed = True

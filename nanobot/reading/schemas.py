@@ -16,7 +16,7 @@ from nanobot.reading.schema_check import SchemaRequest, problem_of
 from nanobot.workers.pool import WorkerPool
 from nanobot.workers.task import Task, WorkerLimits
 
-_LIMITS = WorkerLimits(wall_s=1.0, cpu_s=1, memory_bytes=256 * 1024 * 1024, max_output_bytes=10_000)
+_LIMITS = WorkerLimits(wall_s=1.0, cpu_s=1, memory_bytes=80 * 1024 * 1024, max_output_bytes=10_000)
 _LARGEST_SIMPLE_BYTES = 8_192
 _LONGEST_SIMPLE_TEXT = 65_536
 _MOST_REMEMBERED = 256

@@ -87,7 +87,8 @@ class Attachments:
             )
         asker = _Asker(session_key, most_pictures // len(unresolved), leaves_trace)
         parts = await _all([self._resolve(part, asker) for part in unresolved])
-        return _replaced(with_sources(messages), parts)
+        # What was sent along may be megabytes.
+        return _replaced(await asyncio.to_thread(with_sources, messages), parts)
 
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
         """Return the messages that a client sent before the new ones and the transcript lacks, with the

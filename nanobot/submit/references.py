@@ -5,7 +5,6 @@ Each is one of the core's parts without its content; `attachments.py` replaces i
 
 import base64
 import hashlib
-import re
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Audio, File, Image
@@ -60,7 +59,9 @@ def source_of(part: Image | Audio | File) -> str:
 
 
 def _digest(kind: str, name: str, content: bytes = b"") -> str:
-    return hashlib.blake2b(f"{kind}\0{name}\0".encode() + content, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(f"{kind}\0{name}\0".encode(), digest_size=16)
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def is_of_web(url: str) -> bool:
@@ -70,10 +71,9 @@ def is_of_web(url: str) -> bool:
 
 def file_name(name: str | None) -> str:
     """Return the name as it is shown: without folders and control characters, at most 255 characters."""
-    last = re.split(r"[/\\]", name or "")[-1]
-    return "".join(character if character.isprintable() else " " for character in last).strip()[
-        :_LONGEST_NAME
-    ]
+    path = name or ""
+    last = path[max(path.rfind("/"), path.rfind("\\")) + 1 :].lstrip()[:_LONGEST_NAME]
+    return "".join(character if character.isprintable() else " " for character in last).strip()
 
 
 def decode_base64(encoded: str, path: str) -> bytes:

@@ -1,5 +1,6 @@
 """The one way for every entry point to ask the agent for something: request in, admitted turn out."""
 
+import asyncio
 from collections.abc import Callable, Set
 
 import msgspec
@@ -179,7 +180,8 @@ class Submitter:
         """
         if not has_references(request.earlier):
             return request.earlier
-        earlier, key = with_sources(request.earlier), request.session_key
+        earlier = await asyncio.to_thread(with_sources, request.earlier)
+        key = request.session_key
         shared = await self._store.shared(key, earlier, is_whole=request.is_whole or not request.trace)
         return (*earlier[:shared], *await self._attachments.resolve_earlier(earlier[shared:], key))
 

@@ -1,10 +1,14 @@
 """Limits that a process sets itself: time, memory and files everywhere but on Windows; on Linux, no network,
-no other process, and nothing read but what Python itself consists of.
+no other process, and nothing read but what Python itself consists of. It gets what the server leaves of the
+processors.
 """
 
+import os
 import sys
 
 from nanobot.workers.task import WorkerLimits
+
+_NICER = 10
 
 
 def confine(limits: WorkerLimits) -> None:
@@ -13,6 +17,7 @@ def confine(limits: WorkerLimits) -> None:
         return
     import resource
 
+    os.nice(_NICER)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),

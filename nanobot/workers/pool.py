@@ -11,6 +11,10 @@ from nanobot.workers.task import Outcome, Task
 
 QUICK_S = 1.0
 """How long a task may take before it is one of those that take long."""
+INSTANT_S = 0.1
+"""How long one may take that ends within `QUICK_S` in any case, before it is one of those that take so long.
+"""
+_INSTANT_SLOTS = 1
 _QUICK_SLOTS = 2
 _LONG_SLOTS = 2
 
@@ -18,12 +22,14 @@ _LONG_SLOTS = 2
 class WorkerPool:
     """Runs tasks in processes that end with them.
 
-    Every task is tried for a second first. One that takes longer is ended, and starts again among those that
-    take long: so a short task waits for other short ones only. Belongs to the event loop of its first use.
+    Every task is tried for a second first; one that may take no longer than that, such as a schema, for a
+    tenth of it. One that takes longer is ended, and starts again among those that take long: so a short task
+    waits for other short ones only. Belongs to the event loop of its first use.
     """
 
     def __init__(self, launcher: Launcher | None = None, clock: Clock | None = None) -> None:
         self._launcher = launcher or (ForkLauncher(clock) if hasattr(os, "fork") else SpawnLauncher())
+        self._instant = FairSlots(_INSTANT_SLOTS, most_each=_INSTANT_SLOTS)
         self._quick = FairSlots(_QUICK_SLOTS, most_each=_QUICK_SLOTS)
         self._long = FairSlots(_LONG_SLOTS, most_each=_LONG_SLOTS - 1)
 
@@ -33,6 +39,11 @@ class WorkerPool:
         `owner`: for whom it is done, such as a session key; owners take turns.
         """
         limit_s = task.limits.wall_s
+        if INSTANT_S < limit_s <= QUICK_S:
+            async with self._instant.slot(owner):
+                outcome = await self._launcher.run(task, INSTANT_S)
+            if outcome.ending != "timeout":
+                return outcome
         async with self._quick.slot(owner):
             outcome = await self._launcher.run(task, min(limit_s, QUICK_S))
         if outcome.ending != "timeout" or limit_s <= QUICK_S:

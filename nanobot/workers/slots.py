@@ -23,13 +23,14 @@ class FairSlots:
     @contextlib.asynccontextmanager
     async def slot(self, owner: str) -> AsyncIterator[None]:
         """Hold a slot for `owner`, once there is one."""
-        await self._take(owner)
+        await self.take(owner)
         try:
             yield
         finally:
-            self._give_back(owner)
+            self.give_back(owner)
 
-    async def _take(self, owner: str) -> None:
+    async def take(self, owner: str) -> None:
+        """Take a slot for `owner`, once there is one; it is the caller's to give back."""
         if self._free and self._taken[owner] < self._most_each and owner not in self._waiting:
             self._free -= 1
             self._taken[owner] += 1
@@ -40,12 +41,13 @@ class FairSlots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(owner)
+                self.give_back(owner)
             else:
                 self._forget(owner, turn)
             raise
 
-    def _give_back(self, owner: str) -> None:
+    def give_back(self, owner: str) -> None:
+        """Give back a slot that `owner` has taken."""
         self._free += 1
         self._taken[owner] -= 1
         if not self._taken[owner]:

@@ -3,13 +3,14 @@ statements, rows, calls and bytes. How long others wait is for `make hostile` to
 """
 
 import asyncio
+import base64
 import contextlib
 import gc
 import json
 import random
 import re
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -78,6 +79,19 @@ def memory() -> Iterator[list[int]]:
         tracemalloc.stop()
 
 
+@contextlib.contextmanager
+def scanned(harness: Harness) -> Iterator[list[str]]:
+    """Yield a list that gets the statements of the thread for what takes long."""
+    store, asked = harness.app.store, list[str]()
+    assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
+    connection = store.database.connections[2]
+    connection.set_trace_callback(asked.append)
+    try:
+        yield asked
+    finally:
+        connection.set_trace_callback(None)
+
+
 def said(count: int) -> list[dict[str, object]]:
     return [
         {"role": "assistant" if number % 2 else "user", "content": f"number {number}"}
@@ -126,6 +140,25 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     ),
     "too many messages": ({"messages": said(10_001)}, "max_messages"),
     "too many new messages": ({"messages": [{"role": "user", "content": "x"}] * 300}, "max_new_messages"),
+    "too many parts of a message": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 2_000}]},
+        "1000 are allowed",
+    ),
+    "too many calls of a message": (
+        {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_calls": [
+                        {"id": f"c{n}", "type": "function", "function": {"name": "f"}} for n in range(2_000)
+                    ],
+                },
+                {"role": "user", "content": "go on"},
+            ]
+        },
+        "1000 are allowed",
+    ),
+    "a long text to stop at": ({"messages": said(1), "stop": ["x", "x" * MIB]}, "1000 characters"),
     "too many values": ({"messages": said(1), "metadata": {"a": [0] * 200_000}}, "max_json_entries"),
     "too many tools": (
         {"messages": said(1), "tools": [{"type": "function", "function": {"name": "f"}}] * 200},
@@ -231,6 +264,122 @@ async def test_a_turn_costs_the_same_behind_much_that_was_said(open_harness: Ope
         assert (await harness.door.chat("long", "and now?")).status == 200
     assert work.statements <= A_TURN
     assert sum(work.rows) <= 20
+
+
+IMAGE = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(3 * MIB)).decode()
+
+
+async def test_what_is_large_in_a_conversation_is_read_by_the_thread_that_scans(
+    open_harness: OpenHarness,
+) -> None:
+    """If the one that writes read it, each turn of the conversation would hold up those of all others."""
+    harness = await open_harness(ScriptedModel(*["ok"] * 4))
+    parts = [{"type": "text", "text": "this"}, {"type": "image_url", "image_url": {"url": IMAGE}}]
+    await harness.door.chat("a", [{"role": "user", "content": parts}])
+    await harness.app.compactor.settled()
+    with scanned(harness) as asked:
+        await harness.door.chat("a", "and now?")
+        await harness.door.chat("b", "hello")
+        await harness.door.chat("b", "hello again")
+    assert len([statement for statement in asked if "max(size)" in statement]) == 1
+
+
+async def test_long_lists_are_compared_by_the_thread_that_scans(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(*["ok"] * 3))
+    store = harness.app.store
+    assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
+    await harness.door.chat("long", [*said(4_000), {"role": "user", "content": "so?"}])
+    await harness.app.compactor.settled()
+    asked: list[str] = []
+    store.database.connections[0].set_trace_callback(asked.append)
+    other = [{"role": each["role"], "content": f"other {each['content']}"} for each in said(4_000)]
+    reply = await harness.door.chat("long", [*other[:2_000], *said(10), {"role": "user", "content": "so?"}])
+    store.database.connections[0].set_trace_callback(None)
+    assert reply.headers["x-history"] == "replaced"
+    assert not any("digest IN" in statement for statement in asked)
+
+
+async def test_a_body_in_pieces_is_put_together_as_it_comes(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    body = json.dumps({"model": "nanobot", "x": "x" * 4 * MIB, "messages": said(1)}).encode()
+    exchange = harness.door.start("POST", CHAT, body=None, headers={"x-session-key": "a"})
+    with memory() as measured:
+        for start in range(0, len(body), MIB // 4):
+            exchange.feed(body[start : start + MIB // 4], more=start + MIB // 4 < len(body))
+        assert (await exchange.done()).status == 200
+    # What was fed, and what it is put together to.
+    assert measured[0] < 3 * len(body) + MIB
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (CHAT, lambda text: {"messages": [*said(1), {"role": "assistant", "content": text}, *said(1)]}),
+        (
+            "/v1/responses",
+            lambda text: {"input": [*said(1), {"role": "assistant", "content": text}, *said(1)]},
+        ),
+        ("/v1/conversations", lambda text: {"items": [{"role": "user", "content": text}]}),
+    ],
+)
+async def test_no_message_that_is_taken_in_has_more_text_than_may_be(
+    open_harness: OpenHarness, path: str, fields: Callable[[str], dict[str, object]]
+) -> None:
+    """All later turns would read it, and everything that compares it takes as long as it is."""
+    harness = await open_harness(ScriptedModel("ok"), api={"max_text_chars": 2_000_000})
+    for size, status in ((2_000_000, 200), (2_000_001, 400)):
+        reply = await harness.door.call(
+            "POST",
+            path,
+            body=json.dumps({"model": "nanobot", **fields("x" * size)}).encode(),
+            headers={"x-session-key": f"k{size}"},
+        )
+        assert reply.status == status, reply.text
+    assert "api.max_text_chars" in reply.error["message"]
+
+
+HEADER = b'{"format":"nanobot.session","version":2}\n'
+
+
+@pytest.mark.parametrize(
+    ("export", "words"),
+    [
+        (b'{"x":' + b"[" * 100_000, "it is not JSON"),
+        (b'{"format":"nanobot.session","x":"' + b"x" * MIB + b'"}', "at most 131072"),
+        (HEADER + b'{"x":' + b"[" * 100_000, "it is not JSON"),
+        (HEADER + b'{"role":"user","x":[' + b"0," * 200_000 + b"0]}", "api.max_json_entries"),
+        (HEADER + b'{"role":"user","content":"' + b"x" * 1_000_001 + b'"}', "api.max_text_chars"),
+    ],
+)
+async def test_a_line_of_an_import_is_bounded(open_harness: OpenHarness, export: bytes, words: str) -> None:
+    harness = await open_harness()
+    reply = await harness.door.call("POST", "/v1/sessions/a/import", body=export)
+    assert reply.status == 400 and words in reply.error["message"]
+    assert (await harness.door.get("/v1/sessions/a")).status == 404
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "m" * MIB, "messages": said(1)},
+        {"model": "nanobot", "messages": "x" * MIB},
+        {"model": "nanobot", "messages": [{"role": "user", "content": "x", "name": "n" * MIB}]},
+        {"model": "nanobot", "messages": [{"role": "r" * MIB, "content": "x"}]},
+        {"model": "nanobot", "messages": said(1), "temperature": "x" * MIB},
+        {"model": "nanobot", "messages": said(1), "metadata": {"a": "x" * MIB}},
+        {"model": "nanobot", "messages": said(1), "tools": [{"type": "function", "function": "x" * MIB}]},
+        {"model": "nanobot", "messages": said(1), "reasoning_effort": "x" * MIB},
+        {"model": "nanobot", "messages": said(1), "stop": ["x"] * 90_000},
+    ],
+)
+async def test_a_refusal_does_not_say_all_that_is_refused(
+    open_harness: OpenHarness, fields: dict[str, object]
+) -> None:
+    harness = await open_harness()
+    reply = await harness.door.call(
+        "POST", CHAT, body=json.dumps(fields).encode(), headers={"x-session-key": "a"}
+    )
+    assert reply.status in (400, 404) and len(reply.text) < 1_000
 
 
 # Models that do not stop ------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from nanobot.api.wire.content import (
 )
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.parsed import ParsedRequest, divided
-from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
-from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, Temperature, TopP, Verbosity
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, MOST_PARTS_A_MESSAGE, RequestBounds
+from nanobot.api.wire.sampling import Effort, MaxTokens, Penalty, StopText, Temperature, TopP, Verbosity
 from nanobot.api.wire.tools import (
     FormatKind,
     JsonSchema,
@@ -174,7 +174,7 @@ class ChatBody(msgspec.Struct, kw_only=True):
     max_completion_tokens: MaxTokens | None = None
     n: Annotated[int, schema_extra(const=1)] | None = None
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
+    stop: StopText | Annotated[list[StopText], msgspec.Meta(max_length=16)] | None = None
     reasoning_effort: Effort | None = None
     logprobs: Annotated[bool, schema_extra(const=False)] | None = None
     top_logprobs: Annotated[int, schema_extra(const=0)] | None = None
@@ -315,6 +315,9 @@ def _messages(
         raise InvalidRequest("messages must contain at least one user message", param="messages")
     earlier, new = divided(conversation)
     bounds.check_new(new, "messages")
+    bounds.check_text(earlier, "messages")
+    if parts > MOST_PARTS_A_MESSAGE:
+        bounds.check_message_parts(conversation, "messages")
     return earlier, new, "\n\n".join(text for text in instructions if text)
 
 

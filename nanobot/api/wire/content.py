@@ -45,7 +45,8 @@ def image_part(url: str, detail: Detail | None, path: str) -> Image:
     if (head := _IMAGE.match(url[:_LONGEST_HEAD])) is not None:
         if any(space in url for space in "\r\n \t"):
             # Some programs wrap lines of base64.
-            url = url[: head.end()] + "".join(url[head.end() :].split())
+            for space in "\r\n \t":
+                url = url.replace(space, "")
         media_type = _image_type(url, head.end(), f"{path}.url")
         # Providers take no parameters, such as a charset.
         start = f"data:{media_type};base64,"

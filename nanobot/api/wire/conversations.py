@@ -7,6 +7,7 @@ import msgspec
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.input_items import input_messages
 from nanobot.api.wire.input_shapes import ITEM, InputItem
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.api.wire.tools import Metadata, labels
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message
@@ -59,14 +60,16 @@ def conversation_object(session: Session) -> ConversationObject:
     return ConversationObject(id=session.key, created_at=int(session.created_at), metadata=session.metadata)
 
 
-def parse_create(body: bytes) -> tuple[tuple[Message, ...], dict[str, str]]:
+def parse_create(
+    body: bytes, bounds: RequestBounds = DEFAULT_BOUNDS
+) -> tuple[tuple[Message, ...], dict[str, str]]:
     """Return `(messages, metadata)`; an empty body is an empty conversation.
 
     Raises:
         InvalidJson, InvalidRequest
     """
     request = decode(body or b"{}", _decode_create)
-    return _messages(request.items or []), labels(request.metadata, None, None).metadata
+    return _messages(request.items or [], bounds), labels(request.metadata, None, None).metadata
 
 
 def parse_metadata(body: bytes) -> dict[str, str]:
@@ -78,20 +81,21 @@ def parse_metadata(body: bytes) -> dict[str, str]:
     return labels(decode(body, _decode_metadata).metadata, None, None).metadata
 
 
-def parse_items(body: bytes) -> tuple[Message, ...]:
+def parse_items(body: bytes, bounds: RequestBounds = DEFAULT_BOUNDS) -> tuple[Message, ...]:
     """Return the messages that the items are.
 
     Raises:
         InvalidJson, InvalidRequest
     """
-    messages = _messages(decode(body, _decode_items).items)
+    messages = _messages(decode(body, _decode_items).items, bounds)
     if not messages:
         raise InvalidRequest("items is empty: at least one item is needed", param="items")
     return messages
 
 
-def _messages(sent: list[InputItem]) -> tuple[Message, ...]:
-    said = input_messages(sent, {}, "items", is_all=True)
+def _messages(sent: list[InputItem], bounds: RequestBounds) -> tuple[Message, ...]:
+    said = input_messages(sent, {}, "items", bounds, is_all=True)
+    bounds.check_text(said.messages, "items")
     if said.left_out:
         raise InvalidRequest(
             f"items has a {said.left_out[0][:60]!r}, which this server cannot keep: leave such items out",

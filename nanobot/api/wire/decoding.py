@@ -15,13 +15,20 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _LOW_SURROGATE = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HIGH = b"89abAB"
 _BACKSLASH = 0x5C
-_MOST_SURROGATES = 100_000
+_MOST_SURROGATES = 10_000
+_ESCAPE_BYTES = 6
+_BOM = codecs.BOM_UTF8
+_SLICE_BYTES = 256 * 1024
+_utf8 = codecs.getincrementaldecoder("utf-8")
 _WHOLE_AS_FLOAT = re.compile(r"Expected `int(?: \| \w+)*`, got `float`")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _MISSING = re.compile(r"Object missing required field `(.*?)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
 _OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
 _MOST_SHOWN = 40
+_MOST_DECODED = 4_000
+_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -35,12 +42,12 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         if not body.isascii():
             # msgspec checks only the strings that it keeps; a body must be UTF-8 as a whole.
-            body.decode()
+            _check_utf8(body)
         return decoder.decode(body)
     except msgspec.ValidationError:
         return _read_again(body, decoder.type)
     except msgspec.DecodeError as error:
-        mended = without_half_pairs(body.removeprefix(codecs.BOM_UTF8))
+        mended = without_half_pairs(body[len(_BOM) :] if body.startswith(_BOM) else body)
         if mended is body:
             raise InvalidJson("Invalid JSON body") from error
         return _read_again(mended, decoder.type)
@@ -48,6 +55,18 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise InvalidJson("Invalid JSON body") from error
     except RecursionError as error:
         raise InvalidJson("Invalid JSON body: nested too deeply") from error
+
+
+def _check_utf8(body: bytes) -> None:
+    """Return where the body is UTF-8; other threads run in between.
+
+    Raises:
+        UnicodeDecodeError
+    """
+    decoder = _utf8()
+    for start in range(0, len(body), _SLICE_BYTES):
+        decoder.decode(body[start : start + _SLICE_BYTES])
+    decoder.decode(b"", True)
 
 
 def _read_again(body: bytes, kind: type[T]) -> T:
@@ -87,7 +106,7 @@ def without_half_pairs(body: bytes) -> bytes:
     copied = at = 0
     # Not one substitution: over megabytes it would let no other thread run meanwhile.
     for _ in range(_MOST_SURROGATES):
-        found = _SURROGATE.search(body, at)
+        found = _next_surrogate(body, at)
         if found is None:
             break
         start, at = found.span()
@@ -99,6 +118,17 @@ def without_half_pairs(body: bytes) -> bytes:
         pieces += (body[copied:start], rb"\ufffd")
         copied = at
     return b"".join((*pieces, body[copied:])) if pieces else body
+
+
+def _next_surrogate(body: bytes, at: int) -> re.Match[bytes] | None:
+    """Return the next escape of a surrogate; other threads run in between."""
+    while at < len(body):
+        found = _SURROGATE.search(body, at, at + _SLICE_BYTES)
+        if found is not None:
+            return found
+        # One may begin within the slice, and end behind it.
+        at += _SLICE_BYTES - _ESCAPE_BYTES + 1
+    return None
 
 
 def _is_escaped(body: bytes, at: int) -> bool:
@@ -120,11 +150,8 @@ def _path(text: str) -> str:
 def _explained(body: bytes, path: str, problem: str, kind: object) -> str:
     """Return what is wrong with the field at `path`: its value, and what it must be."""
     try:
-        # Python's own parser: msgspec has no whole numbers beyond 64 bits.
-        value = json.loads(body)
-        for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-            value = value[int(index)] if index else value[name]
-    except (LookupError, TypeError, ValueError, RecursionError):
+        value = _value_at(body, re.findall(r"([^.\[\]]+)|\[(\d+)\]", path))
+    except (LookupError, TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         shown = "is not there"
     else:
         shown = _sized(value) if " of length " in problem else f"is {_shown(value)}"
@@ -132,16 +159,37 @@ def _explained(body: bytes, path: str, problem: str, kind: object) -> str:
     return f"{path} {shown}: {f'it must {must}' if must else _plain(_WHERE.sub('', problem))}"
 
 
-def _sized(value: object) -> str:
-    if not value:
-        return "is empty"
-    return f"has {len(value)} entries" if isinstance(value, list | dict) else f"is {_shown(value)}"
+def _value_at(body: bytes, path: list[tuple[str, str]]) -> bytes:
+    """Return the JSON of the value at a path of names and indices; nothing is decoded on the way there."""
+    value = body
+    try:
+        for name, index in path:
+            value = bytes(_list(value)[int(index)] if index else _object(value)[name])
+    except msgspec.DecodeError:
+        if len(body) > _SLICE_BYTES:
+            raise
+        # Python's own parser: msgspec reads no half of a surrogate pair.
+        found = json.loads(body)
+        for name, index in path:
+            found = found[int(index)] if index else found[name]
+        return json.dumps(found).encode()
+    return value
 
 
-def _shown(value: object) -> str:
-    """Return the value as JSON, cut to 40 characters."""
+def _sized(value: bytes) -> str:
+    if value[:1] not in (b"[", b"{"):
+        return "is empty" if value == b'""' else f"is {_shown(value)}"
+    count = len(_list(value) if value[:1] == b"[" else _object(value))
+    return f"has {count} entries" if count else "is empty"
+
+
+def _shown(value: bytes) -> str:
+    """Return a value of JSON, cut to 40 characters."""
+    if len(value) > _MOST_DECODED:
+        return value[:_MOST_SHOWN].decode("utf-8", "ignore") + "…"
+    # Python's own parser: msgspec has no whole numbers beyond 64 bits.
     # Half of a surrogate pair cannot be encoded; it is shown as it was written.
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    text = json.dumps(json.loads(value), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
 
 

@@ -97,7 +97,9 @@ def input_messages(
             conversation.add(message)
             parts += len(message.parts)
         bounds.check_parts(parts, where)
-    return InputMessages(conversation.messages(), tuple(instructions), tuple(foreign.left_out), tuple(known))
+    messages = conversation.messages()
+    bounds.check_message_parts(messages, where)
+    return InputMessages(messages, tuple(instructions), tuple(foreign.left_out), tuple(known))
 
 
 class _SaidMessages:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.message import Message, Text, ToolCall, ToolResult
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = re.compile(rb"[\[{]|[\]}]")
+MOST_PARTS_A_MESSAGE = 1_000
 
 
 class RequestBounds(msgspec.Struct, frozen=True):
@@ -16,6 +18,7 @@ class RequestBounds(msgspec.Struct, frozen=True):
 
     `max_new_messages`: those behind the last one of the assistant.
     `max_parts`: parts of content and calls, in all messages whose content is not one string.
+    `max_text_chars`: the text of one of the earlier messages, its calls and results included.
     `max_tools_bytes`: the descriptions and schemas of all tools. `max_schema_depth`: how deeply objects and
     arrays may be nested in the schema of a tool or of the answer.
     """
@@ -23,6 +26,7 @@ class RequestBounds(msgspec.Struct, frozen=True):
     max_messages: int = 10_000
     max_new_messages: int = 256
     max_parts: int = 20_000
+    max_text_chars: int = 1_000_000
     max_tools: int = 128
     max_tools_bytes: int = 1_000 * 1024
     max_schema_depth: int = 100
@@ -65,6 +69,35 @@ class RequestBounds(msgspec.Struct, frozen=True):
                 " (api.max_parts); leave out the oldest messages",
                 param=param,
             )
+
+    def check_message_parts(self, messages: Sequence[Message], param: str) -> None:
+        """Return where none of the messages has too many parts.
+
+        Raises:
+            InvalidRequest
+        """
+        for message in messages:
+            if len(message.parts) > MOST_PARTS_A_MESSAGE:
+                raise InvalidRequest(
+                    f"{param} has a message with {len(message.parts)} parts and calls: at most"
+                    f" {MOST_PARTS_A_MESSAGE} are allowed; join its texts, or send several messages",
+                    param=param,
+                )
+
+    def check_text(self, earlier: Sequence[Message], param: str) -> None:
+        """Return where none of the messages that are taken in as they stand has too much text.
+
+        Raises:
+            InvalidRequest
+        """
+        for message in earlier:
+            size = text_size(message)
+            if size > self.max_text_chars:
+                raise InvalidRequest(
+                    f"{param} has a message with {size} characters of text: at most {self.max_text_chars} are"
+                    " allowed (api.max_text_chars); shorten it, or leave it out",
+                    param=param,
+                )
 
     def check_tools(self, count: int, param: str = "tools") -> None:
         """Return where so many tools are not too many.
@@ -110,6 +143,19 @@ class RequestBounds(msgspec.Struct, frozen=True):
                 " (api.max_schema_depth)",
                 param=param,
             )
+
+
+def text_size(message: Message) -> int:
+    """Return how many characters of text the message has, those of its calls and results included."""
+    size = 0
+    for part in message.parts:
+        if isinstance(part, Text):
+            size += len(part.text)
+        elif isinstance(part, ToolCall):
+            size += len(part.arguments)
+        elif isinstance(part, ToolResult):
+            size += len(part.content)
+    return size
 
 
 DEFAULT_BOUNDS = RequestBounds()

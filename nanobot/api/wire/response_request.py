@@ -260,7 +260,10 @@ def _divided(
         )
     earlier, new = divided(messages)
     bounds.check_new(messages if follows else new, "input")
-    return ((), (*earlier, *new)) if follows else (earlier, new)
+    if follows:
+        return (), (*earlier, *new)
+    bounds.check_text(earlier, "input")
+    return earlier, new
 
 
 # Sampling and form --------------------------------------------------------------------------------

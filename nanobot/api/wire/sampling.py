@@ -13,6 +13,7 @@ Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31)]
+StopText = Annotated[str, Meta(max_length=1_000)]
 # Providers invent new ones: what a model does not know is left out when it says so.
 Effort = Annotated[
     str,

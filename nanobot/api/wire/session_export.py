@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from nanobot.api.wire.decoding import without_half_pairs
+from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds, text_size
 from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import (
@@ -29,12 +30,15 @@ from nanobot.core.message import (
     Usage,
 )
 from nanobot.core.sessions import ImportedMessage, Row, Session
+from nanobot.http.json_body import has_more_entries
 
 FORMAT = "nanobot.session"
 VERSION = 2
 _READ_VERSIONS = (1, 2)
 """Version 1 had no state of providers in its parts."""
 MIME = b"application/jsonl"
+_LONGEST_HEADER = 128 * 1024
+_MOST_ENTRIES = 100_000
 _LATEST = 100_000_000_000.0
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
 Title = Annotated[str, msgspec.Meta(max_length=256)]
@@ -129,8 +133,15 @@ def _line(row: Row) -> _ExportLine:
 # Reading ------------------------------------------------------------------------------------------
 
 
-def read(raw: Iterable[bytes], now: float) -> Imported:
-    """Return what the lines of an export say; messages without a time have the time `now`.
+def read(
+    raw: Iterable[bytes],
+    now: float,
+    *,
+    max_entries: int = _MOST_ENTRIES,
+    bounds: RequestBounds = DEFAULT_BOUNDS,
+) -> Imported:
+    """Return what the lines of an export say; messages without a time have the time `now`. `max_entries`: how
+    many members and elements of JSON a line may have.
 
     Raises:
         InvalidRequest: a line is not one of an export; the message says which and why. Where it is not the
@@ -138,15 +149,21 @@ def read(raw: Iterable[bytes], now: float) -> Imported:
     """
     numbered = ((number, line) for number, line in enumerate(raw, 1) if line.strip())
     head = _read_head(numbered)
-    messages = (_given(number, line, now) for number, line in numbered)
+    messages = (_given(number, line, now, max_entries, bounds) for number, line in numbered)
     return Imported(head.title, head.metadata, head.model, head.instructions or None, messages)
 
 
 def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
     number, line = next(numbered, (1, b""))
+    if len(line) > _LONGEST_HEADER:
+        raise _bad(
+            number,
+            f"it must be the header of an export, as {_example()}: it has {len(line)} bytes, at most"
+            f" {_LONGEST_HEADER} are allowed",
+        )
     try:
         head = _read_header(line.removeprefix(codecs.BOM_UTF8))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(number, f"it must be the header of an export, as {_example()}: {_why(error)}") from error
     if head.format != FORMAT:
         raise _bad(number, f"format is {head.format[:40]!r}: it must be {FORMAT!r}")
@@ -156,7 +173,10 @@ def _read_head(numbered: Iterator[tuple[int, bytes]]) -> _Header:
     return head
 
 
-def _given(number: int, line: bytes, now: float) -> ImportedMessage:
+def _given(number: int, line: bytes, now: float, max_entries: int, bounds: RequestBounds) -> ImportedMessage:
+    # Each takes two bytes at least.
+    if len(line) > 2 * max_entries and has_more_entries(line, max_entries):
+        raise _bad(number, f"it has more than {max_entries} entries (api.max_json_entries)")
     try:
         said = _decoded(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -165,6 +185,12 @@ def _given(number: int, line: bytes, now: float) -> ImportedMessage:
     _check(number, said.role, parts)
     name = said.name or None if isinstance(said.name, str) else None
     message = Message(said.role, parts, said.stop_reason, said.usage, said.model, name=name)  # type: ignore[arg-type]
+    if (size := text_size(message)) > bounds.max_text_chars:
+        raise _bad(
+            number,
+            f"the message has {size} characters of text, at most {bounds.max_text_chars} are allowed"
+            " (api.max_text_chars)",
+        )
     return ImportedMessage(message, now if said.created_at is None else said.created_at, said.turn_id)
 
 

@@ -47,29 +47,43 @@ def tokens_of(text: str) -> int:
     return estimate_tokens(Message("user", (Text(text),)))
 
 
-def history(db: Db, *, key: str, budget_tokens: int, is_whole: bool) -> History:
-    """Return the newest messages of the session; see `core.dispatch.Dispatch.history`."""
+def history(
+    db: Db, *, key: str, budget_tokens: int, is_whole: bool, most_bytes: int = transcript.ANY_BYTES
+) -> History | None:
+    """Return the newest messages of the session; see `core.dispatch.Dispatch.history`. `most_bytes`: as in
+    `transcript.window`.
+    """
     head = transcript.find_head(db, key)
     if head is None:
         return History(())
-    return window(db, head, lambda size: max(0, size - budget_tokens), is_whole=is_whole)
+    return window(
+        db, head, lambda size: max(0, size - budget_tokens), is_whole=is_whole, most_bytes=most_bytes
+    )
 
 
-def window(db: Db, head: TranscriptHead, left_out: Callable[[int], int], *, is_whole: bool) -> History:
+def window(
+    db: Db,
+    head: TranscriptHead,
+    left_out: Callable[[int], int],
+    *,
+    is_whole: bool,
+    most_bytes: int = transcript.ANY_BYTES,
+) -> History | None:
     """Return the newest messages up to the tip, with the summary of what comes before them, where there is
-    one and the conversation need not be shown whole.
+    one and the conversation need not be shown whole. `most_bytes`: as in `transcript.window`.
 
     `left_out` returns how much a conversation of that size leaves out; as it is with the summary.
     """
     found = None if is_whole else newest(db, head)
     if found is None:
-        history = transcript.window(db, head, left_out(head.tokens))
+        history = transcript.window(db, head, left_out(head.tokens), most_bytes)
     else:
         _, summary = found
         cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
-        history = transcript.window(db, head, max(summary.end_tokens, cut))
-        history = msgspec.structs.replace(history, summary=summary)
-    if not head.has_state:
+        history = transcript.window(db, head, max(summary.end_tokens, cut), most_bytes)
+        if history is not None:
+            history = msgspec.structs.replace(history, summary=summary)
+    if history is None or not head.has_state:
         return history
     return msgspec.structs.replace(history, state=agent_states.newest(db, head))
 

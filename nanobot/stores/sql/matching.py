@@ -27,11 +27,11 @@ transcript does.
 _MOST_LOOKS = 200_000
 """How often it is looked whether a message of a list stands behind one of those rows."""
 _MOST_BOUND = 500
+_ONE_TURN = 2
+"""The depth of a transcript of one question and its answer."""
 _MOST_DESCRIBED = 16
 _MOST_TOGETHER = 32
 """How many results of one step are looked for in front of its calls."""
-_ANSWERED = 2
-"""How many steps one question and its answer are, at most."""
 
 
 class HistoryMatch(msgspec.Struct, frozen=True):
@@ -125,10 +125,8 @@ def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
     """Return whether the transcript is that one question of a user, and its answer where there is one."""
-    if unpacked(head.place).depth > _ANSWERED:
-        return False
-    place = place_after(START, asked)
-    if place == START:
+    # First, as what was asked may be a picture: one step, and that of its answer.
+    if unpacked(head.place).depth > _ONE_TURN or (place := place_after(START, asked)) == START:
         return False
     inputs = [
         bytes(digest)

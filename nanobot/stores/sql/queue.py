@@ -14,6 +14,7 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Turn
 from nanobot.stores.sql import agent_states, compaction, facts, moves, remembering, transcript, turns
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.pieces import MOST_BYTES
 from nanobot.stores.sql.transcript import TranscriptHead
 from nanobot.stores.sql.turns import Plan
 
@@ -192,14 +193,17 @@ def load_history(
     left_out: LeftOut | None = None,
     known: KnownFacts | None = None,
 ) -> History | None:
-    """Return what the engine wants to see of the transcript with a claim, without what is `left_out`.
+    """Return what the engine wants to see of the transcript with a claim, without what is `left_out`; None
+    where it has to ask for it: it is so much that other jobs would wait.
     `known`: the facts in reach, where they were read already.
     """
     most = capacity.history_tokens
     if not most:
         return None
     leave_out = left_out or (lambda size: max(0, size - most))
-    history = compaction.window(db, head, leave_out, is_whole=not turn.may_cut)
+    history = compaction.window(db, head, leave_out, is_whole=not turn.may_cut, most_bytes=MOST_BYTES)
+    if history is None:
+        return None
     if known is None and capacity.memory.is_read and turn.trace:
         known = facts.known(db, turn.session_key, capacity.memory)
     return msgspec.structs.replace(history, known=known) if known is not None and known.facts else history

@@ -63,6 +63,7 @@ class TranscriptHead(msgspec.Struct):
     has_state: bool = False
 
 
+ANY_BYTES = 1 << 62
 NO_HEAD = TranscriptHead(0, 0, 0, 0)
 """Where a session stands that there is not yet."""
 
@@ -259,8 +260,9 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
-def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
+def window(db: Db, head: TranscriptHead, left_out_tokens: int, most_bytes: int = ANY_BYTES) -> History | None:
     """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
+    None where one of them has more than `most_bytes`, such as a picture: it is not read.
 
     Few statements whatever the size: a driver may let other threads run between two rows, and they do.
     """
@@ -273,11 +275,14 @@ def window(db: Db, head: TranscriptHead, left_out_tokens: int) -> History:
         found = _last_within(db, head.session, first, last, left_out_tokens) if left_out_tokens > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
-            joined, tokens = db.execute(
-                f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}"
-                " FROM (SELECT body, tokens FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
-                message_ids(head.session, seq + 1, last),
+            joined, tokens, largest = db.execute(
+                f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}, max(size) FROM"
+                " (SELECT CASE WHEN length(body) <= ? THEN body END body, tokens, length(body) size"
+                " FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
+                (most_bytes, *message_ids(head.session, seq + 1, last)),
             ).fetchone()
+            if largest is not None and largest > most_bytes:
+                return None
             bodies.append(joined)
             ends[:0] = map(int, tokens.split(b","))
         if found:

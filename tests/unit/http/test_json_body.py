@@ -6,15 +6,17 @@ import json
 import pytest
 
 from nanobot.core.errors import InvalidRequest
+from nanobot.http import json_body
 from nanobot.http.json_body import JsonBodies, apart, has_more_entries
 from nanobot.http.request import Request
 
 
-def request_with(body: bytes) -> Request:
+def request_with(body: bytes, address: str = "") -> Request:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request({"type": "http", "method": "POST", "raw_path": b"/", "headers": []}, receive)
+    scope = {"type": "http", "method": "POST", "raw_path": b"/", "headers": [], "client": (address, 1)}
+    return Request(scope, receive)
 
 
 def never(body: bytes) -> None:
@@ -68,6 +70,20 @@ async def test_a_large_body_is_decoded_beside_the_event_loop() -> None:
 
     assert await bodies.read(request_with(body), parse) == (True, body)
     assert asyncio.get_running_loop() is in_loop
+
+
+async def test_a_very_large_body_keeps_the_next_one_of_the_same_waiting_but_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(json_body, "_LONG_PAUSE", 1e9)
+    monkeypatch.setattr(json_body, "_LONGEST_PAUSE_S", 3_600.0)
+    bodies = JsonBodies(max_bytes=10_000_000, timeout_s=5, max_entries=1_000)
+    body = b'"' + b"x" * 3_000_000 + b'"'
+    assert (await bodies.read(request_with(body, "ann"), len))[0] == len(body)
+    waiting = asyncio.ensure_future(bodies.read(request_with(body, "ann"), len))
+    assert (await bodies.read(request_with(body, "bob"), len))[0] == len(body)
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_a_small_body_is_decoded_at_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 from nanobot.testing import FakeClock
 from nanobot.workers.forked import ForkLauncher
 from nanobot.workers.launcher import Launcher
-from nanobot.workers.pool import WorkerPool
+from nanobot.workers.pool import INSTANT_S, QUICK_S, WorkerPool
 from nanobot.workers.spawned import SpawnLauncher
 from nanobot.workers.task import Outcome, Task, WorkerLimits
 from tests.asgi import BOUND_S
@@ -216,7 +216,9 @@ async def test_a_closed_pool_leaves_no_process() -> None:
 
 
 class NotedLauncher:
-    """Notes with which time each task was started; long ones take longer than a quick one may."""
+    """Notes with which time each task was started; long ones take longer than a quick one may, those of a
+    second longer than an instant.
+    """
 
     def __init__(self) -> None:
         self.started: list[tuple[str, float]] = []
@@ -227,7 +229,7 @@ class NotedLauncher:
         self.started.append((name, timeout_s))
         if not name.startswith("long"):
             return Outcome("done", task.head)
-        if timeout_s == 1.0:
+        if timeout_s <= (INSTANT_S if name.startswith("long second") else QUICK_S):
             return Outcome("timeout")
         await self.gate.wait()
         return Outcome("done", task.head)
@@ -248,8 +250,23 @@ async def test_short_tasks_do_not_wait_for_long_ones() -> None:
         assert [(await each).ending for each in long] == ["done"] * 6
 
 
-async def test_a_task_that_may_not_take_long_is_not_tried_twice() -> None:
+async def test_a_task_that_may_take_a_second_is_tried_for_a_tenth_of_it_and_no_third_time() -> None:
     launcher = NotedLauncher()
     outcome = await WorkerPool(launcher).run(task("long", limits=limited(wall_s=1.0)), "a")
     assert outcome == Outcome("timeout")
-    assert launcher.started == [("long", 1.0)]
+    assert launcher.started == [("long", 0.1), ("long", 1.0)]
+
+
+async def test_a_task_of_an_instant_does_not_wait_for_those_that_take_a_second() -> None:
+    launcher = NotedLauncher()
+    pool = WorkerPool(launcher)
+    limits = limited(wall_s=QUICK_S)
+    slow = [
+        asyncio.ensure_future(pool.run(task(f"long second {n}", limits=limits), f"attacker {n}"))
+        for n in range(6)
+    ]
+    async with asyncio.timeout(BOUND_S):
+        assert (await pool.run(task("instant", limits=limits), "b")).output == b"instant"
+    launcher.gate.set()
+    async with asyncio.timeout(BOUND_S):
+        assert [(await each).ending for each in slow] == ["done"] * 6

@@ -13,8 +13,9 @@ from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, facts, queue, running
+from nanobot.stores.sql import compaction, facts, queue, running, transcript
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.pieces import MOST_BYTES
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
 
@@ -71,13 +72,24 @@ class SqlDispatch:
     async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
         rules = self._shared.limits.memory
 
-        def query(db: Db) -> History:
-            history = compaction.history(db, key=session_key, budget_tokens=budget_tokens, is_whole=is_whole)
-            if not rules.is_read:
+        def query(db: Db, most_bytes: int) -> History | None:
+            history = compaction.history(
+                db,
+                key=session_key,
+                budget_tokens=budget_tokens,
+                is_whole=is_whole,
+                most_bytes=most_bytes,
+            )
+            if history is None or not rules.is_read:
                 return history
             return msgspec.structs.replace(history, known=facts.known(db, session_key, rules))
 
-        return await self._database.read(query)
+        history = await self._database.read(partial(query, most_bytes=MOST_BYTES))
+        if history is None:
+            # Pictures, or long texts: other queries do not wait for them.
+            history = await self._database.scan(partial(query, most_bytes=transcript.ANY_BYTES))
+        assert history is not None  # noqa: S101 - whatever it is, it was read
+        return history
 
     async def append(self, claim: Claim, facts: tuple[Fact, ...]) -> tuple[Message, ...]:
         def job(db: Db) -> Applied:
