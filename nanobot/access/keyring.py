@@ -3,11 +3,11 @@ them.
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from nanobot.access.caller import Caller
+from nanobot.access.caller import EVERYBODY, Caller
 from nanobot.core.accounts import RIGHTS, Accounts, ApiKey, digest_of
 
 REFRESH_S = 1.0
@@ -61,6 +61,14 @@ class KeyRing:
         """
         known = (*self._by_digest.values(), *self._of_process.values())
         return next((each.caller for each in known if each.key.id == key_id), Caller(key_id))
+
+    def callers(self, now: float) -> Iterator[Caller]:
+        """Yield who may send requests now: those with a valid key; where there is no key, everybody."""
+        if not self.has_any:
+            yield EVERYBODY
+        for known in (*self._by_digest.values(), *self._of_process.values()):
+            if known.is_valid(now):
+                yield known.caller
 
     def add_of_process(self, key: ApiKey) -> None:
         """Let in who has `key`, as long as this process runs."""

@@ -1,5 +1,7 @@
 """The agent loop: ask the model, run the tool calls of the step, repeat; every fact goes to one sink."""
 
+import msgspec
+
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.consultation import MOST_TRIES, Consultation
 from nanobot.agent.limits import AgentSettings
@@ -9,7 +11,8 @@ from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.transcript import TurnTranscript
 from nanobot.core.errors import ApprovalChanged
 from nanobot.core.event import MessageAdded, ToolStarted, TurnEnded
-from nanobot.core.message import Message
+from nanobot.core.message import Message, ToolCall
+from nanobot.core.parts import call_for
 from nanobot.core.turn import Turn
 
 
@@ -39,6 +42,8 @@ class TurnSteps:
         self._consultation = Consultation(transcript, tool_calls)
         self._limits = limits
         self._continuations = 0
+        # Asked for once, whatever comes of it.
+        self._collected: set[str] = set()
 
     async def run(self) -> None:
         """Run the steps to the turn's end.
@@ -50,6 +55,7 @@ class TurnSteps:
         transcript = self._transcript
         if self._produced:
             # Before the model is asked: it must read what became of the calls that the restart cut off.
+            self._tool_calls.take_up(transcript.parts)
             await self._tool_calls.settle(self._produced, transcript.add_results)
             if self._waits_for_client():
                 await transcript.commit(self._end())
@@ -58,9 +64,8 @@ class TurnSteps:
             await self._consultation.take_answer()
             if self._long_turn is not None:
                 await self._long_turn.make_room(self._model_call.budget_tokens)
-            message = await self._model_call.ask(
-                transcript.history(), transcript.state, used_up=self._used_up()
-            )
+            used_up = self._used_up()
+            message = await self._model_call.ask(transcript.history(), transcript.state, used_up=used_up)
             self._budget.steps += 1
             if message.client_calls:
                 await self._hand_over(message)
@@ -71,9 +76,23 @@ class TurnSteps:
             elif self._goes_on(message):
                 self._continuations += 1
                 await transcript.commit(MessageAdded(message))
+            elif used_up is None and (calls := self._collect()):
+                # It goes on once it has read the answers.
+                collecting = Message("assistant", calls, "tool_calls")
+                started = map(ToolStarted, calls)
+                await transcript.commit(MessageAdded(message), MessageAdded(collecting), *started)
+                await self._tool_calls.run(calls, (), transcript.add_results)
             elif not await transcript.commit(MessageAdded(message), self._end()):
                 # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
                 return
+
+    def _collect(self) -> tuple[ToolCall, ...]:
+        """Return calls that wait for the parts of the turn's work that others do: a turn does not end before
+        it has their answers.
+        """
+        names = [name for name in self._transcript.parts if name not in self._collected]
+        self._collected.update(names)
+        return tuple(call_for(self._turn.id, name) for name in names)
 
     def _end(self) -> TurnEnded:
         return TurnEnded("done", self._budget.usage)
@@ -103,7 +122,7 @@ class TurnSteps:
         have their results.
         """
         end = self._end()
-        if all(call.for_client for call in message.tool_calls):
+        if all(call.for_client for call in message.tool_calls) and not self._transcript.parts:
             await self._transcript.commit(MessageAdded(message), end)
             return
         await self._run_calls(message)
@@ -114,8 +133,13 @@ class TurnSteps:
         """Commit a message of the model, and run the server's calls in it; return whether the turn has ended
         with a question to its user about some of them.
         """
+        collecting: tuple[ToolCall, ...] = ()
         for tries_left in reversed(range(MOST_TRIES)):
             judged = await self._tool_calls.judge(message, self._transcript.asker)
+            if judged.client_calls or any(call.is_withheld for call in judged.tool_calls):
+                # The turn ends with this step.
+                collecting = collecting or self._collect()
+                judged = msgspec.structs.replace(judged, parts=(*judged.parts, *collecting))
             calls, too_many = self._tool_calls.split(judged)
             run = tuple(call for call in calls if not call.is_withheld)
             waiting = tuple(call for call in calls if call.is_withheld)

@@ -76,6 +76,10 @@ class ToolCalls:
         self._max_calls = max_calls
         self.malformed_steps = 0
 
+    def take_up(self, parts: Sequence[str]) -> None:
+        """Tell the tools that the turn goes on after a restart; `parts`: as in `Tool`."""
+        self._toolset.take_up(self._turn.id, parts)
+
     async def settle(self, produced: tuple[Message, ...], finish: Finish) -> None:
         """Answer the calls in `produced` that a restart left without a result: those that may be repeated run
         again, of the others the model is told that their outcome is unknown.

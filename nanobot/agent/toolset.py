@@ -107,6 +107,12 @@ class Toolset:
         chosen = self._tools.keys() if names is None else set(names) & self._tools.keys()
         return frozenset(name for name in chosen if not self._tools[name].of_session)
 
+    def take_up(self, turn_id: str, parts: Sequence[str]) -> None:
+        """Tell the tools that a turn goes on after a restart; `parts`: as in `Tool`."""
+        for tool in self._tools.values():
+            if tool.take_up is not None:
+                tool.take_up(turn_id, parts)
+
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""
         tool = self._tools.get(call.name)
@@ -225,6 +231,8 @@ class Toolset:
             files=output.files,
             plan=output.plan,
             found=output.found,
+            begun=output.begun,
+            answered=output.answered,
             images=output.images,
         )
 

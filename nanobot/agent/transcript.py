@@ -39,6 +39,10 @@ class TurnTranscript:
         folded: StepSummary | None = None,
     ) -> None:
         self._known = history
+        # The parts of the turn's work that others do, and that are not answered.
+        self._parts: dict[str, None] = {}
+        for message in history.messages[len(history.messages) - produced :]:
+            self._note_parts(message.tool_results)
         self._added: list[Message] = []
         self._emit = emit
         self.state = history.state
@@ -75,12 +79,25 @@ class TurnTranscript:
                 self._added.append(fact.message)
             elif type(fact) is ToolFinished:
                 self._added.append(fact.message)
-                for result in fact.message.tool_results:
+                results = fact.message.tool_results
+                for result in results:
                     self.state = self.state.after(result.plan, result.found)
+                self._note_parts(results)
         if joined:
             self._added += joined
             self.asker = joined[-1].name
         return bool(joined)
+
+    def _note_parts(self, results: Sequence[ToolResult]) -> None:
+        for result in results:
+            self._parts.update(dict.fromkeys(result.begun))
+            for name in result.answered:
+                self._parts.pop(name, None)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts of the turn's work that others do, and that are not answered."""
+        return tuple(self._parts)
 
     async def add_results(self, results: Sequence[ToolResult]) -> None:
         """Commit results of calls."""

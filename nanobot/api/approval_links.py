@@ -1,7 +1,8 @@
 """/approve/{token}: one-time links by which a person decides on a call without an API key.
 
-The token is the approval's id with a signature of this server: nothing of it is stored. Whoever may decide on
-an approval is shown its link (`/v1/approvals`); whoever has the link may decide, once.
+The token is the approval's id with a signature of this server, made for the API key that was shown the link:
+nothing of it is stored. Whoever may decide on an approval is shown its link (`/v1/approvals`); whoever has
+the link may decide, once, as long as that key may.
 """
 
 import base64
@@ -14,7 +15,10 @@ from urllib.parse import parse_qs
 
 from starlette.types import Send
 
+from nanobot.access.caller import Caller
+from nanobot.access.keyring import KeyRing
 from nanobot.core.approvals import Approval, ApprovalAnswer
+from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     ApprovalClosed,
     ApprovalNotFound,
@@ -31,6 +35,7 @@ from nanobot.http.respond import answer
 
 PATH = "/approve/{token}"
 _DIGEST_BYTES = 20
+_SIGNATURE_CHARS = _DIGEST_BYTES * 8 // 5
 _MOST_BODY_BYTES = 1_024
 _BODY_TIMEOUT_S = 10.0
 _STYLE = (
@@ -56,36 +61,44 @@ _ANSWERS: dict[str, ApprovalAnswer] = {"once": "once", "deny": "deny"}
 
 
 class ApprovalLinks:
-    """Makes links to approvals, and knows its own again. `secret`: what they are signed with."""
+    """Makes links to approvals, and knows its own again. `secret`: what they are signed with; `keys`: those
+    that may be shown one.
+    """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, keys: KeyRing, clock: Clock) -> None:
         self._key = hashlib.blake2b(b"approval links", key=secret).digest()
+        self._keys = keys
+        self._clock = clock
 
-    def path(self, approval_id: str) -> str:
-        """Return the path of the link to an approval."""
-        return PATH.replace("{token}", f"{approval_id}.{self._signature(approval_id)}")
+    def path(self, approval_id: str, caller: Caller) -> str:
+        """Return the path of the caller's link to an approval."""
+        return PATH.replace("{token}", f"{approval_id}.{self._signature(approval_id, caller)}")
 
     def link(self, request: Request, approval_id: str) -> str:
         """Return the link to an approval, at the address under which the request came."""
         host = request.headers.get(b"host", b"").decode("latin-1")
-        path = self.path(approval_id)
+        path = self.path(approval_id, request.caller)
         return f"{request.scope['scheme']}://{host}{path}" if host else path
 
-    def approval_id(self, token: str) -> str:
-        """Return which approval a token is for.
+    def opened(self, token: str) -> tuple[str, Caller]:
+        """Return which approval a token is for, and whose link it is.
 
         Raises:
-            ApprovalNotFound: it is none of this server's.
+            ApprovalNotFound: it is none of this server's, or the key that was shown it is not valid any more.
         """
         approval_id, _, signature = token.rpartition(".")
-        expected = self._signature(approval_id)
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
-            raise ApprovalNotFound("this link is not valid")
-        return approval_id
+        given = signature.encode("utf-8", "replace")
+        if len(given) == _SIGNATURE_CHARS:
+            # Each key in turn: the link does not tell which one it belongs to.
+            for caller in self._keys.callers(self._clock.now()):
+                if hmac.compare_digest(given, self._signature(approval_id, caller).encode()):
+                    return approval_id, caller
+        raise ApprovalNotFound("this link is not valid")
 
-    def _signature(self, approval_id: str) -> str:
+    def _signature(self, approval_id: str, caller: Caller) -> str:
+        signed = "\0".join((approval_id, *([caller.key_id] if caller.key_id is not None else [])))
         digest = hashlib.blake2b(
-            approval_id.encode("utf-8", "replace"), key=self._key, digest_size=_DIGEST_BYTES
+            signed.encode("utf-8", "replace"), key=self._key, digest_size=_DIGEST_BYTES
         ).digest()
         return base64.b32encode(digest).decode().lower()
 
@@ -129,8 +142,11 @@ class ApprovalPages:
         await _page(send, 409, "This was decided before", _call(approval) + _standing(approval))
 
     async def _approval(self, request: Request) -> Approval:
-        approval_id = self._links.approval_id(request.path_params["token"])
+        approval_id, caller = self._links.opened(request.path_params["token"])
         approval = await self._store.approval(approval_id)
+        # What the key may do can have changed since it was shown the link.
+        if "chat" not in caller.rights or not caller.sees(approval.session_key):
+            raise ApprovalNotFound("this link is not valid")
         request.session_key = approval.session_key
         return approval
 
@@ -154,7 +170,10 @@ async def _decision(request: Request) -> ApprovalAnswer:
 
 # What people see ----------------------------------------------------------------------------------
 
-_GONE = "<p>It is not one of this server's, or its conversation has been deleted.</p>"
+_GONE = (
+    "<p>It is not one of this server's, its conversation has been deleted, or the API key that it was made"
+    " for is not valid any more.</p>"
+)
 _BUTTONS = (
     '<form method="post"><button name="decision" value="once">Run it once</button>'
     '<button name="decision" value="deny">Do not run it</button></form>'

@@ -205,9 +205,11 @@ class CompactionRoutes:
                 raw,
                 lambda: (
                     input_messages(
-                        items, referenced, "input", self._settings.bounds, as_messages(opened)
+                        items, referenced, "input", self._settings.bounds, as_messages(opened), is_all=True
                     ).messages,
-                    input_messages(items[last + 1 :], referenced, "input", self._settings.bounds).messages,
+                    input_messages(
+                        items[last + 1 :], referenced, "input", self._settings.bounds, is_all=True
+                    ).messages,
                 ),
             )
             said += _spoken(sent)

@@ -32,6 +32,7 @@ from nanobot.api.wire.response_request import (
     decode_response,
     parse_response,
     with_conversation,
+    with_events,
     with_store,
 )
 from nanobot.core.clock import Clock
@@ -60,9 +61,13 @@ from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer, answer_headers, deliver, wait_for_answer
 from nanobot.http.session_key import KeyReader
-from nanobot.http.stream import Stream
+from nanobot.http.stream import Stream, wanted_events
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.submitter import Submission, Submitter
+
+TOOL_ITEMS = Parameter(
+    "x-events", "header", "`tools`: calls of the server's own tools are items of the response"
+)
 
 
 class Responses:
@@ -99,6 +104,7 @@ class Responses:
         if trace is not parsed.trace:
             parsed = with_store(parsed, store=trace)
         echo = with_conversation(parsed, target.session_key) if parsed.trace else parsed.echo
+        echo = with_events(echo, wanted_events(request.headers))
         submission = await self._submit(request, parsed, echo, identity, target)
         # What was asked may be large, and the answer may be long in coming.
         parsed = msgspec.structs.replace(parsed, earlier=(), tools=())
@@ -229,7 +235,7 @@ def operations(
             summary="Make a response",
             tag="Responses",
             right="chat",
-            parameters=PARAMETERS,
+            parameters=(*PARAMETERS, TOOL_ITEMS),
             body=ResponseBody,
             answers={200: ResponseObject},
             streams=True,

@@ -78,6 +78,7 @@ def build_api(
         render_metrics=render_metrics,
         compacting=compacting,
         secret=secret,
+        keys=keys,
         workspaces=workspaces,
     )
     open_paths = frozenset(
@@ -111,11 +112,12 @@ def operations(
     render_metrics: Callable[[], Awaitable[str]],
     compacting: Compacting,
     secret: bytes,
+    keys: KeyRing,
     workspaces: Workspaces | None = None,
 ) -> tuple[Operation, ...]:
     """Return everything that the API offers."""
     session_keys = KeyReader(settings.session_headers)
-    links = approval_links.ApprovalLinks(secret)
+    links = approval_links.ApprovalLinks(secret, keys, clock)
     offered = (
         ChatCompletions(submitter, settings).operation(),
         *responses.operations(

@@ -20,6 +20,8 @@ _POLICIES: tuple[WhenBusy, ...] = ("queue", "reject", "interrupt", "steer")
 _MODES: tuple[HistoryMode, ...] = ("auto", "whole")
 _TOLD = frozenset({"imported", "rewound", "replaced"})
 """What became of the client's earlier messages, where they are not simply how the transcript ends."""
+_TAKEN_IN = frozenset({"imported", "replaced"})
+"""Where the model is shown what the client sent instead of the transcript."""
 _LONGEST_DEDUPE_KEY = 255
 LONGEST_S = 1_000_000_000
 _STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|null|\{[^{}]*\})(\s*,\s*)?')
@@ -254,8 +256,11 @@ def turn_headers(admission: Admission, parsed: ParsedRequest) -> Headers:
         headers = (*headers, ("x-history", admission.history))
     if parsed.tools_left_out:
         headers = (*headers, ("x-tools-left-out", _listed(parsed.tools_left_out)))
-    if parsed.items_left_out:
-        headers = (*headers, ("x-items-left-out", _listed(parsed.items_left_out)))
+    left_out = parsed.items_left_out
+    if admission.history in _TAKEN_IN or not parsed.trace:
+        left_out += parsed.items_known
+    if left_out:
+        headers = (*headers, ("x-items-left-out", _listed(left_out)))
     return headers
 
 

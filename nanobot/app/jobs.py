@@ -11,6 +11,7 @@ from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.submit.deliveries import FLUSH_EVERY_S
 
 CLEANUP_EVERY_S = 600.0
+INTERPRETERS_EVERY_S = 30.0
 _DAY_S = 86_400.0
 _SWEEP_EVERY_S = 6 * 3600.0
 

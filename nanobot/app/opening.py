@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nanobot.app import settings
 from nanobot.app.app import App
-from nanobot.app.jobs import CLEANUP_EVERY_S, periodic_jobs
+from nanobot.app.jobs import CLEANUP_EVERY_S, INTERPRETERS_EVERY_S, periodic_jobs
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import SettingsSource
@@ -165,7 +165,17 @@ async def _shell(
             every_s=CLEANUP_EVERY_S,
             first_after_s=CLEANUP_EVERY_S,
         )
-        yield _Shell(shell.tools, shell.commands, (sweep,))
+        jobs = [sweep]
+        if shell.interpreters is not None:
+            jobs.append(
+                PeriodicJob(
+                    name="end interpreters that are not used",
+                    run=shell.interpreters.sweep,
+                    every_s=min(INTERPRETERS_EVERY_S, config.shell.python_idle_s),
+                    first_after_s=INTERPRETERS_EVERY_S,
+                )
+            )
+        yield _Shell(shell.tools, shell.commands, tuple(jobs))
 
 
 @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ from nanobot.tools.sandbox.layers import probe_layers, probe_network
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
+from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
 
 TEMPORARY_FOLDER = "commands"
@@ -35,12 +36,21 @@ _log = logging.getLogger(__name__)
 
 
 class Shell:
-    """The agent's commands, their tools, and the sandbox that they run in."""
+    """The agent's commands, their tools, the sandbox that they run in, and the interpreters that sessions
+    keep.
+    """
 
-    def __init__(self, commands: ShellCommands, tools: tuple[Tool, ...], sandbox: LinuxSandbox) -> None:
+    def __init__(
+        self,
+        commands: ShellCommands,
+        tools: tuple[Tool, ...],
+        sandbox: LinuxSandbox,
+        interpreters: Interpreters | None,
+    ) -> None:
         self.commands = commands
         self.tools = tools
         self.sandbox = sandbox
+        self.interpreters = interpreters
 
 
 @contextlib.asynccontextmanager
@@ -76,11 +86,17 @@ async def open_shell(
     commands = ShellCommands(
         sandbox, workspaces.command_folder, settings, skills, networks.of if networks else None
     )
+    interpreters = None
     try:
         has_python = await asyncio.to_thread(commands.finds, "python3")
+        if has_python and config.shell.python == "session":
+            interpreters = Interpreters(commands, clock, randomness, interpreter_settings(config))
         hosts = networks.rules.names() if networks else ()
-        yield Shell(commands, shell_tools(commands, access, has_python=has_python, hosts=hosts), sandbox)
+        tools = shell_tools(commands, access, has_python=has_python, interpreters=interpreters, hosts=hosts)
+        yield Shell(commands, tools, sandbox, interpreters)
     finally:
+        if interpreters is not None:
+            await interpreters.close()
         await commands.close()
 
 
@@ -153,6 +169,11 @@ def network_rules(config: Config) -> NetworkRules | None:
             tables=("shell",),
         )
     return NetworkRules(tuple(allowed), host_rules(config))
+
+
+def interpreter_settings(config: Config) -> InterpreterSettings:
+    """Return how many interpreters sessions keep, and how long."""
+    return InterpreterSettings(config.shell.python_idle_s, config.shell.max_interpreters)
 
 
 def network_bounds(config: Config) -> NetworkBounds:

@@ -14,6 +14,7 @@ from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event, MessageAdded, TurnEnded
+from nanobot.core.message import AskedCall
 from nanobot.core.sessions import Session, parse_key
 
 HELP = {
@@ -30,9 +31,9 @@ _KEYS = (
 )
 ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 """What may be typed for an answer to the agent's question whether it may use a tool."""
-_ANSWER_HELP = (
-    "y: yes, this once   a: always in this conversation   n: no   (then Enter; nothing else is a yes)"
-)
+_ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter; nothing else is a yes)"
+_ALWAYS = "a: always in this conversation   "
+_NOTHING_ASKED: tuple[AskedCall, ...] = ()
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 
@@ -65,7 +66,7 @@ class ChatLoop:
         self._view = view
         self._first_key = session_key
         self._now = now
-        self._is_asked = False
+        self._asks = _NOTHING_ASKED
         self.session_key = session_key
 
     async def run(self) -> None:
@@ -79,7 +80,7 @@ class ChatLoop:
         while True:
             try:
                 text = await self._source.read()
-                if self._is_asked:
+                if self._asks:
                     text = ANSWER_KEYS.get(text.lower(), text)
                 if text and not await self._run_command(text):
                     await self._ask(text)
@@ -89,19 +90,21 @@ class ChatLoop:
                 self._view.problem(error.message)
 
     async def _ask(self, text: str) -> None:
-        self._is_asked = False
+        self._asks = _NOTHING_ASKED
 
         def note(event: Event) -> None:
             if isinstance(event, MessageAdded):
-                self._is_asked = bool(event.message.asks)
+                self._asks = event.message.asks
 
         end = await follow(self._link, self._view, self.session_key, text, note)
         if end is None or end.outcome == "cancelled":
             self._view.note("stopped")
         elif end.error is not None:
             self._view.problem(end.error.message)
-        elif self._is_asked:
-            self._view.note(_ANSWER_HELP)
+        elif self._asks:
+            # What was asked for one participant of several can be agreed to once only.
+            is_personal = any(asked.asker is not None for asked in self._asks)
+            self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS))
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ class ChatLoop:
         return True
 
     def _switch_to(self, key: str) -> None:
-        self._is_asked = False
+        self._asks = _NOTHING_ASKED
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 

@@ -37,6 +37,7 @@ from nanobot.core.event import (
     TurnError,
 )
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
+from nanobot.core.plan import TaskPlan
 from nanobot.core.sessions import Session
 
 __all__ = ["Remote", "ServerRefused", "ServerUnreachable", "is_this_machine", "parse_url"]
@@ -296,21 +297,7 @@ def _events(name: str, payload: str) -> list[Event]:
         if name == "tool_started":
             return [ToolStarted(ToolCall(content["id"], content["name"], content["arguments"]))]
         if name == "tool_finished":
-            return [
-                ToolFinished(
-                    Message(
-                        "tool",
-                        (
-                            ToolResult(
-                                content["id"],
-                                content["content"],
-                                content["is_error"],
-                                tuple(file["filename"] for file in content.get("files", ())),
-                            ),
-                        ),
-                    )
-                )
-            ]
+            return [ToolFinished(Message("tool", (_result(content),)))]
         if name == "approval_asked":
             asks = msgspec.convert(content["approvals"], tuple[AskedCall, ...])
             return [MessageAdded(Message("assistant", (), asks=asks))]
@@ -321,6 +308,17 @@ def _events(name: str, payload: str) -> list[Event]:
         return _deltas(content)
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ServerUnreachable("the stream is not one of nanobot: check the URL") from error
+
+
+def _result(content: dict[str, Any]) -> ToolResult:
+    plan = content.get("plan")
+    return ToolResult(
+        content["id"],
+        content["content"],
+        content["is_error"],
+        tuple(file["filename"] for file in content.get("files", ())),
+        msgspec.convert(plan, TaskPlan) if plan is not None else None,
+    )
 
 
 def _deltas(chunk: dict[str, Any]) -> list[Event]:

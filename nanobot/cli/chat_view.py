@@ -1,18 +1,21 @@
 """How an answer is shown while it comes: as Markdown on a terminal, as plain text elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
+from nanobot.cli.chat_tools import Line, Tone, ToolReport, asked_lines, title
 from nanobot.cli.terminal import neutral, one_line
-from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
 
 _MAX_LIVE_LINES = 200
-_DIM, _RED, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[0m"
+_DIM, _RED, _GREEN, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
+_COLOURS: dict[Tone, str] = {"dim": _DIM, "added": _GREEN, "removed": _RED, "failed": _RED}
 _FENCES = ("```", "~~~")
 
 
@@ -44,23 +47,17 @@ class ChatView(Protocol):
         ...
 
 
-def _tool_line(event: ToolStarted | ToolFinished) -> str:
-    if isinstance(event, ToolStarted):
-        return one_line(f"{event.call.name} {event.call.arguments}")
-    result = event.message.tool_results[0]
-    if result.is_error:
-        return one_line(f"failed: {result.content}")
-    return one_line(f"wrote {', '.join(result.files)}") if result.files else ""
-
-
 class RichView:
-    """Shows Markdown on a terminal. Complete blocks are final; the growing one is repainted until it is."""
+    """Shows Markdown on a terminal. Complete blocks are final; the growing one is repainted until it is, and
+    so are the lines of the tools that run.
+    """
 
     def __init__(self, stream: TextIO, screen: Screen, *, now: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._screen = screen
         self._now = now
         self._pending = ""
+        self._tools = ToolReport(now)
         self._is_first = True
         self._began_at: float | None = None
         self._is_stale = False
@@ -79,14 +76,24 @@ class RichView:
             self._pending += neutral(event.text.replace("\r", ""))
             self._began_at = None
             self._is_stale = True
-        elif isinstance(event, ToolStarted | ToolFinished):
+        elif isinstance(event, ToolStarted):
             self._settle(len(self._pending))
-            if line := _tool_line(event):
-                self._screen.put([self._cut(line)])
+            self._tools.start(event.call)
+            self.paint()
+        elif isinstance(event, ToolFinished):
+            self._settle(len(self._pending))
+            for result in event.message.tool_results:
+                self._leave(self._tools.finish(result))
             self._wait()
+            self.paint()
+        elif isinstance(event, MessageAdded) and event.message.asks:
+            self._settle(len(self._pending))
+            self._leave(asked_lines(event.message.asks))
 
     def paint(self) -> None:
-        if self._began_at is not None:
+        if self._tools.is_running:
+            self._screen.show(self._coloured(self._tools.lines()))
+        elif self._began_at is not None:
             waited_s = int(self._now() - self._began_at)
             self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
         elif self._is_stale:
@@ -97,6 +104,7 @@ class RichView:
     def end(self) -> None:
         self._began_at = None
         self._settle(len(self._pending))
+        self._leave(self._tools.end())
         self._screen.clear()
 
     def note(self, text: str) -> None:
@@ -115,9 +123,19 @@ class RichView:
     def _spaced(self, rendered: list[str]) -> list[str]:
         return rendered if self._is_first or not rendered else ["", *rendered]
 
+    def _leave(self, told: list[Line]) -> None:
+        """Put the lines on the screen for good, in place of those that may change."""
+        if told:
+            self._screen.settle(self._coloured(told))
+            self._is_first = False
+
+    def _coloured(self, told: Iterable[Line]) -> list[str]:
+        return [f"{_COLOURS[line.tone]}{self._cut(line.text)}{_PLAIN}" for line in told]
+
     def _cut(self, text: str) -> str:
-        most = self._screen.columns - 4
-        return f"{_DIM}· {text if len(text) <= most else text[: most - 1] + '…'}{_PLAIN}"
+        most = self._screen.columns
+        text = text.expandtabs(4)
+        return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…"
 
     def _console(self) -> Console:
         return Console(
@@ -138,8 +156,11 @@ def _tail(text: str) -> str:
 class PlainView:
     """Writes plain text to a stream as it comes. On a terminal, control characters are made visible."""
 
-    def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
+    def __init__(
+        self, stream: TextIO, *, is_terminal: bool, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
+        self._tools = ToolReport(now)
         self._clean = neutral if is_terminal else str
         self._is_line_open = False
 
@@ -151,14 +172,28 @@ class PlainView:
             self._stream.write(self._clean(event.text))
             self._stream.flush()
             self._is_line_open = not event.text.endswith("\n")
-        elif isinstance(event, ToolStarted | ToolFinished) and (line := _tool_line(event)):
-            self.end()
-            self.note(f"[{line}]")
+        elif isinstance(event, ToolStarted):
+            self._tools.start(event.call)
+            self._lines([Line(f"[{title(event.call)}]")])
+        elif isinstance(event, ToolFinished):
+            for result in event.message.tool_results:
+                self._lines(self._tools.finish(result))
+        elif isinstance(event, MessageAdded) and event.message.asks:
+            self._lines(asked_lines(event.message.asks))
 
     def paint(self) -> None:
         """Does nothing: everything is written at once."""
 
     def end(self) -> None:
+        self._lines(self._tools.end())
+        self._end_line()
+
+    def _lines(self, told: list[Line]) -> None:
+        for line in told:
+            self._end_line()
+            self.note(line.text)
+
+    def _end_line(self) -> None:
         if self._is_line_open:
             self._stream.write("\n")
             self._stream.flush()

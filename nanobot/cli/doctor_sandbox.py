@@ -42,7 +42,10 @@ def _elsewhere() -> CheckResult:
 
 def _layer(result: ProbeResult, config: Config) -> CheckResult:
     if result.layer is not None:
-        text = f"holds: {_MEANING[result.name]}; {ATTEMPTS} attempts to get out were refused"
+        lacks = (
+            ", without /proc, which this container does not let them have" if result.layer.lacks_proc else ""
+        )
+        text = f"holds: {_MEANING[result.name]}{lacks}; {ATTEMPTS} attempts to get out were refused"
         return CheckResult(result.name, "ok", text)
     # Without commands nothing is missing.
     status: Status = "warn" if config.shell.sessions else "ok"

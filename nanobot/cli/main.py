@@ -61,11 +61,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        # What is loaded stays: the collector would go through it again and again.
-        gc.disable()
-        try:
-            command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        finally:
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not gc.isenabled():
             gc.freeze()
             gc.enable()
         if not isinstance(command, click.Command):
@@ -105,6 +102,8 @@ def nanobot() -> None:
 
 def main() -> None:
     """Run the command line; a `NanobotError` is printed as one line, with exit status 2."""
+    # While the command is loaded: all of it stays, and the collector would go through it again and again.
+    gc.disable()
     try:
         nanobot.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -119,6 +118,8 @@ def main() -> None:
         if not _is_logged(error.message):
             click.echo(f"nanobot: {error.message}", err=True)
         sys.exit(2)
+    finally:
+        gc.enable()
 
 
 def _is_logged(message: str) -> bool:

@@ -110,6 +110,9 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: Annotated[int, msgspec.Meta(ge=16)] = 256
     max_commands: AtLeast1 = 16
     readable: tuple[str, ...] = ()
+    python: Literal["fresh", "session"] = "fresh"
+    python_idle_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_S)] = 900.0
+    max_interpreters: AtLeast1 = 8
     network: Literal["none", "allow"] = "none"
     allowed_hosts: tuple[str, ...] = ()
     network_mb: AtLeast1 = 1_024

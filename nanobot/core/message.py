@@ -138,7 +138,8 @@ def freeform_arguments(text: str) -> str:
 class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_defaults=True):
     """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written.
     `plan`, `found`: what the agent keeps from now on as its plan, and as the names of the tools that it has
-    found; None and empty: what it kept before.
+    found; None and empty: what it kept before. `begun`, `answered`: the names of parts of the turn's work
+    that others do from now on, and of those whose answers this is.
     """
 
     call_id: str
@@ -147,6 +148,8 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_
     files: tuple[str, ...] = ()
     plan: TaskPlan | None = None
     found: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
 
 
 class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
@@ -156,7 +159,8 @@ class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
 
     def message(self) -> "Message":
         """Return the message of the tool, as it is stored."""
-        result = ToolResult(self.call_id, self.content, self.is_error, self.files, self.plan, self.found)
+        fields = {name: getattr(self, name) for name in ToolResult.__struct_fields__}
+        result = ToolResult(**fields)
         return Message("tool", (result, *self.images))
 
 

@@ -120,7 +120,7 @@ class ToolContext(msgspec.Struct, frozen=True):
 
 class ToolOutput(msgspec.Struct, frozen=True):
     """What a call brings: text for the model, images for one that sees them, and the paths of the files in
-    the workspace that it has written. `plan`, `found`: as in `ToolResult`.
+    the workspace that it has written. `plan`, `found`, `begun`, `answered`: as in `ToolResult`.
     """
 
     text: str
@@ -128,6 +128,8 @@ class ToolOutput(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()
     plan: TaskPlan | None = None
     found: tuple[str, ...] = ()
+    begun: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -158,7 +160,8 @@ class Tool(msgspec.Struct, frozen=True):
     need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
     None: all. `is_of_use`: in which sessions it is offered; None: in all. `of_session`: it works on what
     belongs to the session, as its files, its memory and its commands; a turn that does a part of another's
-    work, in a session of its own, has no such tools.
+    work, in a session of its own, has no such tools. `take_up`: gets the id of a turn that goes on after a
+    restart, and the names of the parts of its work that it had begun and that are not answered.
     """
 
     name: str
@@ -180,6 +183,7 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: msgspec.Raw | None = None
     is_of_use: Callable[[str], bool] | None = None
     of_session: bool = False
+    take_up: Callable[[str, Sequence[str]], None] | None = None
 
     @property
     def spec(self) -> ToolSpec:

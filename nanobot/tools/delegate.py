@@ -12,17 +12,23 @@ import msgspec
 from nanobot.core.errors import NanobotError, NoSuchFile, StoreError, ToolError, TurnNotFound, WorkspaceError
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import File, Message, Text, reply_text
+from nanobot.core.parts import DELEGATE, digest_in, part_digest, part_name, part_turn_id
 from nanobot.core.sessions import DELEGATED_PREFIX
-from nanobot.core.tool import Tool, ToolContext
+from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.turn import Admission, Answer, Delegation, Identity, Turn, TurnState
 from nanobot.core.workspace import Entry
 
-DELEGATE = "delegate"
 _LONGEST_TASK = 20_000
 _MOST_FILES = 10
 _MOST_FILE_BYTES = 400_000
 _SPARE_S = 30.0
 _STOPPED = "the turn that delegated it is over"
+_NO_PART = "this turn has begun no such part: give its name as the call that began it has told it"
+_ID_DIGITS = 16
+_BEGUN = (
+    "Begun as {name}. Go on with what does not need its answer. You get that with `answer_of`; what you have"
+    " not asked for when you want to end is waited for then."
+)
 _INSTRUCTIONS = (
     "You do a part of a larger task, which another agent has given you. You know nothing of the rest, and"
     " nobody reads what you do on the way. Do it, then answer once, with all that was asked for and nothing"
@@ -41,9 +47,13 @@ class DelegationSettings(msgspec.Struct, frozen=True):
 
 
 class DelegateArguments(msgspec.Struct, frozen=True):
-    task: Annotated[str, msgspec.Meta(description="all it has to know: it sees nothing else")]
+    task: Annotated[str, msgspec.Meta(description="all it has to know: it sees nothing else")] = ""
     files: Annotated[list[str], msgspec.Meta(description="text files to give along")] = []
     tools: Annotated[list[str] | None, msgspec.Meta(description="the only tools it may use")] = None
+    wait: Annotated[bool, msgspec.Meta(description="false: go on meanwhile")] = True
+    answer_of: Annotated[str, msgspec.Meta(description="instead of a task: a part begun with wait false")] = (
+        ""
+    )
 
 
 class PartAdmission(Protocol):
@@ -97,12 +107,19 @@ class Delegations:
             except NanobotError as error:
                 _log.warning("turn %s goes on, though nobody waits for it: %s", part, error.message)
 
-    async def answer(self, part: Turn, context: ToolContext) -> Answer:
-        """Have the part done, and return what came of it: where it was begun before a restart, it is not
-        begun again.
+    def take_up(self, turn_id: str, names: Sequence[str]) -> None:
+        """Note that a turn goes on which had begun these parts before a restart."""
+        for name in names:
+            if (digest := digest_in(name)) is not None:
+                part = part_turn_id(turn_id, digest)
+                self._parts[turn_id].add(part)
+                self._open[turn_id].add(part)
+
+    async def begin(self, part: Turn, context: ToolContext) -> None:
+        """Let the part be done: where it was begun before a restart, it is not begun again.
 
         Raises:
-            ToolError: the turn has delegated enough, or it took too long.
+            ToolError: the turn has delegated enough, or it may not.
         """
         parts = self._parts[context.turn_id]
         if part.id not in parts and len(parts) >= self.settings.most:
@@ -121,23 +138,51 @@ class Delegations:
                 raise
             except NanobotError as error:
                 raise ToolError(f"it was not begun: {error.message}") from error
+
+    async def has_ended(self, part_id: str) -> bool:
+        """Return whether the part is done, or has failed.
+
+        Raises:
+            ToolError: there is none with that id.
+        """
+        return (await self._state(part_id)).end is not None
+
+    async def answer(self, part_id: str, context: ToolContext) -> Answer:
+        """Wait for what comes of a part that was begun.
+
+        Raises:
+            ToolError: it took too long, or there is none with that id.
+        """
+        await self._state(part_id)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                answer = await self._turns.ended(part.id)
+                answer = await self._turns.ended(part_id)
         except TimeoutError:
-            self._left.put_nowait(part.id)
+            self._left.put_nowait(part_id)
             raise ToolError(
                 f"it was not done within {self.settings.timeout_s:g} s and is stopped: delegate less at once"
             ) from None
-        self._open[context.turn_id].discard(part.id)
+        self._open[context.turn_id].discard(part_id)
         return answer
+
+    async def _state(self, part_id: str) -> TurnState:
+        try:
+            state = await self._turns.turn(part_id)
+        except TurnNotFound:
+            raise ToolError(_NO_PART) from None
+        # Not any turn whose id a model has found somewhere.
+        if not state.session_key.startswith(f"{DELEGATED_PREFIX}{part_id[-_ID_DIGITS:]}"):
+            raise ToolError(_NO_PART)
+        return state
 
 
 def delegate(delegations: Delegations, files: ReadableFiles | None = None) -> Tool:
-    """Return the tool that hands over a task with files, and waits for the answer."""
+    """Return the tool that hands over a task with files, and waits for the answer, or brings it later."""
     settings = delegations.settings
 
-    async def run(arguments: DelegateArguments, context: ToolContext) -> str:
+    async def run(arguments: DelegateArguments, context: ToolContext) -> str | ToolOutput:
+        if arguments.answer_of and not arguments.task:
+            return await _later(delegations, arguments, context)
         if not arguments.task.strip() or len(arguments.task) > _LONGEST_TASK:
             raise ToolError(f"the task has {len(arguments.task)} characters: say it in 1 to {_LONGEST_TASK}")
         given = await _given(files, arguments.files, context.session_key)
@@ -150,12 +195,18 @@ def delegate(delegations: Delegations, files: ReadableFiles | None = None) -> To
             # So that it can still say what it has reached.
             settings.timeout_s * 2 / 3,
         )
-        part = _part(Message("user", (Text(arguments.task), *given)), delegation, context)
-        return _said(await delegations.answer(part, context))
+        digest = part_digest(context.turn_id, context.call_id)
+        part = _part(Message("user", (Text(arguments.task), *given)), delegation, context, digest)
+        await delegations.begin(part, context)
+        if arguments.wait:
+            return _said(await delegations.answer(part.id, context))
+        name = part_name(digest)
+        return ToolOutput(_BEGUN.format(name=name), begun=(name,))
 
     return Tool(
         DELEGATE,
-        "Have a self-contained part of the work done by another agent.",
+        "Have a self-contained part of the work done by another agent, or get the answer of one that was"
+        " begun without waiting.",
         DelegateArguments,
         run,
         timeout_s=settings.timeout_s + _SPARE_S,
@@ -166,19 +217,40 @@ def delegate(delegations: Delegations, files: ReadableFiles | None = None) -> To
         group="agents",
         of_session=True,
         deferrable=True,
+        take_up=delegations.take_up,
     )
 
 
-def _part(asked: Message, delegation: Delegation, context: ToolContext) -> Turn:
+async def _later(
+    delegations: Delegations, arguments: DelegateArguments, context: ToolContext
+) -> str | ToolOutput:
+    """Return the answer of a part that was begun without waiting, or that it is not there yet.
+
+    Raises:
+        ToolError: there is no such part.
+    """
+    name = arguments.answer_of
+    digest = digest_in(name)
+    if digest is None:
+        raise ToolError(_NO_PART)
+    part_id = part_turn_id(context.turn_id, digest)
+    if not arguments.wait and not await delegations.has_ended(part_id):
+        return f"{name} is not done yet."
+    answer = await delegations.answer(part_id, context)
+    try:
+        return ToolOutput(_said(answer), answered=(name,))
+    except ToolError as error:
+        # It is answered all the same: nothing more comes.
+        return ToolOutput(f"Error: {error.message}", answered=(name,))
+
+
+def _part(asked: Message, delegation: Delegation, context: ToolContext, digest: str) -> Turn:
     """Return the turn that does the part: the same for the same call, in a session of its own, whose key no
     request can name.
     """
-    seed = f"{context.turn_id}\0{context.call_id}".encode("utf-8", "surrogatepass")
-    name = hashlib.sha256(seed).hexdigest()
     return Turn(
-        # The time in front stays: ids sort by it.
-        f"{context.turn_id[:-16]}{name[:16]}",
-        f"{DELEGATED_PREFIX}{name}",
+        part_turn_id(context.turn_id, digest),
+        f"{DELEGATED_PREFIX}{digest}",
         (asked,),
         context.entry,
         model=context.model,

@@ -165,3 +165,32 @@ def test_sessions_stay_apart(address: str, key: str, provider: Provider) -> None
     chat(address, key).invoke("My cat is Mia")
     chat(address, key + " of another").invoke("What do you see?")
     assert "Mia" not in provider.requests[-1].body.decode()
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+def test_calls_of_the_servers_tools_are_shown_and_not_run(address: str, key: str, is_streamed: bool) -> None:
+    model = ChatOpenAI(
+        model="nanobot",
+        base_url=f"{address}/v1",
+        api_key=SecretStr("unused"),
+        default_headers={"x-session-key": key, "x-events": "tools"},
+        max_retries=0,
+        use_responses_api=True,
+    ).bind_tools([get_weather])
+    history: list[BaseMessage] = [HumanMessage('call calculate {"expression": "6*7"}\nanswer with: It is 42')]
+    if is_streamed:
+        whole: Any = None
+        for chunk in model.stream(history):
+            whole = chunk if whole is None else whole + chunk
+        answer = whole
+    else:
+        answer = model.invoke(history)
+    assert answer.text == "It is 42"
+    assert not answer.tool_calls
+    shown = [block for block in answer.content if block["type"] == "mcp_call"]
+    assert [(block["name"], block["output"]) for block in shown] == [("calculate", "42")]
+    history += [answer, HumanMessage("What is the weather in Paris?")]
+    asked = model.invoke(history)
+    assert [call["name"] for call in asked.tool_calls] == ["get_weather"]
+    history += [asked, *run(asked)]
+    assert model.invoke(history).text == "The tools said: sunny in Paris"

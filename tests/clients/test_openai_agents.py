@@ -185,3 +185,38 @@ async def test_a_hosted_tool_of_openai_is_left_out(address: str) -> None:
     async with AsyncOpenAI(base_url=f"{address}/v1", api_key="unused", max_retries=0) as client:
         agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[WebSearchTool()])
         assert (await Runner.run(agent, "Hello")).final_output
+
+
+CALCULATE = 'call calculate {"expression": "6*7"}\nanswer with: It is 42'
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+async def test_calls_of_the_servers_tools_are_shown_and_not_run(
+    address: str, key: str, is_streamed: bool
+) -> None:
+    async with AsyncOpenAI(
+        base_url=f"{address}/v1",
+        api_key="unused",
+        default_headers={"x-session-key": key, "x-events": "tools"},
+        max_retries=0,
+    ) as client:
+        agent = Agent(name="Guide", model=OpenAIResponsesModel("nanobot", client), tools=[get_weather])
+        if is_streamed:
+            run = Runner.run_streamed(agent, CALCULATE)
+            async for _ in run.stream_events():
+                pass
+            asked, said, items = run.to_input_list(), run.final_output, run.new_items
+        else:
+            result = await Runner.run(agent, CALCULATE)
+            asked, said, items = result.to_input_list(), result.final_output, result.new_items
+        assert said == "It is 42"
+        assert [item.type for item in items] == ["tool_call_item", "message_output_item"]
+        call: Any = items[0].raw_item
+        assert (call.type, call.name, call.output) == ("mcp_call", "calculate", "42")
+        # What the SDK keeps is the history of the next run, in which its own tool is called.
+        again: list[Any] = [*asked, {"role": "user", "content": "What is the weather in Paris?"}]
+        assert (await Runner.run(agent, again)).final_output == "The tools said: sunny in Paris"
+        shown = cast(
+            str, (await Runner.run(Agent(name="Guide", model=agent.model), "What do you see?")).final_output
+        )
+        assert shown.count("answer with: It is 42") == 1

@@ -106,3 +106,10 @@ async def test_the_next_summary_reads_on_where_the_last_one_ended(harness: Store
     long = await steps(harness, lambda: look("long"))
     await harness.close()
     assert 0 < long <= 1.1 * short, f"{short} steps in {SHORT} messages, {long} in {LONG}"
+
+
+async def test_terms_that_most_messages_have_are_not_counted_again_each_turn(harness: StoreHarness) -> None:
+    first = await steps(harness, lambda: recall(harness, "long"))
+    again = await steps(harness, lambda: recall(harness, "long"))
+    await harness.close()
+    assert 0 < again <= 0.2 * first, f"{first} steps, then {again}"

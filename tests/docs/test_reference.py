@@ -10,6 +10,7 @@ import pytest
 
 from nanobot import config
 from nanobot.access.admission import Gate
+from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.api.files import FileSettings
 from nanobot.api.server import operations
@@ -79,6 +80,7 @@ def offered() -> list[str]:
         render_metrics=render,
         compacting=Compactor.__new__(Compactor),
         secret=b"secret",
+        keys=KeyRing(),
     )
     return [f"{operation.method} {operation.path.replace(':path', '')}" for operation in found]
 

@@ -408,10 +408,78 @@ KERNEL = {
 }
 
 
+_OPEN = "GET http://open.test:WEB/ HTTP/1.1\\r\\nHost: open.test\\r\\n"
+_SECRET = "GET /secret HTTP/1.1\\r\\nHost: other.test\\r\\n\\r\\n"
+_POST = "POST http://open.test:WEB/ HTTP/1.1\\r\\nHost: open.test\\r\\n"
+PLACES_BY_PROXY = {
+    # what is asked for: where it leads, at which port
+    "127.0.0.1": ("127.0.0.1", "TCP"),
+    "localhost": ("127.0.0.1", "TCP"),
+    "2130706433": ("127.0.0.1", "TCP"),
+    "0x7f000001": ("127.0.0.1", "TCP"),
+    "0177.0.0.1": ("127.0.0.1", "TCP"),
+    "127.1": ("127.0.0.1", "TCP"),
+    "0": ("127.0.0.1", "TCP"),
+    "[::ffff:127.0.0.1]": ("127.0.0.1", "TCP"),
+    "[::ffff:7f00:1]": ("127.0.0.1", "TCP"),
+    "[::1]": ("::1", "TCP6"),
+    "open.test": ("127.0.0.1", "TCP"),
+    "open.test.": ("127.0.0.1", "TCP"),
+    "sub.open.test": ("127.0.0.1", "WEB"),
+    "127.0.0.1#.trap.test": ("127.0.0.1", "TCP"),
+    "127.0.0.1%23.trap.test": ("127.0.0.1", "TCP"),
+    "x@127.0.0.1": ("127.0.0.1", "TCP"),
+    "trap.test": ("127.0.0.1", "TCP"),
+    **{
+        f"{name}.trap.test": (address, port)
+        for name, address, port in (
+            ("to-loopback", "127.0.0.1", "TCP"),
+            ("TO-LOOPBACK", "127.0.0.1", "TCP"),
+            ("to-any", "127.0.0.1", "TCP"),
+            ("to-six", "::1", "TCP6"),
+            ("mapped", "127.0.0.1", "TCP"),
+            ("compatible", "127.0.0.1", "TCP"),
+            ("translated", "127.0.0.1", "TCP"),
+            ("six-to-four", "127.0.0.1", "TCP"),
+            ("metadata", "169.254.169.254", "WEB"),
+        )
+    },
+}
+PROXY = {
+    **{
+        f"by the proxy to {place}": f"opened({place!r}, {port}, {direct!r}, {port})"
+        for place, (direct, port) in PLACES_BY_PROXY.items()
+    },
+    "the host that is allowed": f"b'ok' in answered('{_OPEN}\\r\\n') or os.open('/none', 0)",
+    "a second request behind the first": f"shows(answered('{_OPEN}\\r\\n{_SECRET}'))",
+    "another host's name in a request": "shows(answered('GET http://open.test:WEB/ HTTP/1.1\\r\\nHost: other.test\\r\\n\\r\\n'))",
+    "a request of its own form": f"shows(answered('{_SECRET}'))",
+    "a request in a body": f"shows(answered('{_POST}Content-Length: 5\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n{_SECRET}'))",
+    "a request in a body that a header hides": f"shows(answered('{_POST}Connection: content-length\\r\\nContent-Length: 0\\r\\n\\r\\n{_SECRET}'))",
+    "a request in a folded header": "shows(answered('GET http://open.test:WEB/ HTTP/1.1\\r\\nHost: open.test\\r\\nX: a\\r\\n \\r\\n\\r\\n"
+    + _SECRET
+    + "'))",
+    "a request behind a bare line end": f"shows(answered('GET http://open.test:WEB/\\nX: y HTTP/1.1\\r\\nHost: open.test\\r\\n\\r\\n{_SECRET}'))",
+    "another user's proxy": "socket.create_connection(('127.0.0.1', TCP), 2)",
+    "the socket that the proxy listens at": (
+        "import stat\n"
+        "own = [n for n in range(3, 1024) if os.path.exists(f'/proc/self/fd/{n}')]\n"
+        "[n for n in own if stat.S_ISSOCK(os.fstat(n).st_mode)] or os.open('/none', 0)"
+    ),
+    "its port, to listen at": "s = socket.socket(); s.setsockopt(1, 15, 1); s.bind(('127.0.0.1', 3128)); s.listen()",
+    "another protocol on a connection": "s = socket.create_connection(('127.0.0.1', WEB)) if 'http_proxy' not in os.environ else opened('open.test', WEB, '', 0); s.setsockopt(6, 31, b'tls')",
+    "a route of its own": "s = socket.socket(); s.setsockopt(0, 20, 1); s.setsockopt(1, 25, b'lo')",
+    "a socket that is connected anew": "s = socket.create_connection(('127.0.0.1', WEB)) if 'http_proxy' not in os.environ else opened('open.test', WEB, '', 0); call((42, 203), s.fileno(), struct.pack('HHIQ', 0, 0, 0, 0), 16); s.connect(('127.0.0.1', TCP))",
+    "an address of the machine's own": "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('203.0.113.1', 80)); socket.create_connection((s.getsockname()[0], TCP), 2)",
+}
+
+
 def all_attempts() -> tuple[Attempt, ...]:
     """Return every attempt."""
     found = [Attempt("read", name, code) for name, code in READ.items()]
-    found += [Attempt("read", path, f"open({path!r}, 'rb').read(64)") for path in PLACES]
+    found += [
+        Attempt("read", path, f"open({path!r}, 'rb').read(64) or os.open('/none', 0)") for path in PLACES
+    ]
     found += [Attempt("read", f"names in {path}", f"os.listdir({path!r})") for path in DIRECTORIES]
     found += [
         Attempt(
@@ -433,6 +501,12 @@ def all_attempts() -> tuple[Attempt, ...]:
             for protocol in protocols
         ]
     found += [Attempt("network", name, code) for name, code in NETWORK.items()]
+    found += [Attempt("proxy", name, code) for name, code in PROXY.items()]
     found += [Attempt("processes", name, code) for name, code in PROCESSES.items()]
     found += [Attempt("kernel", name, code) for name, code in KERNEL.items()]
     return tuple(found)
+
+
+REACHED = ("proxy", "the host that is allowed")
+IN_A_NETWORK = {("network", "a socket INET, stream, protocol 0"), ("network", "look up a name"), REACHED}
+"""What a command that has a network does: it makes sockets of TCP, and reaches what it may."""

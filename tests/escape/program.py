@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -70,11 +71,53 @@ def shows(data: "bytes | str") -> None:
         raise FileNotFoundError("no canary")
 
 
+def opened(place: str, port: int, direct: str, direct_port: int) -> socket.socket:
+    """A connection to a place: by the proxy, where there is one, else to where it leads."""
+    proxy = os.environ.get("http_proxy")
+    family = socket.AF_INET6 if ":" in direct else socket.AF_INET
+    made = socket.socket(family if proxy is None else socket.AF_INET)
+    made.settimeout(3)
+    if proxy is None:
+        made.connect((direct, direct_port))
+        return made
+    made.connect(("127.0.0.1", int(proxy.rpartition(":")[2])))
+    made.sendall(f"CONNECT {place}:{port} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        data = made.recv(4096)
+        if not data:
+            break
+        head += data
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise OSError(head.decode())
+    return made
+
+
+def answered(text: str, *, is_tunnel: bool = False) -> bytes:
+    """What the open host answers to a text, by the proxy where there is one."""
+    proxy = os.environ.get("http_proxy")
+    if is_tunnel:
+        made = opened("open.test", names["WEB"], "127.0.0.1", names["WEB"])
+    else:
+        made = socket.socket()
+        made.settimeout(3)
+        made.connect(("127.0.0.1", names["WEB"] if proxy is None else int(proxy.rpartition(":")[2])))
+    made.sendall(text.replace("WEB", str(names["WEB"])).encode("latin-1"))
+    told = b""
+    try:
+        while data := made.recv(65536):
+            told += data
+    except TimeoutError:
+        pass
+    return told
+
+
 def buffer(size: int = 256) -> "ctypes.Array[ctypes.c_char]":
     return ctypes.create_string_buffer(size)
 
 
 names.update(call=call, reaches=reaches, shell=shell, shows=shows, buffer=buffer, libc=libc, X86=X86)
+names.update(opened=opened, answered=answered)
 names["names"] = names
 for number, code in enumerate(given["attempts"]):
     exec(given["restore"], dict(names))

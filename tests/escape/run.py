@@ -1,5 +1,6 @@
 """Runs attempts in the sandbox's launcher, and without any sandbox, as a control."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,12 +15,15 @@ import msgspec
 
 from tests.escape.arena import CANARY, LAUNCHER, RESTORE, Arena, open_arena
 from tests.escape.attempts import SIGNAL_BY_INPUT, Attempt
+from tests.escape.network import proxy, site
 
 Starter = Literal["root", "user", "root in a container", "user in a container"]
-Layer = Literal["launcher", "bubblewrap"]
+Layer = Literal["launcher", "bubblewrap", "bubblewrap, network"]
 SYSTEM_PYTHON = "/usr/bin/python3"
 UID, FOREIGN_UID = 52_402, 52_490
 _HERE = Path(__file__).parent
+IN_CONTAINER = any(Path(path).exists() for path in ("/run/.containerenv", "/.dockerenv"))
+"""Whether this runs in a container of an engine: then nothing of it is imitated."""
 _TIMEOUT_S = 500
 LIMITS = {"disk_bytes": 200 << 20, "memory_bytes": 1 << 30, "processes": 60, "wall_s": 480}
 
@@ -40,7 +44,7 @@ def prefix(starter: Starter) -> list[str]:
     before = ["prlimit", "--nproc=200"]
     if "user" in starter:
         before += ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
-    if "container" in starter:
+    if "container" in starter and not IN_CONTAINER:
         before += [SYSTEM_PYTHON, "-I", "-S", str(_HERE / "container.py")]
     return before
 
@@ -48,11 +52,11 @@ def prefix(starter: Starter) -> list[str]:
 def attempt(attempts: Sequence[Attempt], starter: Starter, layer: Layer | None) -> Outcome:
     """Try all of `attempts` at once in a layer of the sandbox; None: without one."""
     owner = UID if "user" in starter else FOREIGN_UID
-    with open_arena(owner, UID) as arena:
+    with open_arena(owner, UID) as arena, site() as open_:
         (arena.base / "workspace" / "program.py").write_bytes((_HERE / "program.py").read_bytes())
         given = {
             "canary": CANARY,
-            "aims": arena.aims,
+            "aims": {**arena.aims, "WEB": open_.port},
             "attempts": [each.code for each in attempts],
             "restore": "" if layer else RESTORE,
         }
@@ -60,9 +64,8 @@ def attempt(attempts: Sequence[Attempt], starter: Starter, layer: Layer | None) 
         if layer is None:
             output, end = _plain(arena, starter)
         else:
-            output, end = launch(
-                arena, starter, layer, [SYSTEM_PYTHON, "program.py", "given.json"], limits=LIMITS
-            )
+            command = [SYSTEM_PYTHON, "program.py", "given.json"]
+            output, end = launch(arena, starter, layer, command, limits=LIMITS, web=open_.port)
         try:
             return _outcome(attempts, arena, output, end)
         finally:
@@ -116,8 +119,11 @@ def launch(
     *,
     limits: dict[str, Any],
     timeout_s: int = _TIMEOUT_S,
+    web: int = 80,
 ) -> tuple[str, dict[str, Any]]:
-    """Run a command by the launcher; return what it wrote, and how it ended as the launcher says."""
+    """Run a command by the launcher; return what it wrote, and how it ended as the launcher says. `web`: the
+    port of the host that it may reach, where it has a network.
+    """
     order = {
         **{name: str(arena.base / name) for name in ("workspace", "tmp", "shm")},
         "uid": UID if "root" in starter else 0,
@@ -126,13 +132,23 @@ def launch(
         "command": command,
         "environment": {"PATH": "/usr/bin:/bin"},
         "limits": limits,
-        "bubblewrap": shutil.which("bwrap") or "" if layer == "bubblewrap" else "",
+        "bubblewrap": "" if layer == "launcher" else shutil.which("bwrap") or "",
         "python": SYSTEM_PYTHON,
         "python_prefix": "",
+        "lacks_proc": IN_CONTAINER,
     }
     python = sys.executable if "root" in starter else SYSTEM_PYTHON
     ours, theirs = socket.socketpair()
-    with ours, theirs:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ours)
+        stack.enter_context(theirs)
+        given = [theirs.fileno(), arena.leaked]
+        if layer == "bubblewrap, network":
+            handed, network = socket.socketpair()
+            stack.enter_context(proxy(handed, web, [int(str(arena.aims[port])) for port in ("TCP", "TCP6")]))
+            stack.enter_context(network)
+            given.append(network.fileno())
+            order["network"] = network.fileno()
         process = subprocess.Popen(
             [
                 "timeout",
@@ -147,7 +163,7 @@ def launch(
                 str(theirs.fileno()),
             ],
             # The launcher is to close what it was not to get.
-            pass_fds=[theirs.fileno(), arena.leaked],
+            pass_fds=given,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -157,6 +173,8 @@ def launch(
             start_new_session=True,
         )
         theirs.close()
+        if "network" in order:
+            network.close()
         ours.sendall(json.dumps(order).encode() + b"\n")
         output = process.communicate()[0]
         received = ours.recv(65536)

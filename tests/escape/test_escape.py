@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.escape.attempts import all_attempts
+from tests.escape.attempts import IN_A_NETWORK, REACHED, all_attempts
 from tests.escape.run import Layer, Starter, attempt, can_run
 from tests.escape.sums import EXCESSES, exceed
 
@@ -21,6 +21,8 @@ ATTRIBUTES = ("write", "change its attributes")
 KNOWN: dict[tuple[Starter, Layer], set[tuple[str, str]]] = {
     ("root", "bubblewrap"): set(),
     ("user", "bubblewrap"): set(),
+    ("root", "bubblewrap, network"): IN_A_NETWORK,
+    ("user", "bubblewrap, network"): IN_A_NETWORK,
     ("root", "launcher"): {*ABOUT, ATTRIBUTES},
     ("user", "launcher"): {*ABOUT, *OWN, ATTRIBUTES},
     ("root in a container", "launcher"): {*ABOUT, ATTRIBUTES},
@@ -48,12 +50,14 @@ def test_most_attempts_succeed_without_the_sandbox(starter: Starter) -> None:
 
 @pytest.mark.parametrize(("starter", "layer"), KNOWN)
 def test_in_the_sandbox_they_are_refused(starter: Starter, layer: Layer) -> None:
-    if layer == "bubblewrap" and shutil.which("bwrap") is None:
+    if layer != "launcher" and shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed")
     outcome = attempt(ATTEMPTS, starter, layer)
     assert outcome.odd == {} and outcome.end == {"exit": 0}
     assert outcome.succeeded <= KNOWN[starter, layer]
     assert outcome.is_untouched
+    # Else nothing of it would have been tried.
+    assert (REACHED in outcome.succeeded) == ("network" in layer)
 
 
 @pytest.mark.parametrize("name", QUICK)

@@ -1,8 +1,12 @@
 """A link lets a person decide on one call, once, without a key; the page asks, its button decides."""
 
+from typing import Any
+
 import pytest
 
+from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock, ScriptedModel
+from tests.access import give_key
 from tests.asgi import Exchange
 from tests.flow.test_approvals import ASK, POLICY, Post, asked, key_table, send, user
 from tests.harness import Harness, OpenHarness
@@ -128,3 +132,55 @@ async def test_nothing_in_a_call_becomes_part_of_the_page(open_harness: OpenHarn
     assert "\u202e" not in page.text and "\\u202e" in page.text
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert page.headers["cache-control"] == "no-store"
+
+
+async def test_a_link_ends_with_the_key_that_was_shown_it(open_harness: OpenHarness) -> None:
+    """Revoked or expired; the link of another key goes on."""
+    clock = FakeClock()
+    harness, _, _ = await asked(open_harness, clock=clock)
+    keys = {
+        "all": await give_key(harness, "all"),
+        "short": await give_key(harness, "short", expires_at=clock.now() + 60),
+        "revoked": await give_key(harness, "revoked"),
+    }
+    await harness.door.chat("k", [ASK], keys["all"])
+    paths = {name: await link_of(harness, bearer) for name, bearer in keys.items()}
+    assert len(set(paths.values())) == 3
+    for path in paths.values():
+        assert (await harness.door.call("GET", path)).status == 200
+    clock.advance(61)
+    with SqliteOffline(harness.data).write_api_keys() as stored:
+        stored.revoke("revoked", clock.now())
+    await harness.app.keys.refresh(harness.app.store)
+    for name in ("short", "revoked"):
+        assert (await harness.door.call("GET", paths[name])).status == 404
+        assert (await press(harness, paths[name], "once")).status == 404
+    assert (await press(harness, paths["all"], "deny")).status == 200
+
+
+async def test_a_link_ends_where_its_key_may_not_decide_any_more(open_harness: OpenHarness) -> None:
+    harness, _, model = await asked(open_harness)
+    await harness.door.chat("k", [ASK])
+    changed: tuple[dict[str, Any], ...] = ({}, {"sessions": ["other:*"]}, {"scopes": ["sessions:read"]})
+    paths = []
+    for number, more in enumerate(changed):
+        await harness.close()
+        harness = await open_harness(
+            model,
+            data=harness.data,
+            policy=POLICY,
+            tools=[Post().tool],
+            keys=[key_table("a", "nb-a", **more)],
+        )
+        if not number:
+            paths.append(await link_of(harness, {"authorization": "Bearer nb-a"}))
+        assert (await harness.door.call("GET", paths[0])).status == (404 if more else 200)
+
+
+async def test_a_link_of_a_server_without_keys_ends_with_the_first_key(open_harness: OpenHarness) -> None:
+    harness, _, _ = await asked(open_harness)
+    await harness.door.chat("k", [ASK])
+    path = await link_of(harness)
+    assert (await harness.door.call("GET", path)).status == 200
+    await give_key(harness, "first")
+    assert (await harness.door.call("GET", path)).status == 404

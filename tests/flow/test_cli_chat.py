@@ -17,6 +17,7 @@ from typing import Self
 import msgspec
 import pytest
 
+from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.harness import OpenHarness, listening
@@ -218,7 +219,8 @@ async def test_it_talks_to_a_running_server_and_shows_its_tools(
         chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
     ):
         terminal.type("what is 6*7?\r")
-        await terminal.see('· calculate {"expression":"6*7"}')
+        await terminal.see("· calculate 6*7 (")
+        await terminal.see("42\n")
         await terminal.see("42\n")
         await terminal.see(PROMPT)
         terminal.type("go on\r")
@@ -229,6 +231,60 @@ async def test_it_talks_to_a_running_server_and_shows_its_tools(
         terminal.type("/quit\r")
         assert await terminal.left() == 0
     assert [session.key for session in await harness.app.store.sessions(limit=9)] == ["a:b"]
+
+
+async def test_it_shows_what_runs_with_diffs_and_plans_asks_by_keys_and_stops_a_tool(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    started, never = asyncio.Event(), asyncio.Event()
+
+    class Nothing(msgspec.Struct, frozen=True):
+        """No arguments."""
+
+    async def wait(_: Nothing, context: ToolContext) -> str:
+        started.set()
+        await never.wait()
+        return "never"
+
+    harness = await open_harness(
+        ScriptedModel(
+            call("write_file", '{"path": "a.txt", "content": "one\\ntwo\\n"}'),
+            call("update_plan", '{"goal": "Files", "steps": ["[x] write", "[>] edit"]}', "c2"),
+            call("edit_file", '{"path": "a.txt", "old": "two", "new": "2"}', "c3"),
+            "Edited.",
+            call("wait", "{}", "c4"),
+            "Never mind.",
+        ),
+        tools=[Tool("wait", "Wait.", Nothing, wait)],
+        policy=[{"tools": {"edit_file": "ask"}}],
+    )
+    async with (
+        listening(harness.app.asgi) as server,
+        chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
+    ):
+        terminal.type("write and edit\r")
+        await terminal.see("· write_file a.txt (")
+        await terminal.see("  +one\n  +two\n")
+        await terminal.see("  Files: 1 of 2 steps done\n  [x] write\n  [>] edit\n")
+        await terminal.see("May I make this call?")
+        await terminal.see("  -two\n  +2\n")
+        await terminal.see("y: yes, this once")
+        await terminal.see(PROMPT)
+        terminal.type("y\r")
+        await terminal.see("· edit_file a.txt (")
+        await terminal.see("Edited.")
+        await terminal.see(PROMPT)
+        assert "\x1b[32m  +2\x1b[0m" in terminal.raw
+        assert "\x1b[31m  -two\x1b[0m" in terminal.raw
+        terminal.type("now wait\r")
+        await terminal.see("· wait")
+        await asyncio.wait_for(started.wait(), BOUND_S)
+        terminal.type("\x03")
+        await terminal.see("✗ wait (")
+        await terminal.see("stopped")
+        await terminal.see(PROMPT)
+        terminal.type("/quit\r")
+        assert await terminal.left() == 0
 
 
 async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def parse_items(body: bytes) -> tuple[Message, ...]:
 
 
 def _messages(sent: list[InputItem]) -> tuple[Message, ...]:
-    said = input_messages(sent, {}, "items")
+    said = input_messages(sent, {}, "items", is_all=True)
     if said.left_out:
         raise InvalidRequest(
             f"items has a {said.left_out[0][:60]!r}, which this server cannot keep: leave such items out",

@@ -54,8 +54,11 @@ class ForeignItems:
             if is_given(item.output):
                 return (_result(call_id, item.output),)
             return (_call(call_id, name, item),)
-        if kind == "mcp_call" and item.id is not None and item.name is not None and _has_text(item.output):
-            return (_call(item.id, item.name, item), _result(item.id, item.output))
+        if kind == "mcp_call" and item.id is not None and item.name is not None:
+            if _has_text(item.output):
+                return (_call(item.id, item.name, item), _result(item.id, item.output))
+            if is_given(item.error):
+                return (_call(item.id, item.name, item), _result(item.id, item.error, is_error=True))
         self.left_out.append(kind)
         return ()
 
@@ -75,8 +78,8 @@ def _call(call_id: str, name: str, item: InputItem) -> Message:
     return Message("assistant", (ToolCall(call_id, name[:_LONGEST_NAME], arguments, True),), "tool_calls")
 
 
-def _result(call_id: str, output: msgspec.Raw) -> Message:
-    return Message("tool", (ToolResult(call_id, _plain(output)),))
+def _result(call_id: str, output: msgspec.Raw, *, is_error: bool = False) -> Message:
+    return Message("tool", (ToolResult(call_id, _plain(output), is_error),))
 
 
 def _plain(raw: msgspec.Raw) -> str:

@@ -8,6 +8,7 @@ from nanobot.api.wire.client_tools import name_in
 from nanobot.api.wire.content import file_part, image_part, tool_result
 from nanobot.api.wire.foreign_items import ForeignItems
 from nanobot.api.wire.input_shapes import CONTENT_TYPES, TEXTS, InputItem, ItemPart
+from nanobot.api.wire.items import ref_of
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
 from nanobot.api.wire.tools import first_byte, is_given
 from nanobot.core.errors import InvalidRequest
@@ -31,11 +32,14 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class InputMessages(msgspec.Struct, frozen=True):
-    """What the items of a request say. `left_out`: the types of those that the model is not shown."""
+    """What the items of a request say. `left_out`: the types of those that the model is not shown; `known`:
+    of those that this server made, and the model is shown from the transcript only.
+    """
 
     messages: tuple[Message, ...]
-    instructions: tuple[str, ...]
-    left_out: tuple[str, ...]
+    instructions: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 def referred(items: Sequence[InputItem]) -> tuple[tuple[str, str], ...]:
@@ -54,9 +58,12 @@ def input_messages(
     where: str,
     bounds: RequestBounds = DEFAULT_BOUNDS,
     summaries: Mapping[int, Message] = NO_SUMMARIES,
+    *,
+    is_all: bool = False,
 ) -> InputMessages:
     """Return what the items say. Those of one answer (its texts, then its calls) become one message.
-    `summaries`: what some of them stand for, by their places.
+    `summaries`: what some of them stand for, by their places. `is_all`: the model is shown nothing but them,
+    so that calls of this server's tools are shown like those of others.
 
     Raises:
         InvalidRequest: an item is not valid, or not supported, or there are too many parts; `param` names
@@ -65,6 +72,7 @@ def input_messages(
     conversation = _SaidMessages()
     parts = 0
     instructions: list[str] = []
+    known: list[str] = []
     foreign = ForeignItems(items)
     for index, item in enumerate(items):
         path = f"{where}[{index}]"
@@ -77,6 +85,9 @@ def input_messages(
             continue
         if item.type == "reasoning":
             continue
+        if not is_all and item.type == "mcp_call" and item.id is not None and ref_of(item.id) is not None:
+            known.append(item.type)
+            continue
         if index in summaries:
             conversation.add(summaries[index])
             parts += 1
@@ -86,7 +97,7 @@ def input_messages(
             conversation.add(message)
             parts += len(message.parts)
         bounds.check_parts(parts, where)
-    return InputMessages(conversation.messages(), tuple(instructions), tuple(foreign.left_out))
+    return InputMessages(conversation.messages(), tuple(instructions), tuple(foreign.left_out), tuple(known))
 
 
 class _SaidMessages:

@@ -127,6 +127,7 @@ class InputItem(msgspec.Struct):
     output: Annotated[msgspec.Raw, schema_extra(type=["string", "array", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )
+    error: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     encrypted_content: Annotated[msgspec.Raw, schema_extra(type=["string", "null"])] = msgspec.field(
         default_factory=msgspec.Raw
     )

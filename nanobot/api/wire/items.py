@@ -1,14 +1,16 @@
 """Items, of which OpenAI's responses and conversations consist, built from stored messages.
 
 A message becomes an item for each run of text or thinking in it, and one for each call that the client is to
-run; the server's own calls and their results are not shown. An item's id names its message and its position
-in it, so that it is the same in a stream, in a stored response and in the list of a conversation.
+run; the server's own calls are shown in responses to clients that ask for them (`tool_items`). An item's id
+names its message and its position in it, so that it is the same in a stream, in a stored response and in the
+list of a conversation.
 """
 
 import re
 
 import msgspec
 
+from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, shown_calls
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
 
 
@@ -85,12 +87,12 @@ class CallOutputItem(msgspec.Struct, frozen=True, kw_only=True, tag="function_ca
     output: str | tuple[InputText | InputImage | InputFile, ...]
 
 
-WireItem = MessageItem | ReasoningItem | CallItem | CustomCallItem | CallOutputItem
+WireItem = MessageItem | ReasoningItem | CallItem | CustomCallItem | CallOutputItem | ToolCallItem
 
 # Ids ----------------------------------------------------------------------------------------------
 
 _SUFFIX = 26
-_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco|ctc)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
+_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco|ctc|mcp)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
 
 
 class ItemRef(msgspec.Struct, frozen=True):
@@ -154,6 +156,10 @@ def answered(id_: str, message: Message, ref: ItemRef) -> Message | None:
     """Return what the item with that id says, as a message of its own; None where the message has no such
     item.
     """
+    if id_.startswith(PREFIX):
+        ids = (item_id(PREFIX, ref, place) for place, _ in enumerate(shown_calls(message)))
+        # As of thoughts, nothing of it is said.
+        return Message("assistant", ()) if id_ in ids else None
     item = next((item for item in items(message, ref) if item.id == id_), None)
     if isinstance(item, MessageItem) and item.role == "assistant":
         return Message(

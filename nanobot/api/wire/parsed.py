@@ -17,7 +17,8 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     `trace`: the turn stays in the transcript. `may_cut`: the oldest messages may be left out where the
     model's window is too small. `stream_fields`: how many fields the body has that say how the answer is
     streamed. `tools_left_out`, `items_left_out`: the types of what the model is not offered and not shown.
-    `format_param`: where the body has the schema of the answer.
+    `items_known`: the types of items of this server, which the transcript has and the model is shown only
+    from there. `format_param`: where the body has the schema of the answer.
     """
 
     model: str
@@ -34,6 +35,7 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
     declared: tuple[ClientTool, ...] = ()
     tools_left_out: tuple[str, ...] = ()
     items_left_out: tuple[str, ...] = ()
+    items_known: tuple[str, ...] = ()
     format: OutputFormat | None = None
     format_param: str | None = None
     labels: Labels = Labels()

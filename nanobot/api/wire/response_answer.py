@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 
 from nanobot.api.wire.chat_answer import ContextDetails, context_details
-from nanobot.api.wire.items import ItemRef, WireItem, items, response_id
+from nanobot.api.wire.items import ItemRef, WireItem, item_id, items, response_id
+from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, begun, cut_off, finished, shown_calls
 from nanobot.core.event import TurnError
 from nanobot.core.ids import time_of
 from nanobot.core.message import Message, Usage
@@ -47,7 +48,9 @@ class WireTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Echo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a response repeats of its request."""
+    """What a response repeats of its request. `events`: what was asked for by `x-events`; with `tools` the
+    calls of the server's own tools are among the items.
+    """
 
     model: str
     background: bool = False
@@ -73,6 +76,11 @@ class Echo(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float = 1.0
     truncation: str = "auto"
     user: str | None = None
+    events: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def shows_tools(self) -> bool:
+        return isinstance(self.events, tuple) and "tools" in self.events
 
 
 class _InputDetails(msgspec.Struct, frozen=True):
@@ -103,7 +111,9 @@ class _Incomplete(msgspec.Struct, frozen=True):
 
 
 class ResponseObject(Echo, frozen=True, kw_only=True):
-    """A response. `output` has what the model said and thought, and the calls that the client is to run."""
+    """A response. `output` has what the model said and thought, the calls that the client is to run, and
+    those of the server's own tools where they were asked for.
+    """
 
     id: str
     object: str = "response"
@@ -148,21 +158,34 @@ def response_object(state: TurnState, echo: Echo, *, inputs: int) -> ResponseObj
         if end is not None and end.error is not None and state.status == "failed"
         else None,
         incomplete_details=_Incomplete(reason) if reason else None,
-        output=output(state.id, state.messages, inputs=inputs, as_summary=echo.reasoning.summary is not None),
+        output=output(state, echo, inputs=inputs),
         usage=response_usage(end.usage, state.messages) if end is not None else None,
     )
 
 
-def output(
-    turn_id: str, messages: tuple[Message, ...], *, inputs: int, as_summary: bool
-) -> tuple[WireItem, ...]:
-    """Return what the turn said of its own."""
-    return tuple(
-        item
-        for number, message in enumerate(messages, inputs)
-        if message.role == "assistant"
-        for item in items(message, ItemRef(turn_id, number), as_summary=as_summary)
-    )
+def output(state: TurnState, echo: Echo, *, inputs: int) -> tuple[WireItem, ...]:
+    """Return what the turn said of its own, and what its tools did where that is shown."""
+    shown: list[WireItem] = []
+    running: dict[str, tuple[int, ToolCallItem]] = {}
+    as_summary = echo.reasoning.summary is not None
+    for number, message in enumerate(state.messages, inputs):
+        ref = ItemRef(state.id, number)
+        if message.role == "assistant":
+            shown += items(message, ref, as_summary=as_summary)
+        if not echo.shows_tools:
+            continue
+        for place, call in enumerate(shown_calls(message)):
+            item = begun(item_id(PREFIX, ref, place), call)
+            running[call.id] = len(shown), item
+            shown.append(item)
+        for result in message.tool_results:
+            if result.call_id in running:
+                at, item = running.pop(result.call_id)
+                shown[at] = finished(item, result)
+    if state.end is not None:
+        for at, item in running.values():
+            shown[at] = cut_off(item)
+    return tuple(shown)
 
 
 def _cut(messages: tuple[Message, ...]) -> str | None:

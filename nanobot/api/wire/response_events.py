@@ -25,6 +25,7 @@ from nanobot.api.wire.items import (
     text_message,
 )
 from nanobot.api.wire.response_answer import Echo, ResponseObject, response_object
+from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, begun, cut_off, finished, shown_calls
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
 from nanobot.core.ids import time_of
@@ -75,6 +76,9 @@ class ResponseEvents:
         self._ended_at: float | None = None
         self._after = after
         self._as_summary = echo.reasoning.summary is not None
+        self._shows_tools = echo.shows_tools
+        # Calls of the server's own tools that have no result yet, with their places in the output.
+        self._running: dict[str, tuple[int, ToolCallItem]] = {}
         self.begins_at_once = begins_at_once
         self._has_begun = False
         self._number = -1
@@ -252,11 +256,21 @@ class ResponseEvents:
         self._position += 1
 
     def _add(self, message: Message) -> None:
-        """Close what the message said, and send the calls that the client is to run."""
+        """Close what the message said, and send the calls that the client is to run, and what became of the
+        server's own where that is shown.
+        """
         if message.role == "assistant":
             self._close(status_of(message))
             for call in message.client_calls:
                 self._call(call_item(self._item_id(call_prefix(call)), call))
+        if self._shows_tools:
+            for place, call in enumerate(shown_calls(message)):
+                self._position = place
+                self._run(call.id, begun(self._item_id(PREFIX), call))
+            for result in message.tool_results:
+                if result.call_id in self._running:
+                    at, item = self._running.pop(result.call_id)
+                    self._end_call(at, finished(item, result))
         self._messages.append(message)
         self._position = 0
 
@@ -278,13 +292,33 @@ class ResponseEvents:
         self._items += 1
         self._position += 1
 
+    def _run(self, call_id: str, item: ToolCallItem) -> None:
+        """Send a call of one of the server's own tools, which runs from now on."""
+        fields = {"item_id": item.id, "output_index": self._items}
+        empty = msgspec.structs.replace(item, arguments="")
+        self._emit("response.output_item.added", output_index=self._items, item=empty)
+        self._emit("response.mcp_call.in_progress", **fields)
+        self._emit("response.mcp_call_arguments.delta", **fields, delta=item.arguments)
+        self._emit("response.mcp_call_arguments.done", **fields, arguments=item.arguments)
+        self._running[call_id] = self._items, item
+        self._items += 1
+
+    def _end_call(self, at: int, item: ToolCallItem) -> None:
+        if item.status != "incomplete":
+            self._emit(f"response.mcp_call.{item.status}", item_id=item.id, output_index=at)
+        self._emit("response.output_item.done", output_index=at, item=item)
+
     def _end(self, end: TurnEnded) -> None:
         """Send the last event even where the client has a higher number than there are events: a turn that
         failed does not repeat what was not kept.
         """
+        # Then the turn has not ended: it goes on at the next start of the server.
+        stops = end.error is not None and end.error.code == ShuttingDown.code
+        if not stops:
+            for at, item in self._running.values():
+                self._end_call(at, cut_off(item))
         self._number = max(self._number, self._after)
-        # The turn has not ended: it goes on at the next start of the server.
-        if end.error is not None and end.error.code == ShuttingDown.code:
+        if stops and end.error is not None:
             self._emit("error", code=end.error.code, message=end.error.message, param=None)
             return
         response = self._response(end.outcome, end)

@@ -11,7 +11,12 @@ import msgspec
 
 from nanobot.api.wire.client_tools import NOTHING
 from nanobot.api.wire.decoding import decode
-from nanobot.api.wire.input_items import NO_SUMMARIES, ReferencedMessages, input_messages
+from nanobot.api.wire.input_items import (
+    NO_SUMMARIES,
+    InputMessages,
+    ReferencedMessages,
+    input_messages,
+)
 from nanobot.api.wire.input_shapes import ITEM, InputItem
 from nanobot.api.wire.parsed import ParsedRequest, divided
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
@@ -162,9 +167,8 @@ def parse_response(
     if isinstance(request.input, list):
         bounds.check_messages(request.input, "input")
     _refuse_unsupported(request)
-    earlier, new, instructions, left_out = _input(
-        request.input, referenced, bounds, summaries, follows=request.previous_response_id is not None
-    )
+    said = _said(request.input, referenced, bounds, summaries, is_all=request.store is False)
+    earlier, new = _divided(said, bounds, follows=request.previous_response_id is not None)
     declared = response_tools(request.tools, bounds) if request.tools else NOTHING
     tools, choice = response_tool_choice(request.tool_choice, declared.specs)
     format_ = request.text.format if request.text is not None else None
@@ -172,7 +176,7 @@ def parse_response(
         model=request.model,
         input=new,
         earlier=earlier,
-        instructions="\n\n".join(filter(None, (request.instructions, *instructions))),
+        instructions="\n\n".join(filter(None, (request.instructions, *said.instructions))),
         sampling=_sampling(request),
         stream=request.stream is True,
         stream_fields=(request.stream is not msgspec.UNSET) + (request.stream_options is not msgspec.UNSET),
@@ -187,7 +191,8 @@ def parse_response(
         tool_choice=choice,
         declared=declared.forms,
         tools_left_out=declared.left_out,
-        items_left_out=left_out,
+        items_left_out=said.left_out,
+        items_known=said.known,
         format=None if format_ is None else _format(format_, bounds),
         format_param="text.format.schema",
         labels=labels(request.metadata, request.user, request.safety_identifier),
@@ -226,21 +231,26 @@ def _refuse_unsupported(request: ResponseBody) -> None:
         )
 
 
-def _input(
+def _said(
     sent: str | list[InputItem],
     referenced: ReferencedMessages,
     bounds: RequestBounds,
     summaries: Mapping[int, Message],
     *,
-    follows: bool,
-) -> tuple[tuple[Message, ...], tuple[Message, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return `(earlier, new, instructions, left_out)`; new is what stands after the last answer, or all where
-    it follows another response.
-    """
+    is_all: bool,
+) -> InputMessages:
+    """Return what the input says. `is_all`: as in `input_messages`."""
     if isinstance(sent, str):
-        return (), (user(sent),), (), ()
-    said = input_messages(sent, referenced, "input", bounds, summaries)
-    instructions, left_out = said.instructions, said.left_out
+        return InputMessages((user(sent),))
+    return input_messages(sent, referenced, "input", bounds, summaries, is_all=is_all)
+
+
+def _divided(
+    said: InputMessages, bounds: RequestBounds, *, follows: bool
+) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+    """Return `(earlier, new)`; new is what stands after the last answer, or all where it follows another
+    response.
+    """
     messages = tuple(
         each for each in said.messages if each.role != "assistant" or each.tool_calls or each.text.strip()
     )
@@ -250,9 +260,7 @@ def _input(
         )
     earlier, new = divided(messages)
     bounds.check_new(messages if follows else new, "input")
-    if follows:
-        return (), (*earlier, *new), instructions, left_out
-    return earlier, new, instructions, left_out
+    return ((), (*earlier, *new)) if follows else (earlier, new)
 
 
 # Sampling and form --------------------------------------------------------------------------------
@@ -329,6 +337,13 @@ def _echoed_format(format_: _Format | None) -> WireFormat:
 def with_conversation(request: ResponseRequest, session_key: str) -> Echo:
     """Return what the response repeats, with the conversation that it is part of."""
     return msgspec.structs.replace(request.echo, conversation=WireConversation(session_key))
+
+
+def with_events(echo: Echo, wanted: frozenset[str]) -> Echo:
+    """Return what the response repeats, with the events that were asked for: of those, responses have the
+    calls of tools.
+    """
+    return msgspec.structs.replace(echo, events=("tools",)) if "tools" in wanted else echo
 
 
 def with_store(request: ResponseRequest, *, store: bool) -> ResponseRequest:

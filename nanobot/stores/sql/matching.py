@@ -30,6 +30,8 @@ _MOST_BOUND = 500
 _MOST_DESCRIBED = 16
 _MOST_TOGETHER = 32
 """How many results of one step are looked for in front of its calls."""
+_ANSWERED = 2
+"""How many steps one question and its answer are, at most."""
 
 
 class HistoryMatch(msgspec.Struct, frozen=True):
@@ -123,8 +125,10 @@ def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
     """Return whether the transcript is that one question of a user, and its answer where there is one."""
+    if unpacked(head.place).depth > _ANSWERED:
+        return False
     place = place_after(START, asked)
-    if place == START or unpacked(head.place).depth > place.depth + 1:
+    if place == START:
         return False
     inputs = [
         bytes(digest)

@@ -14,6 +14,7 @@ from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
 from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript
+from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.fusion import fused
 from nanobot.stores.sql.terms import Term
@@ -83,8 +84,8 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Hits(msgspec.Struct, frozen=True):
-    """What a search matches; `behind`: the numbers of sessions some of whose messages in reach are not in the
-    index yet.
+    """What a search matches. `behind`: the numbers of sessions some of whose messages in reach are not in the
+    index yet; then nothing was looked up, unless they were not to be waited for.
     """
 
     passages: tuple[Passage, ...] = ()
@@ -108,23 +109,31 @@ def search(
     skip: int,
     characters: int,
     is_asked: bool,
+    common_terms: CommonTerms,
     near: Sequence[Near] = (),
+    waits: bool = False,
 ) -> Hits:
     """Return the messages in reach that have most in common with the text; see
     `core.recall.MessageSearch.search_messages`. `near`: messages that are near it in meaning, the best first.
+    `waits`: until all of them are in the index.
     """
     lines = _lines(db, reach)
     if not lines:
         return Hits()
     behind = tuple(line.session for line in lines if line.is_behind)
+    if behind and waits:
+        return Hits(behind=behind)
+    common = common_terms.of(
+        frozenset((line.session, line.key) for line in lines), sum(line.indexed for line in lines)
+    )
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
     asked = terms.terms(text)[:most_terms]
     matches: dict[int, _Match] = {}
     says: dict[Term, float] = {}
-    total = _look_up(db, index, lines, asked, matches, says, is_asked=is_asked)
+    total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
     if len(matches) < _TOO_FEW:
         alone = terms.single_characters(text)[:most_terms]
-        total += _look_up(db, index, lines, alone, matches, says, is_asked=is_asked)
+        total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     fewest_words = 0 if is_asked else FEWEST_WORDS
@@ -212,11 +221,13 @@ def _look_up(
     asked: Sequence[Term],
     matches: dict[int, _Match],
     says_of: dict[Term, float],
+    known: set[int],
     *,
     is_asked: bool,
 ) -> float:
     """Add the messages that have some of the terms to `matches`, by their ids, and to `says_of` what a term
-    says; return what all terms say together.
+    says; return what all terms say together. `known`: those of which is known that too many messages have
+    them.
 
     A term says the more the fewer messages have it. One that too many have says nothing; only where all are
     such do they count all the same, for who asks, in the newest messages.
@@ -226,7 +237,8 @@ def _look_up(
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
     counted = sorted(
-        _counted(db, index, lines, asked, common + 1), key=lambda each: (each[0], each[1], each[2].weight)
+        _counted(db, index, lines, asked, common + 1, known),
+        key=lambda each: (each[0], each[1], each[2].weight),
     )
     says_of.update((term, _says(size, number, term)) for number, _, term in counted if number <= common)
     if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
@@ -258,20 +270,28 @@ def _says(size: int, number: int, term: Term) -> float:
 
 
 def _counted(
-    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int
+    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int, known: set[int]
 ) -> Iterator[tuple[int, str, Term]]:
-    """Yield for each term how many messages of the sessions have it, counted up to `most`, and its query."""
+    """Yield for each term how many messages of the sessions have it, counted up to `most`, and its query.
+    Those with so many are added to the `known` ones.
+    """
     longest = max(lines, key=lambda line: line.indexed)
     common: list[str] = []
     for term in asked:
         query = index.any_of(term.phrases)
         number = most
-        if not _begins_one_of(common, term) and not _is_everywhere(db, index, longest, query):
+        if (
+            hash(query) not in known
+            and not _begins_one_of(common, term)
+            and not _is_everywhere(db, index, longest, query)
+        ):
             number = 0
             for line in lines:
                 number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
                 if number >= most:
                     break
+        if number >= most:
+            known.add(hash(query))
         if number >= most and len(term.phrases) == 1:
             common.append(" ".join(term.phrases[0].tokens))
         yield number, query, term

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 
-from nanobot.tools.sandbox.confine import PROXY_PORT, READABLE, Order
+from nanobot.tools.sandbox.confine import OF_THE_MACHINE, PROXY_PORT, READABLE, Order
 
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
 SKILLS = "/skills"
@@ -55,7 +55,7 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         **order,
         "workspace": WORKSPACE,
         "writable": [WORKSPACE, TMP, "/dev/shm"],  # noqa: S108 - the one of the sandbox
-        "own_proc": True,
+        "own_proc": not order["lacks_proc"],
         "skills": {name: f"{SKILLS}/{name}" for name in order["skills"]},
     }
     inner["environment"] = {**order["environment"], "HOME": WORKSPACE, "PWD": WORKSPACE, "TMPDIR": TMP}
@@ -75,16 +75,11 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         "--cap-drop",
         "ALL",
     ]
-    arguments += ["--hostname", "sandbox", "--uid", str(uid), "--gid", str(gid)]
+    arguments += ["--uid", str(uid), "--gid", str(gid)]
     arguments += _system(
         {*READABLE, *order["readable"], *([order["python_prefix"]] if order["python_prefix"] else [])}
     )
-    # As root /proc/sys could be written through: a user of its own and this stand against it.
-    arguments += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
-    # What it says of the machine and of its kernel's memory.
-    for path in (f"/proc/{name}" for name in _HIDDEN):
-        if os.path.exists(path):  # noqa: PTH110
-            arguments += ["--ro-bind", "/dev/null", path]
+    arguments += ["--dev", "/dev", *(_parts_of_proc() if order["lacks_proc"] else _own_proc())]
     for source, shown in ((order["workspace"], WORKSPACE), (order["tmp"], TMP), (order["shm"], "/dev/shm")):  # noqa: S108
         arguments += ["--bind", source, shown]
     for name, source in order["skills"].items():
@@ -110,6 +105,25 @@ def _system(paths: Iterable[str]) -> list[str]:
         else:
             arguments += ["--ro-bind-try", path, path]
     return arguments
+
+
+def _own_proc() -> list[str]:
+    # As root /proc/sys could be written through: a user of its own and this stand against it.
+    arguments = ["--hostname", "sandbox", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+    # What it says of the machine and of its kernel's memory.
+    for path in (f"/proc/{name}" for name in _HIDDEN):
+        if os.path.exists(path):  # noqa: PTH110
+            arguments += ["--ro-bind", "/dev/null", path]
+    return arguments
+
+
+def _parts_of_proc() -> list[str]:
+    """In containers whose engine lets programs make namespaces, but hides parts of /proc, the kernel mounts
+    no other one; nor does the engine let them name the machine.
+    """
+    return [
+        word for path in OF_THE_MACHINE if path.startswith("/proc/") for word in ("--ro-bind-try", path, path)
+    ]
 
 
 def _descriptor(content: bytes) -> int:

@@ -39,7 +39,7 @@ READABLE = (
         "/etc/alpine-release",
     ),
 )
-_OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/version", "/sys/devices/system/cpu/online")
+OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/version", "/sys/devices/system/cpu/online")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _DEATH_SIGNAL = 1
 PROXY_PORT = 3128
@@ -83,7 +83,7 @@ def enter(order: Order) -> None:
     os.chdir(order["workspace"])
     readable = [*READABLE, *order["readable"], *order["skills"].values()]
     # A /proc of its own shows the command's processes only.
-    readable += ["/proc"] if order["own_proc"] else _OF_THE_MACHINE
+    readable += ["/proc"] if order["own_proc"] else OF_THE_MACHINE
     # Imported before files are closed to it.
     attempts = importlib.import_module("nanobot.tools.sandbox.attempts") if "probe" in order else None
     has_network = "network" in order

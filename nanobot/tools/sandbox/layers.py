@@ -54,7 +54,11 @@ async def _best_bubblewrap(data: Path, clock: Clock, randomness: Randomness) -> 
     for python, prefix in _pythons():
         result = await _probe(Layer(path, python, prefix), data, clock, randomness)
         if result.layer is not None:
-            break
+            return result
+        # Some containers let programs make namespaces, but no /proc of their own.
+        without = await _probe(Layer(path, python, prefix, lacks_proc=True), data, clock, randomness)
+        if without.layer is not None:
+            return without
     return result
 
 

@@ -29,12 +29,14 @@ LayerName = Literal["launcher", "bubblewrap"]
 
 class Layer(msgspec.Struct, frozen=True):
     """A way to confine commands. `bubblewrap`: its path, where it is around the launcher's own; then `python`
-    is the Python that confines a command from inside, with `python_prefix` where that is not in /usr.
+    is the Python that confines a command from inside, with `python_prefix` where that is not in /usr, and
+    commands have no /proc where `lacks_proc`.
     """
 
     bubblewrap: str = ""
     python: str = ""
     python_prefix: str = ""
+    lacks_proc: bool = False
 
     @property
     def name(self) -> LayerName:

@@ -45,6 +45,8 @@ def watch(command: int, control: int, order: dict[str, Any]) -> dict[str, Any]:
         now = time.monotonic()
         if now > until:
             return {"ended": f"it took longer than {limits['wall_s']:g} s"}
+        if _is_gone(order["workspace"]):
+            return {"ended": "its workspace was deleted"}
         tree = processes_below(os.getpid())
         if len(tree) > limits["processes"] + OF_THE_SANDBOX:
             return {"ended": f"it had {len(tree)} processes: at most {limits['processes']} are allowed"}
@@ -59,6 +61,14 @@ def watch(command: int, control: int, order: dict[str, Any]) -> dict[str, Any]:
             # Many files must not cost much more than a tenth of a core.
             cost_s = time.process_time() - cpu_s
             disk_at = time.monotonic() + min(_SELDOM_S, max(_EVERY_S, 10 * cost_s))
+
+
+def _is_gone(directory: str) -> bool:
+    try:
+        # One that is mounted here keeps its name.
+        return os.stat(directory).st_nlink == 0  # noqa: PTH116
+    except FileNotFoundError:
+        return True
 
 
 def reap(command: int) -> int | None:

@@ -96,7 +96,7 @@ class ShellCommands(Observer):
         self._sandbox = sandbox
         self._network = network
         self._skills = skills
-        self._directory = directory
+        self.directory = directory
         self._settings = settings
         # One session leaves room for others, whatever it does.
         self._slots = FairSlots(settings.max_commands, most_each=max(1, settings.max_commands // 2))
@@ -127,7 +127,7 @@ class ShellCommands(Observer):
             ToolError: it cannot be run.
         """
         output = HeadAndTail(most_bytes)
-        async with self._slot(session_key), self._directory(session_key) as directory:
+        async with self.slot(session_key), self.directory(session_key) as directory:
             running = await self._start(session_key, directory, line, timeout_s, has_input=False)
             self._foreground.add(running)
             try:
@@ -144,7 +144,12 @@ class ShellCommands(Observer):
         return ending, output.text()
 
     @contextlib.asynccontextmanager
-    async def _slot(self, session_key: str) -> AsyncIterator[None]:
+    async def slot(self, session_key: str) -> AsyncIterator[None]:
+        """Hold one of the places for commands that run at once.
+
+        Raises:
+            ToolError: none gets free.
+        """
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(_WAIT_S):
@@ -159,11 +164,28 @@ class ShellCommands(Observer):
     async def _start(
         self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool
     ) -> Running:
-        limits = msgspec.structs.replace(self._settings.limits, wall_s=min(timeout_s, self.longest_s))
+        wall_s = min(timeout_s, self.longest_s)
+        return await self.start(session_key, directory, ("-c", line), wall_s, has_input=has_input)
+
+    async def start(
+        self,
+        session_key: str,
+        directory: Path,
+        arguments: tuple[str, ...],
+        wall_s: float,
+        *,
+        has_input: bool,
+    ) -> Running:
+        """Start a shell with these arguments in the directory of the session.
+
+        Raises:
+            ToolError: it cannot be started.
+        """
+        limits = msgspec.structs.replace(self._settings.limits, wall_s=wall_s)
         environment = {**_ENVIRONMENT, "PATH": self._path}
         return await self._sandbox.start(
             Command(
-                (await asyncio.to_thread(_shell), "-c", line),
+                (await asyncio.to_thread(_shell), *arguments),
                 directory,
                 environment,
                 limits,
@@ -195,8 +217,8 @@ class ShellCommands(Observer):
         number = self._numbers.get(turn_id, 0) + 1
         self._numbers[turn_id] = number
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._slot(session_key))
-            directory = await stack.enter_async_context(self._directory(session_key))
+            await stack.enter_async_context(self.slot(session_key))
+            directory = await stack.enter_async_context(self.directory(session_key))
             background = _Background(
                 await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id
             )

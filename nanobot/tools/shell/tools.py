@@ -11,6 +11,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands
+from nanobot.tools.shell.interpreters import Interpreters, Outcome
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
 PYTHON = "python"
@@ -18,6 +19,10 @@ _BYTES_PER_TOKEN = 3
 _MOST_BYTES = 60_000
 _FOREGROUND_S, _LONGEST_WAIT_S = 120.0, 30.0
 _MOST_HOSTS = 8
+_PYTHON_OF_SESSION = (
+    "Run Python in the workspace; variables and imports stay for later calls. The value of an expression at"
+    " the end is shown."
+)
 _SPARE_S = 30.0
 """For the wait for a slot, the start and the end; commands have a time limit of their own."""
 
@@ -55,10 +60,16 @@ class StopArguments(msgspec.Struct, frozen=True):
 
 
 def shell_tools(
-    commands: ShellCommands, access: ShellAccess, *, has_python: bool = False, hosts: Sequence[str] = ()
+    commands: ShellCommands,
+    access: ShellAccess,
+    *,
+    has_python: bool = False,
+    interpreters: Interpreters | None = None,
+    hosts: Sequence[str] = (),
 ) -> tuple[Tool, ...]:
     """Return the tools that run commands by `commands`, in those sessions that `access` lets. `has_python`:
-    also the one that runs Python. `hosts`: what commands reach of the network; none: nothing.
+    also the one that runs Python, in `interpreters` where sessions keep theirs. `hosts`: what commands reach
+    of the network; none: nothing.
     """
 
     def check(text: str, context: ToolContext) -> None:
@@ -81,6 +92,14 @@ def shell_tools(
 
     async def python(arguments: PythonArguments, context: ToolContext) -> str:
         check(arguments.code, context)
+        if interpreters is not None:
+            outcome = await interpreters.run(
+                context.session_key,
+                arguments.code,
+                arguments.timeout_s or _FOREGROUND_S,
+                _most_bytes(context),
+            )
+            return _shown_of_session(outcome)
         ending, output = await commands.run(
             context.session_key,
             _script(arguments.code),
@@ -106,7 +125,9 @@ def shell_tools(
     longest_s = commands.longest_s + _SPARE_S
     python_tool = Tool(
         PYTHON,
-        "Run a Python script in the workspace, as run_command does; print what you want to see.",
+        _PYTHON_OF_SESSION
+        if interpreters is not None
+        else "Run a Python script in the workspace, as run_command does; print what you want to see.",
         PythonArguments,
         python,
         timeout_s=longest_s,
@@ -195,6 +216,18 @@ def _most_bytes(context: ToolContext) -> int:
 def _bounded(output: str, context: ToolContext) -> str:
     most = _most_bytes(context)
     return output if len(output) <= most else f"[{len(output) - most} characters left out]\n{output[-most:]}"
+
+
+def _shown_of_session(outcome: Outcome) -> str:
+    """Return what a model is shown of a piece of code, and of the interpreter that it ran in."""
+    note = f"[{outcome.note}]\n" if outcome.note else ""
+    if outcome.ending.status is None or outcome.is_lost:
+        kept = "; its variables are gone" if outcome.is_lost else "; its variables are kept"
+        shown = _shown(outcome.output, outcome.ending)
+        return f"{note}{shown.removesuffix(']')}{kept}]"
+    if outcome.ending.status:
+        return f"{note}{outcome.output}\n[it raised an error; its variables are kept]"
+    return f"{note}{outcome.output or '[done, no output]'}"
 
 
 def _shown(output: str, ending: Ending | None) -> str:

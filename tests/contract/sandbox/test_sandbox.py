@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nanobot.core.clock import SystemClock
@@ -33,12 +34,13 @@ def results() -> tuple[ProbeResult, ...]:
     return asyncio.run(probe_layers(Path(tempfile.gettempdir()), SystemClock(), SystemRandomness()))
 
 
-@pytest.fixture(params=["bubblewrap", "launcher"])
+@pytest.fixture(params=["bubblewrap", "bubblewrap without /proc", "launcher"])
 def layer(request: pytest.FixtureRequest, results: tuple[ProbeResult, ...]) -> Layer:
-    (result,) = [each for each in results if each.name == request.param]
+    name, _, without = request.param.partition(" ")
+    (result,) = [each for each in results if each.name == name]
     if result.layer is None:
         pytest.skip(f"{result.name}: {result.why}")
-    return result.layer
+    return msgspec.structs.replace(result.layer, lacks_proc=True) if without else result.layer
 
 
 @pytest.fixture

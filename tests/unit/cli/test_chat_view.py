@@ -77,10 +77,10 @@ def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() 
     view.show(ToolFinished(Message("tool", (ToolResult("c1", "no\nsuch \x1b thing", is_error=True),))))
     view.show(TextDelta("\n\nSorry."))
     view.end()
-    said, called, failed, blank, answer = emulator.text.splitlines()
-    assert (said, failed, blank, answer) == ("Let me see.", "· failed: no such ␛ thing", "", "Sorry.")
+    said, called, *failed, blank, answer = emulator.text.splitlines()
+    assert (said, failed, blank, answer) == ("Let me see.", ["  no", "  such ␛ thing"], "", "Sorry.")
     assert (
-        called.startswith('· calculate {"expression": "6*7"}xxx')
+        called.startswith('✗ calculate {"expression": "6*7"}xxx')
         and called.endswith("…")
         and len(called) < 60
     )
@@ -101,15 +101,16 @@ def test_a_model_cannot_drive_the_terminal() -> None:
 
 def test_without_colours_the_text_is_written_as_it_comes() -> None:
     stream = io.StringIO()
-    view = PlainView(stream, is_terminal=True)
+    view = PlainView(stream, is_terminal=True, now=Watch())
     view.begin()
     view.show(TextDelta("**bo"))
     assert stream.getvalue() == "**bo"
     view.show(ToolStarted(ToolCall("c1", "current_time", "{}")))
+    view.show(ToolFinished(Message("tool", (ToolResult("c1", ""),))))
     view.show(TextDelta("ld** \x1b[2J"))
     view.end()
     view.end()
-    assert stream.getvalue() == "**bo\n[current_time {}]\nld** ␛[2J\n"
+    assert stream.getvalue() == "**bo\n[current_time]\n· current_time (0.0 s)\nld** ␛[2J\n"
 
 
 def test_a_script_gets_the_answer_and_nothing_else() -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
 from nanobot.stores.sql import recall
+from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.ports.shared import Shared
 
 
@@ -16,6 +17,7 @@ class SqlMessageSearch:
         self._database = shared.database
         self._index = shared.index
         self._vectors = shared.vectors
+        self._common_terms = CommonTerms()
 
     async def search_messages(
         self,
@@ -37,8 +39,9 @@ class SqlMessageSearch:
             characters=characters,
             is_asked=is_asked,
             near=await self._near(text, reach, is_asked=is_asked),
+            common_terms=self._common_terms,
         )
-        hits = await self._database.read(query)
+        hits = await self._database.read(partial(query, waits=True))
         if hits.behind:
             for session in hits.behind:
                 await self._database.write(partial(self._index.index_session, session=session))

@@ -33,10 +33,17 @@ DONE = TurnEnded("done", Usage(1, 2, 0, 1))
 
 
 async def events(
-    found: Iterable[Event], *, after: int = -1, summary: str | None = None, background: bool = False
+    found: Iterable[Event],
+    *,
+    after: int = -1,
+    summary: str | None = None,
+    background: bool = False,
+    shown: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
     """Return the events as clients get them, each of them valid for the SDK."""
-    echo = Echo(model="nanobot", reasoning=WireReasoning(summary=summary), background=background)
+    echo = Echo(
+        model="nanobot", reasoning=WireReasoning(summary=summary), background=background, events=shown
+    )
 
     async def ended_at() -> float:
         return 2.0
@@ -44,7 +51,7 @@ async def events(
     rendering = ResponseEvents(TURN, echo, inputs=1, ended_at=ended_at, after=after)
     await rendering.prepare_end()
     raw = b"".join(rendering.render([(0, event)]) for event in found).decode()
-    shown: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     for block in raw.split("\n\n")[:-1]:
         if block == "data: [DONE]":
             assert raw.endswith("data: [DONE]\n\n")
@@ -53,8 +60,8 @@ async def events(
         event: dict[str, Any] = json.loads(content.removeprefix("data: "))
         assert name == f"event: {event['type']}"
         KNOWN.validate_python(event)
-        shown.append(event)
-    return shown
+        told.append(event)
+    return told
 
 
 def kinds(shown: Sequence[dict[str, Any]]) -> list[str]:
@@ -205,3 +212,64 @@ async def test_a_server_that_stops_says_that_the_response_goes_on() -> None:
         ]
     )
     assert (shown[-1]["type"], shown[-1]["code"]) == ("error", "shutting_down")
+
+
+CALLS = st.lists(st.sampled_from(["done", "failed", "open", "client", "withheld"]), max_size=4)
+
+
+def step(number: int, parts: list[Part], fates: list[str]) -> tuple[Message, ...]:
+    """Return a message with calls, and their results but for those that are open."""
+    calls = [
+        ToolCall(
+            f"call_{number}_{at}",
+            "look",
+            "{}" if at % 2 else "",
+            for_client=fate == "client",
+            is_withheld=fate == "withheld",
+        )
+        for at, fate in enumerate(fates)
+    ]
+    results = [
+        Message("tool", (ToolResult(call.id, "seen", fate == "failed"),))
+        for call, fate in zip(calls, fates, strict=True)
+        if fate in ("done", "failed")
+    ]
+    return Message("assistant", (*parts, *calls), "tool_calls"), *reversed(results)
+
+
+@given(
+    st.lists(st.tuples(st.lists(PARTS, max_size=2), CALLS), min_size=1, max_size=3),
+    st.integers(-1, 60),
+)
+async def test_calls_of_the_servers_tools_are_the_items_of_the_response(
+    steps: list[tuple[list[Part], list[str]]], after: int
+) -> None:
+    messages = [
+        message for number, (parts, fates) in enumerate(steps) for message in step(number, parts, fates)
+    ]
+    found = [*events_of(tuple(messages)), DONE]
+    shown = await events(found, shown=("tools",))
+    assert [event["sequence_number"] for event in shown] == list(range(len(shown)))
+    output = shown[-1]["response"]["output"]
+    done = {
+        event["output_index"]: event["item"] for event in shown if event["type"].endswith("output_item.done")
+    }
+    assert [done[at] for at in sorted(done)] == output
+    assert len({item["id"] for item in output}) == len(output)
+    fates = [fate for _, each in steps for fate in each if fate in ("done", "failed", "open")]
+    statuses = {"done": "completed", "failed": "failed", "open": "incomplete"}
+    assert [item["status"] for item in output if item["type"] == "mcp_call"] == [
+        statuses[fate] for fate in fates
+    ]
+    # What else is shown has the ids that it has without them.
+    plain = (await events(found))[-1]["response"]["output"]
+    assert [item for item in output if item["type"] != "mcp_call"] == plain
+    rest = await events(found, after=after, shown=("tools",))
+    assert rest[:-1] == shown[after + 1 : -1]
+
+
+async def test_a_call_goes_on_after_a_stop_of_the_server() -> None:
+    message, *_ = step(0, [], ["open"])
+    stops = TurnEnded("failed", error=TurnError(ShuttingDown.code, "stops", 503))
+    shown = await events([*events_of((message,)), stops], shown=("tools",))
+    assert kinds(shown)[-2:] == ["mcp_call_arguments.done", "error"]

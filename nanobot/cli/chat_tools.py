@@ -1,0 +1,217 @@
+"""How calls of tools look in the chat: what runs and for how long, what it has changed, what came of it.
+
+All of it comes from the events, which a server sends too: the diff of an edit is that of the call's
+arguments, so that no file is read for it.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any, Literal
+
+import msgspec
+
+from nanobot.cli.terminal import neutral, one_line
+from nanobot.core.message import AskedCall, ToolCall, ToolResult
+from nanobot.core.plan import NO_PLAN, TaskPlan
+from nanobot.core.unseen import escaped, without_unseen
+
+Tone = Literal["dim", "added", "removed", "failed"]
+MOST_CHANGED_LINES = 24
+MOST_RESULT_LINES = 3
+_MOST_RUNNING = 5
+_MOST_STEPS = 12
+_MOST_CHARS = 400
+"""How much of one line is kept; the width of the screen cuts it further."""
+_MOST_COMPARED = 400
+"""How many lines of an edit are compared: beyond, the old ones stand before the new ones."""
+_PATCHED = re.compile(r"^(?:\*\*\* (?:Add|Update|Delete) File: |\+\+\+ (?:b/)?)(.+?)\s*$", re.MULTILINE)
+_MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]", "dropped": "[-]"}
+_SHOWS_ITS_CHANGES = frozenset({"edit_file", "write_file", "apply_patch"})
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of the chat; `text` is safe to show."""
+
+    text: str
+    tone: Tone = "dim"
+
+
+class _Running(msgspec.Struct, frozen=True):
+    call: ToolCall
+    since: float
+
+
+class ToolReport:
+    """The calls of one answer: those that run, and the lines that remain of those that have ended."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._running: dict[str, _Running] = {}
+        self._plan = NO_PLAN
+
+    def start(self, call: ToolCall) -> None:
+        self._running[call.id] = _Running(call, self._now())
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._running)
+
+    def lines(self) -> list[Line]:
+        """Return what runs, and for how many seconds."""
+        running = list(self._running.values())
+        shown = [
+            Line(f"· {_with_time(title(each.call), int(self._now() - each.since))}")
+            for each in running[:_MOST_RUNNING]
+        ]
+        rest = len(running) - len(shown)
+        return [*shown, *([Line(f"  and {rest} more")] if rest else [])]
+
+    def finish(self, result: ToolResult) -> list[Line]:
+        """Return what remains of the call that has this result."""
+        ran = self._running.pop(result.call_id, None)
+        name = title(ran.call) if ran is not None else "a tool"
+        took = f" ({self._now() - ran.since:.1f} s)" if ran is not None else ""
+        if result.is_error:
+            return [Line(f"✗ {name}{took}", "failed"), *_indented(_first_lines(result.content), "failed")]
+        return [Line(f"· {name}{took}"), *self._outcome(ran.call if ran is not None else None, result)]
+
+    def end(self) -> list[Line]:
+        """Return what remains of the calls that have no result at the end of the answer."""
+        left = [Line(f"✗ {title(each.call)} (not finished)", "failed") for each in self._running.values()]
+        self._running.clear()
+        return left
+
+    def _outcome(self, call: ToolCall | None, result: ToolResult) -> list[Line]:
+        if result.plan is not None:
+            before, self._plan = self._plan, result.plan
+            return plan_lines(result.plan, before)
+        changed = changes(call.name, call.arguments) if call is not None else []
+        written = [Line(f"  wrote {_safe(one_line(', '.join(result.files)))}")] if result.files else []
+        if changed:
+            return changed
+        if written and call is not None and call.name in _SHOWS_ITS_CHANGES:
+            return written
+        return [*written, *_indented(_first_lines(result.content))]
+
+
+def title(call: ToolCall) -> str:
+    """Return the name of the tool and the gist of its arguments, as one line."""
+    gist = _gist(call.name, call.arguments)
+    return _cut(_safe(one_line(f"{call.name} {gist}")))
+
+
+def asked_lines(asks: Iterable[AskedCall]) -> list[Line]:
+    """Return what calls would change that a person is asked about."""
+    return [line for ask in asks for line in changes(ask.tool, ask.arguments)]
+
+
+def changes(tool: str, arguments: str) -> list[Line]:
+    """Return what a call changes in files, as a diff; nothing of a call that is no edit."""
+    given = _given(arguments)
+    if tool == "edit_file":
+        told = _difference(_text(given, "old"), _text(given, "new"))
+    elif tool == "write_file":
+        told = (f"+{line}" for line in _text(given, "content").splitlines())
+    elif tool == "apply_patch":
+        told = (line for line in _text(given, "patch").splitlines() if not line.startswith("*** End"))
+    else:
+        return []
+    return _bounded(told)
+
+
+def plan_lines(plan: TaskPlan, before: TaskPlan) -> list[Line]:
+    """Return how far the plan is, and the steps of it that have changed."""
+    if not plan.steps:
+        return [Line("  the plan is dropped")]
+    done = sum(step.status in ("done", "dropped") for step in plan.steps)
+    goal = f"{_safe(one_line(plan.goal))}: " if plan.goal else ""
+    changed = [step for step in plan.steps if step not in before.steps]
+    shown = [
+        Line(_cut(f"  {_MARKS[step.status]} {_safe(one_line(step.text))}")) for step in changed[:_MOST_STEPS]
+    ]
+    more = len(changed) - len(shown)
+    return [
+        Line(_cut(f"  {goal}{done} of {len(plan.steps)} steps done")),
+        *shown,
+        *([Line(f"  … {more} more steps")] if more else []),
+    ]
+
+
+def _gist(tool: str, arguments: str) -> str:
+    given = _given(arguments)
+    if given is None:
+        return arguments
+    if tool == "update_plan":
+        return ""
+    if tool in ("edit_file", "write_file"):
+        return _text(given, "path")
+    if tool == "apply_patch":
+        return ", ".join(dict.fromkeys(_PATCHED.findall(_text(given, "patch")[: 64 * 1024])))
+    values = {name: value if isinstance(value, str) else _json(value) for name, value in given.items()}
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _given(arguments: str) -> dict[str, Any] | None:
+    """Return the arguments by their names; None where they are malformed."""
+    try:
+        given = msgspec.json.decode(arguments or "{}")
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return given if isinstance(given, dict) else None
+
+
+def _text(given: dict[str, Any] | None, name: str) -> str:
+    value = given.get(name) if given is not None else None
+    return value if isinstance(value, str) else ""
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _difference(old: str, new: str) -> Iterable[str]:
+    removed, added = old.splitlines(), new.splitlines()
+    if max(len(removed), len(added)) > _MOST_COMPARED:
+        return [*(f"-{line}" for line in removed), *(f"+{line}" for line in added)]
+    told = difflib.unified_diff(removed, added, n=2, lineterm="")
+    # Without the names, and without numbers: those of the file are not known.
+    return ["…" if line.startswith("@@") else line for line in islice(told, 3, None)]
+
+
+def _bounded(told: Iterable[str]) -> list[Line]:
+    every = list(told)
+    tones: dict[str, Tone] = {"+": "added", "-": "removed"}
+    shown = [
+        Line(f"  {_cut(_safe(line))}", tones.get(line[:1], "dim")) for line in every[:MOST_CHANGED_LINES]
+    ]
+    more = len(every) - len(shown)
+    return [*shown, *([Line(f"  … {more} more lines")] if more else [])]
+
+
+def _first_lines(content: str) -> list[str]:
+    told = [line for line in content.splitlines() if line.strip()]
+    more = len(told) - MOST_RESULT_LINES
+    if more <= 1:
+        return told[: MOST_RESULT_LINES + 1]
+    return [*told[:MOST_RESULT_LINES], f"… {more} more lines"]
+
+
+def _indented(told: Sequence[str], tone: Tone = "dim") -> list[Line]:
+    return [Line(f"  {_cut(_safe(line))}", tone) for line in told]
+
+
+def _safe(text: str) -> str:
+    """Return the text without what drives a terminal, or hides or reorders other characters."""
+    return without_unseen(neutral(text), escaped)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"
+
+
+def _with_time(text: str, seconds: int) -> str:
+    return f"{text} {seconds} s" if seconds else text
