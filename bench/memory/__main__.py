@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.memory import compaction, cost, recall
+from bench.memory import compaction, cost, layers, recall
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,6 +25,7 @@ class Part(NamedTuple):
 
 PARTS = {
     "recall": Part(recall.tables, "docs/search.md", "memory"),
+    "layers": Part(layers.tables, "docs/isolation.md", "layers"),
     "cost": Part(cost.tables, "docs/benchmark.md", "cost"),
     "compaction": Part(compaction.tables, "docs/benchmark.md", "compaction"),
 }

@@ -15,7 +15,7 @@ from bench.figures import percentile
 from bench.memory.talks import Reading, Took, serving
 
 CONVERSATIONS: Final = 20
-_TURNS: Final = 60
+_TURNS: Final = 100
 _SUMMARY_S: Final = 0.02
 _ANSWER: Final = "Good to know. The weather in the mountains is fine, and it will stay so for some days. " * 4
 _NOT_TOLD: Final = ("You:", "Your last summary left out")
@@ -24,7 +24,9 @@ _PLACES: Final = ("mountains", "valleys", "lakes", "coast", "islands", "plains",
 _CHATTER: Final = (
     "Tell me a little about the weather in the {place}, and then some more of what follows. " * 4
 )
-_WINDOW: Final = 4_096
+_WINDOW: Final = 8_192
+_WAITS_WINDOW: Final = 4_096
+_WAITS_TURNS: Final = 120
 _NAMES: Final = ("Zora Quill", "Tomas Berg", "Ines Okafor", "Yuki Tanabe", "Pavel Dorn", "Lena Voss")
 _CITIES: Final = ("Rome", "Porto", "Graz", "Oslo", "Lyon", "Turku")
 
@@ -96,8 +98,8 @@ async def waits() -> dict[str, list[Took]]:
     of: dict[str, list[Took]] = {"during": [], "after": [], "other": []}
     for number in range(CONVERSATIONS):
         reading = Reading(_ANSWER, useless(random.Random(number)), _SUMMARY_S)
-        async with serving(reading, agent={"window_tokens": _WINDOW}) as talk:
-            for turn in range(2 * _TURNS):
+        async with serving(reading, agent={"window_tokens": _WAITS_WINDOW}) as talk:
+            for turn in range(_WAITS_TURNS):
                 took = await talk.ask("bench", _CHATTER.format(place=_PLACES[turn % len(_PLACES)]))
                 of["during" if took.during else "after" if took.after else "other"].append(took)
                 # The next turn comes while the summary is written, those after it once that is done.

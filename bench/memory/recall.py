@@ -8,15 +8,18 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.memory import vectors
 from bench.memory.conversations import Conversation, conversation
 from bench.memory.languages import LANGUAGES
 from nanobot.core.message import Message, Text
 from nanobot.core.recall import Reach
 from nanobot.core.sessions import ImportedMessage
 from nanobot.core.store import Store
+from nanobot.stores.sql.recall import ranges
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock, MemoryData, open_memory_store
 
@@ -37,6 +40,8 @@ class Row(NamedTuple):
     name: str
     asked: float
     paraphrased: float
+    asked_by_meaning: float | None
+    paraphrased_by_meaning: float | None
 
 
 class Cost(NamedTuple):
@@ -77,38 +82,56 @@ async def recalled(store: Store, key: str, talk: Conversation, counted: Counter[
 
 
 async def measure_recall(seeds: range = HELD_BACK_SEEDS, turns: tuple[int, ...] = TURNS) -> list[Row]:
-    """Return recall@5 by language, by length, and all together."""
+    """Return recall@5 by language, by length, and all together; also by meaning, where that is installed."""
+    by_words = await _counted(seeds, turns, None)
+    model = vectors.made()
+    by_meaning = await _counted(seeds, turns, model) if model is not None else {}
+    names = [*LANGUAGES, *(f"{length:,} turns" for length in turns), "all"]
+    return [_row(NAMES.get(name, name), by_words[name], by_meaning.get(name)) for name in names]
+
+
+async def _counted(
+    seeds: range, turns: tuple[int, ...], model: vectors.SameProcess | None
+) -> dict[str, Counter[str]]:
+    """Return how many questions were asked and answered, by language, by length, and all together."""
     groups: dict[str, Counter[str]] = {}
     for language in LANGUAGES:
         for length in turns:
             data = MemoryData()
-            store = await open_memory_store(data, FakeClock())
+            store = await open_memory_store(
+                data, FakeClock(), vectors=model.on(data) if model is not None else None
+            )
             for seed in seeds:
                 talk = conversation(language, length, seed)
                 key = f"{language}:{seed}"
                 await load(store, key, talk.messages)
                 await store.index_messages()
+                if model is not None:
+                    await vectors.embed_all(store, model)
                 counted: Counter[str] = Counter()
                 await recalled(store, key, talk, counted)
                 for group in (language, f"{length:,} turns", "all"):
                     groups.setdefault(group, Counter()).update(counted)
             await store.close()
             data.close()
-    names = [*LANGUAGES, *(f"{length:,} turns" for length in turns)]
-    rows = [_row(NAMES.get(name, name), "all", groups[name]) for name in names]
-    return [*rows, _row("all", "all", groups["all"])]
+    return groups
 
 
-def _row(name: str, group: str, counted: Counter[str]) -> Row:
-    return Row(
-        name,
-        counted[f"{group} asked"] / counted[f"{group} asked of"],
-        counted[f"{group} paraphrased"] / counted[f"{group} paraphrased of"],
-    )
+def _row(name: str, by_words: Counter[str], by_meaning: Counter[str] | None) -> Row:
+    def share(counted: Counter[str], way: str) -> float:
+        return counted[f"all {way}"] / counted[f"all {way} of"]
+
+    found = share(by_words, "asked"), share(by_words, "paraphrased")
+    if by_meaning is None:
+        return Row(name, *found, None, None)
+    return Row(name, *found, share(by_meaning, "asked"), share(by_meaning, "paraphrased"))
 
 
-async def measure_cost(session_messages: int = _LARGE_SESSION) -> Cost:
-    """Return what a search takes in a data directory of 100,000 messages."""
+async def measure_cost(
+    session_messages: int = _LARGE_SESSION, model: vectors.SameProcess | None = None
+) -> tuple[Cost, vectors.VectorCost | None]:
+    """Return what a search takes in a data directory of 100,000 messages, by words and by meaning."""
+    by_meaning = None
     with tempfile.TemporaryDirectory() as directory:
         store = await open_store(Path(directory), FakeClock(), synchronous="normal")
         reach: list[tuple[Reach, Conversation]] = []
@@ -126,12 +149,25 @@ async def measure_cost(session_messages: int = _LARGE_SESSION) -> Cost:
                 began = time.process_time()
                 await store.search_messages(question.text, [each], limit=_FIRST)
                 times.append(1_000 * (time.process_time() - began))
+        if model is not None:
+            await vectors.embed_all(store, model)
+            database = Path(directory) / "nanobot.sqlite3"
+            asked = [
+                (each.session_key, question.text)
+                for each, talk in reach
+                for question in (*talk.asked, *talk.paraphrased)
+            ]
+            by_meaning = await vectors.measure(
+                database,
+                asked,
+                lambda key: store.database.read(partial(ranges, reach=[Reach(key)])),
+            )
         await store.close()
         with sqlite3.connect(Path(directory) / "nanobot.sqlite3") as db:
             (index_bytes,) = db.execute("SELECT sum(length(block)) FROM search_data").fetchone()
         db.close()
         times.sort()
-        return Cost(
+        cost = Cost(
             _LARGE_MESSAGES,
             len(reach),
             statistics.median(times),
@@ -139,14 +175,23 @@ async def measure_cost(session_messages: int = _LARGE_SESSION) -> Cost:
             index_bytes / _LARGE_MESSAGES,
             size / _LARGE_MESSAGES,
         )
+        return cost, by_meaning
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2f}"
 
 
 def tables() -> str:
     """Measure, and return the tables as Markdown."""
     rows = asyncio.run(measure_recall())
-    costs = [asyncio.run(measure_cost(size)) for size in (_LARGE_SESSION, _LARGE_MESSAGES)]
-    lines = ["| | in the same words | in quite other words |", "|---|---|---|"]
-    lines += [f"| {row.name} | {row.asked:.2f} | {row.paraphrased:.2f} |" for row in rows]
+    model = vectors.made()
+    costs = [asyncio.run(measure_cost(size, model)) for size in (_LARGE_SESSION, _LARGE_MESSAGES)]
+    lines = [
+        "| | in the same words | in quite other words | with vectors: in the same words | in others |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {row.name} | {' | '.join(map(_share, row[1:]))} |" for row in rows]
     lines += [
         "",
         "| messages | sessions | a search, ms of CPU: median | p99 | bytes a message: index | text |",
@@ -155,6 +200,18 @@ def tables() -> str:
     lines += [
         f"| {cost.messages:,} | {cost.sessions} | {cost.p50_ms:.1f} | {cost.p99_ms:.1f}"
         f" | {cost.index_bytes:.0f} | {cost.text_bytes:.0f} |"
-        for cost in costs
+        for cost, _ in costs
+    ]
+    lines += [
+        "",
+        "| messages | sessions | a search by meaning, ms of CPU of its process: median | p99"
+        " | bytes a message | its memory, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {cost.messages:,} | {cost.sessions} | {cost.p50_ms:.0f} | {cost.p99_ms:.0f} | {cost.bytes_:.0f}"
+        f" | {cost.memory_mb:.0f} |"
+        for _, cost in costs
+        if cost is not None
     ]
     return "\n".join(lines)

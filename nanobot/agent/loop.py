@@ -16,6 +16,7 @@ from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.skills import SkillIndexes
 from nanobot.agent.steps import TurnSteps
+from nanobot.agent.token_ratios import LEAST, TokenRatios
 from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
 from nanobot.agent.transcript import Emit, TurnTranscript
@@ -90,11 +91,12 @@ class Agent:
             toolset, most_tokens=settings.tools_tokens, window_tokens=settings.window_tokens
         )
         self._skills = skills
+        self._ratios = TokenRatios()
 
     @property
     def window_tokens(self) -> int:
         """The most history that any turn may need."""
-        return self._settings.window_tokens
+        return int(self._settings.window_tokens / LEAST)
 
     @property
     def tools_tokens(self) -> int:
@@ -103,7 +105,8 @@ class Agent:
 
     def least_budget(self, model: Model) -> int:
         """Return how many tokens of history any turn may show to the model: a lower bound of `budget`."""
-        return least_history_budget(model.context_tokens, self._settings.window_tokens)
+        ratio = self._ratios.of(model.name)
+        return int(least_history_budget(model.context_tokens, self._settings.window_tokens) / ratio)
 
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
@@ -113,8 +116,12 @@ class Agent:
         return self._budget(turn, model, offer, persona)
 
     def _budget(self, turn: Turn, model: Model, offer: Offer, persona: Persona) -> int:
-        window = self._settings.window_tokens
-        return history_budget(model.context_tokens, window, turn, offer.tokens, persona)
+        window, ratio = self._settings.window_tokens, self._ratios.of(model.name)
+        if ratio == 1.0:
+            return history_budget(model.context_tokens, window, turn, offer.tokens, persona)
+        # As tokens are estimated.
+        context = int(model.context_tokens / ratio)
+        return history_budget(context, int(window / ratio), turn, offer.tokens, persona)
 
     def _persona_of(self, turn: Turn) -> Persona:
         """Return who answers the turn, with the tools that it may be offered."""
@@ -260,6 +267,7 @@ class Agent:
             recaller=self._recaller,
             profile=profile,
             budget_tokens=budget_tokens,
+            ratios=self._ratios,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             budget=budget,
             clock=self._clock,

@@ -9,6 +9,7 @@ from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Retries, Show
 from nanobot.agent.offer import Offer
 from nanobot.agent.recaller import Recaller
+from nanobot.agent.token_ratios import TokenRatios
 from nanobot.agent.turn_calls import TurnCalls
 from nanobot.context import prompt
 from nanobot.context.build import build, fixed_tokens, further_tools, history_budget, tools_size
@@ -72,7 +73,8 @@ class ModelCall:
 
     `budget` counts every answer, also those that could not be used. `call_ids` holds the ids of tool calls
     that are taken. `was_stopped`: the last answer was longer than the model may write. `budget_tokens`: how
-    many tokens of the conversation are shown; less once the window has turned out to be smaller.
+    many tokens of the conversation are shown; less once the window has turned out to be smaller. `ratios`:
+    how models were seen to count tokens.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ModelCall:
         recaller: Recaller | None,
         profile: Profile,
         budget_tokens: int,
+        ratios: TokenRatios,
         call_ids: set[str],
         budget: TurnBudget,
         clock: Clock,
@@ -117,6 +120,7 @@ class ModelCall:
         # Whether the turn may be told of other sessions, so that there is something to search.
         self._looks_aside = recaller is not None and turn.trace and recaller.looks_aside(turn)
         self.budget_tokens = budget_tokens
+        self._ratios = ratios
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
         self._refused_by: str | None = None
@@ -159,11 +163,18 @@ class ModelCall:
                 retries.passed_over = error.passed_over
                 continue
             self._budget.count(message)
+            self._learn(request, message)
             accepted = await self._accept(message, retries, was_shown=show is not _discard)
             if accepted is not None:
                 if request.context is None:
                     return accepted
                 return msgspec.structs.replace(accepted, context=request.context)
+
+    def _learn(self, request: ModelRequest, message: Message) -> None:
+        """Take note of how the model counts tokens, where it is not another one that answered."""
+        if len(request.messages) > 1 and message.model in (None, self._model.name):
+            fixed = fixed_tokens(self._turn, request.tools, self._persona) + self._profile.tokens
+            self._ratios.learn(self._model.name, request, fixed, message.usage)
 
     @property
     def _says_form(self) -> bool:

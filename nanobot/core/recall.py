@@ -44,7 +44,8 @@ class Passage(msgspec.Struct, frozen=True):
     """A message that a search found: an excerpt of at most so many characters as were asked for, on one line.
 
     `turn_id`: the turn that it belongs to, None where it is in none. `name`: of who spoke, where a client
-    said it.
+    said it. `summarises`: it is a line of a summary, of the first so many messages of its session up to
+    `seq`; 0: it is a message.
     """
 
     session_key: str
@@ -54,6 +55,7 @@ class Passage(msgspec.Struct, frozen=True):
     created_at: float
     text: str
     name: str | None = None
+    summarises: int = 0
 
 
 class MessageSearch(Protocol):
@@ -73,8 +75,9 @@ class MessageSearch(Protocol):
         `text`, the best first, after the first `skip`; an excerpt of `characters` of each.
 
         Words that many messages have do not count; what has too little in common, or says the same as `text`,
-        is not returned. `is_asked`: somebody looks for it; then, where `text` has no other words, they count
-        all the same, and messages of one or two words are returned, too. At most
+        is not returned. Where all of a session is in reach, the lines of its newest summary are, too.
+        `is_asked`: somebody looks for it; then, where `text` has no other words, they count all the same, and
+        messages of one or two words are returned, too. At most
         50 messages can be paged through, and of many sessions the most recently used ones are searched. Where
         much was said just now, or the index is being built anew, some may be missed; see
         `Sessions.index_messages`.

@@ -11,6 +11,8 @@ _BY_ROLE = {"user": "I said", "assistant": "you said"}
 
 def by_role(passage: Passage) -> str:
     """Return who said it, in the words of the user of the session."""
+    if passage.summarises:
+        return f"summary of the first {passage.summarises} messages"
     return _BY_ROLE.get(passage.role, passage.role)
 
 
@@ -35,6 +37,8 @@ def said_by(
         if passage.session_key == session_key:
             return by_role(passage)
         who = called[others.scopes_of(passage.session_key).person]
+        if passage.summarises:
+            return f"{by_role(passage)} with {who}"
         return f"you said to {who}" if passage.role == "assistant" else f"{who} said"
 
     return in_group

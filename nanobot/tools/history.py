@@ -80,7 +80,10 @@ def search_history(
 def _line(passage: Passage, context: ToolContext, who: SaidBy, most_bytes: int) -> str:
     date = datetime.fromtimestamp(passage.created_at, UTC).astimezone()
     where = passage.turn_id or f"msg_{passage.seq}"
+    if passage.summarises:
+        where = f"up to msg_{passage.seq}"
     # The words of the user, as in the prompt: "I said in another chat", "Bob said".
-    speaker = passage.role if passage.session_key == context.session_key else f'"{who(passage)}"'
+    is_own = passage.session_key == context.session_key and not passage.summarises
+    speaker = passage.role if is_own else f'"{who(passage)}"'
     line = f"[{date:%Y-%m-%d %H:%M}, {speaker}, {where}] {passage.text}"
     return cut_to_bytes(line, most_bytes)

@@ -1,5 +1,6 @@
 """What was said gets vectors once, whatever comes between; and what is deleted takes its vectors with it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from nanobot.core.store import Store
 from nanobot.core.vectors import QUESTION, STATEMENT, Near, UnembeddedBatch
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
+from tests.asgi import BOUND_S
 from tests.contract.store_harness import StoreHarness
 
 BODY = bytes(range(128)) * 3
+MARKS = (b"m?v" * 128, b"f?v" * 128)
 
 
 async def embed_all(store: Store) -> list[UnembeddedBatch]:
@@ -96,6 +99,37 @@ async def test_a_deleted_session_leaves_no_vectors(harness: StoreHarness) -> Non
     await harness.store.delete_session("a")
     await harness.store.write_over()
     assert await counted(harness) == {"vector": 2, "fact_vector": 0, "embedding": 1}
+
+
+@pytest.mark.parametrize("is_fact", [False, True])
+async def test_of_deleted_vectors_no_byte_is_left_on_the_disk(
+    disk_harness: StoreHarness, is_fact: bool
+) -> None:
+    store = disk_harness.store
+    await disk_harness.say("a", "My sister lives in Lisbon.", "How nice for your sister!")
+    fact = await store.remember("b", NewFact(id="fact_1", text="lives in Lisbon", origin="user"))
+    await indexed(disk_harness)
+    while (batch := await store.unembedded()) is not None:
+        marks = [MARKS[batch.session is None]] * len(batch.items)
+        await store.add_vectors(batch, marks)
+    assert await on_disk(disk_harness, MARKS[is_fact])
+    if is_fact:
+        await store.forget("b", fact.id)
+    else:
+        await store.delete_session("a")
+    await store.write_over()
+    # The log is emptied while nothing else is to be done.
+    async with asyncio.timeout(BOUND_S):
+        while await on_disk(disk_harness, MARKS[is_fact]):
+            await asyncio.sleep(0.05)
+    assert await on_disk(disk_harness, MARKS[not is_fact])
+
+
+async def on_disk(harness: StoreHarness, mark: bytes) -> bool:
+    def read() -> bool:
+        return any(mark[:64] in path.read_bytes() for path in harness.directory.rglob("nanobot.sqlite3*"))
+
+    return await asyncio.to_thread(read)
 
 
 async def test_what_was_deleted_meanwhile_gets_none(harness: StoreHarness) -> None:

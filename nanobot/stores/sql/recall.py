@@ -13,9 +13,10 @@ import msgspec
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
-from nanobot.stores.sql import branches, terms, tokens, transcript
+from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript
 from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.db import Db, SearchIndex
+from nanobot.stores.sql.fusion import fused
 from nanobot.stores.sql.terms import Term
 
 MOST_PAGED = 50
@@ -41,13 +42,13 @@ _LEAST_SHARE = 0.12
 """A message must have so much of what the terms say together."""
 _LEAST_OF_BEST = 0.3
 _ASSISTANT_SHARE = 0.85
+_SUMMARY_SHARE = 0.8
 _QUESTION_SHARE = 0.6
 _MOST_SAME = 6
 _MOST_COMPARED = 64
 _MOST_VARIED = 16
 _ALIKE_SHARE = 0.7
 _ALIKE_WORTH = 0.6
-_RANK = 10.0
 _SURE_SHARE = 0.5
 _SURE_WEIGHT = 1.5
 _WEIGHT = 3.0
@@ -128,15 +129,23 @@ def search(
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
     asked = terms.terms(text)[:most_terms]
     matches: dict[int, _Match] = {}
-    total = _look_up(db, index, lines, asked, matches, common, is_asked=is_asked)
+    says: dict[Term, float] = {}
+    total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
     if len(matches) < _TOO_FEW:
         alone = terms.single_characters(text)[:most_terms]
-        total += _look_up(db, index, lines, alone, matches, common, is_asked=is_asked)
+        total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     fewest_words = 0 if is_asked else FEWEST_WORDS
+    whole = [each.session_key for each in reach if each.messages is None]
+    summarised = (
+        _Compared(_SUMMARY_SHARE * _shortened(score, passage.text), passage, tokens.folded(passage.text))
+        for key in whole[:_MOST_SESSIONS]
+        for passage, score in summary_search.lines(db, key, says, _LEAST_SHARE * total)
+    )
     compared = sorted(
-        _compare(db, best, own, fewest_words), key=lambda each: (-each.worth, -each.passage.created_at)
+        (*_compare(db, best, own, fewest_words), *summarised),
+        key=lambda each: (-each.worth, -each.passage.created_at),
     )
     least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
     varied = _varied([each for each in compared[:MOST_PAGED] if each.worth >= least])
@@ -144,7 +153,9 @@ def search(
         by_meaning = _compare(db, _in_reach(lines, near, is_asked=is_asked), own, fewest_words)
         # A message that has most of what the words say together is likely the one that is meant.
         is_sure = any(match.score >= _SURE_SHARE * total for _, match in best)
-        varied = _fused(varied, [each.passage for each in by_meaning], _SURE_WEIGHT if is_sure else _WEIGHT)
+        weight = _SURE_WEIGHT if is_sure else _WEIGHT
+        nearest = [each.passage for each in by_meaning]
+        varied = list(fused(varied, nearest, lambda passage: tokens.folded(passage.text), weight))
     sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
     passages = tuple(
         msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
@@ -209,12 +220,14 @@ def _look_up(
     lines: Sequence[_Line],
     asked: Sequence[Term],
     matches: dict[int, _Match],
+    says_of: dict[Term, float],
     known: set[int],
     *,
     is_asked: bool,
 ) -> float:
-    """Add the messages that have some of the terms to `matches`, by their ids; return what all terms say
-    together. `known`: those of which is known that too many messages have them.
+    """Add the messages that have some of the terms to `matches`, by their ids, and to `says_of` what a term
+    says; return what all terms say together. `known`: those of which is known that too many messages have
+    them.
 
     A term says the more the fewer messages have it. One that too many have says nothing; only where all are
     such do they count all the same, for who asks, in the newest messages.
@@ -223,16 +236,20 @@ def _look_up(
     common = min(max(_LEAST_COMMON, int(_COMMON_SHARE * size)), _MOST_COMMON)
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
-    counted = sorted(_counted(db, index, lines, asked, common + 1, known))
+    counted = sorted(
+        _counted(db, index, lines, asked, common + 1, known),
+        key=lambda each: (each[0], each[1], each[2].weight),
+    )
+    says_of.update((term, _says(size, number, term)) for number, _, term in counted if number <= common)
     if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
-        counted = [(_NEWEST, query, weight) for number, query, weight in counted if number][:_FEWEST_TERMS]
+        counted = [(_NEWEST, query, term) for number, query, term in counted if number][:_FEWEST_TERMS]
         common = _NEWEST
     total = 0.0
     rows = 0
-    for number, query, weight in counted:
+    for number, query, term in counted:
         if number > common:
             break
-        says = weight * math.log(1 + (size + 1) / (number + 0.5))
+        says = _says(size, number, term)
         total += says if number else _UNKNOWN_SHARE * says
         if not number or rows >= _MOST_ROWS:
             continue
@@ -247,11 +264,16 @@ def _look_up(
     return total
 
 
+def _says(size: int, number: int, term: Term) -> float:
+    """Return how much a term says that so many of `size` messages have."""
+    return term.weight * math.log(1 + (size + 1) / (number + 0.5))
+
+
 def _counted(
     db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int, known: set[int]
-) -> Iterator[tuple[int, str, float]]:
-    """Yield for each term how many messages of the sessions have it, counted up to `most`, its query and its
-    weight. Those with so many are added to the `known` ones.
+) -> Iterator[tuple[int, str, Term]]:
+    """Yield for each term how many messages of the sessions have it, counted up to `most`, and its query.
+    Those with so many are added to the `known` ones.
     """
     longest = max(lines, key=lambda line: line.indexed)
     common: list[str] = []
@@ -272,7 +294,7 @@ def _counted(
             known.add(hash(query))
         if number >= most and len(term.phrases) == 1:
             common.append(" ".join(term.phrases[0].tokens))
-        yield number, query, term.weight
+        yield number, query, term
 
 
 def _begins_one_of(words: Sequence[str], term: Term) -> bool:
@@ -341,7 +363,7 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
         if folded in seen or tokens.word_count(folded) < fewest_words:
             continue
         seen.add(folded)
-        worth = match.score / (1 + 0.12 * math.log1p(len(folded) / 80))
+        worth = _shortened(match.score, folded)
         if row.message.role != "user":
             worth *= _ASSISTANT_SHARE
         if said.rstrip().endswith(QUESTION_ENDS):
@@ -352,6 +374,11 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
             match.line.key, row.seq, row.turn_id, message.role, row.created_at, said, message.name
         )
         yield _Compared(worth, passage, folded)
+
+
+def _shortened(score: float, text: str) -> float:
+    """Return the score, less for a long text: that has many words."""
+    return score / (1 + 0.12 * math.log1p(len(text) / 80))
 
 
 def _varied(compared: list[_Compared]) -> list[Passage]:
@@ -383,18 +410,6 @@ def _in_reach(lines: Sequence[_Line], near: Sequence[Near], *, is_asked: bool) -
             if line is not None:
                 found.append((each.number, _Match(line, each.score)))
     return found
-
-
-def _fused(by_words: Sequence[Passage], by_meaning: Sequence[Passage], weight: float) -> list[Passage]:
-    """Return both lists as one: what comes early in either comes early, what is in both before it."""
-    worth: dict[str, float] = {}
-    passages: dict[str, Passage] = {}
-    for found, counts in ((by_meaning, weight), (by_words, 1.0)):
-        for place, passage in enumerate(found):
-            text = tokens.folded(passage.text)
-            passages.setdefault(text, passage)
-            worth[text] = worth.get(text, 0.0) + counts / (_RANK + place)
-    return sorted(passages.values(), key=lambda passage: -worth[tokens.folded(passage.text)])
 
 
 def said_in(message: Message) -> str:
