@@ -62,7 +62,7 @@ vendor: $(VENV)/.dev            ## fetch the libraries of the chat page anew, an
 lock: $(VENV)/.dev              ## write requirements/*.txt and tests/clients/python/*.txt anew
 	$(PIP) install --quiet "uv==0.13.9"
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build pyproject.toml -o requirements/serve.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --group build --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra documents --extra local --extra vectors --group build --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group corpus -o requirements/corpus.txt
 	for name in aider libraries mcp_servers uv; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header tests/clients/python/$$name.in -o tests/clients/python/$$name.txt; done
