@@ -34,6 +34,38 @@ def tool(name: str, schema: Json = NOTHING, **more: Any) -> Json:
     return {"name": name, "description": f"It does {name}.", "inputSchema": schema, **more}
 
 
+def _form(message: str, **fields: Json) -> Json:
+    needed = [name for name, field in fields.items() if not field.pop("optional", False)]
+    schema = {"type": "object", "properties": fields, "required": needed}
+    return {"mode": "form", "message": message, "requestedSchema": schema}
+
+
+QUESTIONS: dict[str, dict[str, Json]] = {
+    "ask_back": {"city": _form("Which city?\u202e", city={"type": "string", "maxLength": 40})},
+    "ask_yes": {"sure": _form("Include drafts?", sure={"type": "boolean"})},
+    "ask_plain": {"go": _form("Publish it?")},
+    "ask_number": {"n": _form("How many?", n={"type": "integer", "minimum": 1, "maximum": 9})},
+    "ask_choice": {"size": _form("Which size?", size={"type": "string", "enum": ["small", "large"]})},
+    "ask_many": {
+        "who": _form(
+            "Who?",
+            name={"type": "string"},
+            age={"type": "integer"},
+            mail={"type": "string", "optional": True},
+        )
+    },
+    "ask_two": {
+        "city": _form("Which city?", city={"type": "string"}),
+        "sure": _form("Are you sure?", sure={"type": "boolean"}),
+    },
+    "ask_secret": {"key": _form("What is it?", password={"type": "string"})},
+    "ask_nested": {"deep": _form("What?", deep={"type": "object"})},
+    "ask_link": {"page": {"mode": "url", "message": "Sign in first.", "url": "https://example.org/in?n=1"}},
+    "ask_evil_link": {"page": {"mode": "url", "message": "Sign in.", "url": "javascript:alert(1)"}},
+}
+"""What some tools ask before they go on, under the keys of the questions."""
+
+
 class FakeMcpServer:
     """Answers messages. `log`: a file that it writes each call of `write` into, and of what crashes."""
 
@@ -42,6 +74,7 @@ class FakeMcpServer:
         self._send = send
         self._log = log
         self._counter = 0
+        self._asked: dict[object, tuple[object, list[tuple[str, Json]], Json]] = {}
         self._listening: object = None
         self.seen: list[Json] = []
         self.tools = [
@@ -61,7 +94,7 @@ class FakeMcpServer:
             tool("refuse", annotations=READS),
             tool("environment", annotations=READS),
             tool("change", annotations=READS),
-            tool("ask_back", annotations=READS),
+            *(tool(name) for name in QUESTIONS),
             tool("dotted.name/of it", annotations=READS),
             tool("dotted_name_of_it", annotations=READS),
             tool(LONG_NAME, annotations=READS),
@@ -72,6 +105,9 @@ class FakeMcpServer:
     def take(self, message: Json) -> None:
         """Answer the message, if it wants an answer."""
         self.seen.append(message)
+        if "method" not in message and message.get("id") in self._asked:
+            self._go_on(message)
+            return
         if "id" not in message or "method" not in message:
             return
         if message["method"] == "subscriptions/listen":
@@ -99,6 +135,8 @@ class FakeMcpServer:
             info = {"name": "fake", "version": "1"}
             return {"protocolVersion": _OLD, "capabilities": offers, "serverInfo": info}
         if method == "tools/call":
+            if params["name"] in QUESTIONS:
+                return self._ask_back(params)
             return self._call(params["name"], params.get("arguments") or {})
         answers: dict[str, Callable[[], Json]] = {
             "tools/list": lambda: {"tools": self.tools},
@@ -127,20 +165,50 @@ class FakeMcpServer:
             stream = sys.stdout if name == "flood" else sys.stderr
             while True:
                 stream.write("y\n" * 1_000)
-        if name == "ask_back":
-            return self._ask_back()
         self._counter += 1
         content, more = self._content(name, arguments)
         return self._complete({"content": content, **more})
 
-    def _ask_back(self) -> Json | None:
-        form = {"type": "object", "properties": {"city": {"type": "string"}}}
-        params = {"mode": "form", "message": "Which city?", "requestedSchema": form}
+    def _ask_back(self, params: Json) -> Json | None:
+        """Ask what the tool asks, one question after another; without an answer, say so."""
+        name = params["name"]
         if self.era == "new":
-            asks = {"city": {"method": "elicitation/create", "params": params}}
-            return {"resultType": "input_required", "inputRequests": asks, "requestState": "s"}
-        self._send({"jsonrpc": "2.0", "id": "ask", "method": "elicitation/create", "params": params})
-        return {"content": [_text("asked")]}
+            answers: Json = params.get("inputResponses") or {}
+            state: Json = json.loads(params.get("requestState") or "{}")
+            known = {**state, **{key: each["content"] for key, each in answers.items() if "content" in each}}
+            left = {key: each for key, each in QUESTIONS[name].items() if key not in {**known, **answers}}
+            if left:
+                asks = {key: {"method": "elicitation/create", "params": each} for key, each in left.items()}
+                return {
+                    "resultType": "input_required",
+                    "inputRequests": asks,
+                    "requestState": json.dumps(known),
+                }
+            return self._complete({"content": [_text(f"heard {json.dumps(known)}")]})
+        self._ask_next(self.seen[-1]["id"], list(QUESTIONS[name].items()), {})
+        return None
+
+    def _ask_next(self, call: object, left: list[tuple[str, Json]], known: Json) -> None:
+        if not left:
+            text = f"heard {json.dumps(known)}"
+            self._send({"jsonrpc": "2.0", "id": call, "result": {"content": [_text(text)]}})
+            return
+        id_ = f"ask {len(self.seen)}"
+        self._asked[id_] = (call, left, known)
+        params = left[0][1]
+        if params["mode"] == "url":
+            params = {**params, "elicitationId": id_}
+        self._send({"jsonrpc": "2.0", "id": id_, "method": "elicitation/create", "params": params})
+
+    def _go_on(self, message: Json) -> None:
+        call, left, known = self._asked.pop(message["id"])
+        answer = message.get("result") or {}
+        self._write_down(f"{left[0][0]} {answer.get('action')}")
+        if answer.get("action") != "accept":
+            result = {"content": [_text("nobody answered")]}
+            self._send({"jsonrpc": "2.0", "id": call, "result": result})
+            return
+        self._ask_next(call, left[1:], {**known, left[0][0]: answer.get("content")})
 
     def _content(self, name: str, arguments: Json) -> tuple[list[Json], Json]:
         if name == "fail":

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import SeenResult, ToolCall, ToolResult
+from nanobot.core.message import AskingResult, SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool_question import AnsweredQuestion
 from nanobot.core.turn import Turn
 
 MAX_RESULT_CHARS = 400_000
@@ -53,6 +54,11 @@ class Toolset:
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
+
+    def digest_of(self, name: str) -> str:
+        """Return the digest of what is said of the tool; empty where it is ours, or there is none."""
+        tool = self._tools.get(name)
+        return tool.digest if tool is not None else ""
 
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
         """Have these tools instead of those of the group. Turns under way keep those that they were offered,
@@ -171,9 +177,10 @@ class Toolset:
         leaves_trace: bool = True,
         deferred: DeferredTools = NONE_DEFERRED,
         turn: Turn | None = None,
+        answered: AnsweredQuestion | None = None,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened.
-        `turn`: the one that makes it.
+        `turn`: the one that makes it. `answered`: what the call has asked before.
         """
         result: ToolResult | None = None
         context = ToolContext(
@@ -189,6 +196,7 @@ class Toolset:
             model=turn.model if turn is not None else None,
             entry=turn.origin if turn is not None else "api",
             delegated_by=turn.account_key if turn is not None and turn.delegation is not None else None,
+            answered=answered,
         )
         self._observer.tool_started(turn_id, call)
         try:
@@ -220,6 +228,8 @@ class Toolset:
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         if isinstance(output, str):
             return ToolResult(call.id, _bounded(output))
+        if output.question is not None:
+            return AskingResult(call.id, _bounded(output.text), is_error=True, question=output.question)
         return SeenResult(
             call.id,
             _bounded(output.text),

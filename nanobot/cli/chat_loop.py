@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
 from nanobot.core.errors import NanobotError
 from nanobot.core.event import Event, MessageAdded, TurnEnded
+from nanobot.core.message import AskedCall
 from nanobot.core.sessions import Session, parse_key
 
 HELP = {
@@ -33,6 +34,7 @@ ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 _ANSWER_HELP = (
     "y: yes, this once   a: always in this conversation   n: no   (then Enter; nothing else is a yes)"
 )
+_QUESTION_HELP = "your next line is the answer   n: no answer   (then Enter)"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 
@@ -65,7 +67,7 @@ class ChatLoop:
         self._view = view
         self._first_key = session_key
         self._now = now
-        self._is_asked = False
+        self._asked: tuple[AskedCall, ...] = ()
         self.session_key = session_key
 
     async def run(self) -> None:
@@ -79,8 +81,8 @@ class ChatLoop:
         while True:
             try:
                 text = await self._source.read()
-                if self._is_asked:
-                    text = ANSWER_KEYS.get(text.lower(), text)
+                if self._keys:
+                    text = self._keys.get(text.lower(), text)
                 if text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
@@ -88,20 +90,32 @@ class ChatLoop:
             except NanobotError as error:
                 self._view.problem(error.message)
 
+    @property
+    def _keys(self) -> Mapping[str, str]:
+        """What may be typed in place of words: nothing where the answer to a tool may be any text."""
+        if not self._asked:
+            return {}
+        asks = self._asked[0].question
+        if asks is None:
+            return ANSWER_KEYS
+        return {"n": "no"} if asks.fields and not asks.takes_yes else {"y": "yes", "n": "no"}
+
     async def _ask(self, text: str) -> None:
-        self._is_asked = False
+        self._asked = tuple[AskedCall, ...]()
 
         def note(event: Event) -> None:
             if isinstance(event, MessageAdded):
-                self._is_asked = bool(event.message.asks)
+                self._asked = event.message.asks
 
         end = await follow(self._link, self._view, self.session_key, text, note)
         if end is None or end.outcome == "cancelled":
             self._view.note("stopped")
         elif end.error is not None:
             self._view.problem(end.error.message)
-        elif self._is_asked:
+        elif self._asked and self._asked[0].question is None:
             self._view.note(_ANSWER_HELP)
+        elif self._asked:
+            self._view.note(_QUESTION_HELP)
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------
@@ -129,7 +143,7 @@ class ChatLoop:
         return True
 
     def _switch_to(self, key: str) -> None:
-        self._is_asked = False
+        self._asked = ()
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 

@@ -31,7 +31,8 @@ SEEING: frozenset[Ability] = frozenset({"tools", "reading_on", "images"})
 def table(era: str = "new", fault: str = "", **more: Any) -> dict[str, Any]:
     """Return the settings of the server `fake`, which every session may use."""
     args = [SERVER, era, *([fault] if fault else [])]
-    return {"servers": {"fake": {"command": sys.executable, "args": args, "sessions": ["*"], **more}}}
+    trusted = {"sessions": ["*"], "trust_annotations": True}
+    return {"servers": {"fake": {"command": sys.executable, "args": args, **trusted, **more}}}
 
 
 def ask(tool: str, **arguments: object) -> Say:
@@ -362,12 +363,6 @@ async def test_the_agent_goes_on_when_the_process_of_the_connections_is_killed(
     assert "again" in results(model)[-1].content
     assert log.read_text() == "hang\n"
     await until(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
-
-
-async def test_a_question_of_a_server_is_declined(open_harness: OpenHarness) -> None:
-    result = await called(open_harness, "ask_back")
-    assert result.is_error and "asks for something that nobody can answer here" in result.content
-    assert "asked" in (await called(open_harness, "ask_back", era="old")).content
 
 
 # Isolation ----------------------------------------------------------------------------------------

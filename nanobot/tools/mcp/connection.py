@@ -10,17 +10,20 @@ import msgspec
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, URL_ELICITATION_REQUIRED, Implementation
 from pydantic import ValidationError
 
 from nanobot import __version__
+from nanobot.tools.mcp.asking import SEVERAL, ServerAsks, answer, links_in, requests_in
 from nanobot.tools.mcp.http_client import HttpClient
 from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
+    Answer,
     Answered,
     CallTool,
     Event,
     GetPrompt,
+    InputRequired,
     NotDone,
     Order,
     ReadResource,
@@ -30,6 +33,7 @@ from nanobot.tools.mcp.messages import (
     ServerLost,
     StdioServer,
 )
+from nanobot.tools.mcp.oauth import without_secrets
 from nanobot.tools.mcp.reading import (
     Shown,
     plain,
@@ -56,21 +60,32 @@ _SESSION_GONE = "Session terminated"
 _CLOSED = "Connection closed"
 _ERROR_STATUS = "Server returned an error response"
 _INPUT_REQUIRED = (
-    "the server asks for something that nobody can answer here (elicitation is not supported); the call was"
-    " not completed"
+    "the server asks for something that nobody is asked for a resource or a prompt; the call was not"
+    " completed"
 )
+_MOST_EMPTY_ROUNDS = 20
+"""A server may want to be asked again without an answer: it is not ready."""
+_ROUND_PAUSE_S = 0.25
+_MAX_SO_FAR_CHARS = 500
 _REFUSALS = {
     401: "it answered 401: it wants a key (set its headers)",
     403: "it answered 403: its key is not allowed to do this",
     404: "it answered 404: there is no MCP server at this URL",
     405: "it answered 405: there is no MCP server by streamable HTTP at this URL",
 }
+_ASKS_IN_RESULTS = "2026-07-28"
+"""The version of the protocol since which a server's questions are results."""
+_LOG_IN = "log in with `nanobot mcp login {}`"
 _CHANGES = (
     types.ToolListChangedNotification,
     types.PromptListChangedNotification,
     types.ResourceListChangedNotification,
 )
 Report = Callable[[Event], Awaitable[None]]
+
+
+class _NotAsked(Exception):
+    """The server asks for something before it shows a resource or a prompt."""
 
 
 class NoConnection(Exception):
@@ -91,6 +106,8 @@ class McpConnection:
         self._was_up = False
         self._changed = asyncio.Event()
         self._broken = asyncio.Event()
+        self._asks = ServerAsks()
+        self._http_client: HttpClient | None = None
         self.calls = 0
 
     # Keeping it up -------------------------------------------------------------------------------
@@ -134,7 +151,7 @@ class McpConnection:
                     if isinstance(self._entry.transport, StdioServer):
                         transport = stdio = StdioTransport(self._entry.transport)
                     else:
-                        http = HttpClient(self._entry.transport)
+                        http = self._http_client = HttpClient(self._entry.transport)
                         transport = await self._http(stack, http)
                     client = await stack.enter_async_context(self._new_client(transport))
                     # A pattern of a hostile schema takes for ever to match, and all servers with it. Models
@@ -169,6 +186,7 @@ class McpConnection:
             transport,
             client_info=Implementation(name="nanobot", version=__version__),
             message_handler=self._notice,
+            elicitation_callback=self._asks,
             read_timeout_seconds=None,
             cache=None,
         )
@@ -177,8 +195,12 @@ class McpConnection:
         """Return why, by what is known best."""
         if stdio is not None and stdio.ended.is_set():
             why = stdio.why
+        elif http is not None and http.auth is not None and http.auth.needs_login:
+            why = f"{http.auth.needs_login}: {_LOG_IN.format(self._entry.name)}"
         elif http is not None and http.refusal is not None:
             why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
+        if http is not None and http.auth is not None:
+            why = without_secrets(why, http.auth.secrets)
         return plain(" ".join(why.split()))[:_MAX_WHY_CHARS]
 
     async def _follow(self, client: Client, stdio: StdioTransport | None, listing: ServerListing) -> None:
@@ -254,14 +276,18 @@ class McpConnection:
 
     # Asking --------------------------------------------------------------------------------------
 
-    async def ask(self, order: Order) -> Answered | NotDone:
+    async def ask(self, order: Order) -> Answer:
         """Return what the server answers. Waits for a connection that is being made."""
         self.calls += 1
         try:
             client = await self._connected()
-            shown, is_error = await self._asked(client, order)
+            if isinstance(order, CallTool):
+                return await self._called(client, order)
+            shown, is_error = await self._asked(client, order), False
         except NoConnection as error:
-            return NotDone(order.id, str(error))
+            return NotDone(order.id, str(error), needs_login=self._needs_login)
+        except _NotAsked:
+            return Answered(order.id, _INPUT_REQUIRED, is_error=True)
         except MCPError as error:
             return self._failed(order, error)
         except (RuntimeError, ValueError) as error:
@@ -279,26 +305,60 @@ class McpConnection:
                 await self._turned.wait()
             return self._client
 
-    async def _asked(self, client: Client, order: Order) -> tuple[Shown, bool]:
+    async def _called(self, client: Client, order: CallTool) -> Answer:
+        """Return what a tool answers, or asks back."""
+        arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
+        is_new = client.protocol_version >= _ASKS_IN_RESULTS
+        given: types.InputResponses | None = None
+        if is_new and order.answers:
+            given = {key: answer(each) for key, each in order.answers.items()}
+        state = order.state if is_new else None
+        for _ in range(_MOST_EMPTY_ROUNDS):
+            with self._asks.during(order) as call:
+                try:
+                    result = await client.session.call_tool(
+                        order.tool,
+                        arguments,
+                        input_responses=given,
+                        request_state=state,
+                        allow_input_required=True,
+                    )
+                except MCPError as error:
+                    if error.error.code != URL_ELICITATION_REQUIRED:
+                        raise
+                    return InputRequired(order.id, links_in(error.error.data))
+            if isinstance(result, types.CallToolResult):
+                shown = read_tool_result(result)
+                if call.asked is not None:
+                    so_far = plain(shown.text)[:_MAX_SO_FAR_CHARS]
+                    return InputRequired(order.id, (call.asked,), keeps_answers=True, so_far=so_far)
+                text = f"{shown.text}\n({SEVERAL})" if call.is_unclear else shown.text
+                return Answered(order.id, text, shown.pictures, bool(result.is_error))
+            if asks := requests_in(result):
+                return InputRequired(order.id, asks, result.request_state)
+            given, state = None, result.request_state
+            await asyncio.sleep(_ROUND_PAUSE_S)
+        return Answered(order.id, "the server asks to be called again and again", is_error=True)
+
+    async def _asked(self, client: Client, order: Order) -> Shown:
         session = client.session
-        if isinstance(order, CallTool):
-            arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
-            answer = await session.call_tool(order.tool, arguments, allow_input_required=True)
-            if not isinstance(answer, types.CallToolResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_tool_result(answer), bool(answer.is_error)
         if isinstance(order, ReadResource):
             read = await session.read_resource(order.uri, allow_input_required=True)
             if isinstance(read, types.InputRequiredResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_resource(read), False
+                raise _NotAsked
+            return read_resource(read)
         if isinstance(order, GetPrompt):
             got = await session.get_prompt(order.prompt, order.arguments, allow_input_required=True)
             if isinstance(got, types.InputRequiredResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_prompt(got), False
+                raise _NotAsked
+            return read_prompt(got)
         resources = [each async for each in _pages(client.list_resources, "resources")]
-        return read_resource_list(resources, await _templates(client)), False
+        return read_resource_list(resources, await _templates(client))
+
+    @property
+    def _needs_login(self) -> bool:
+        http = self._http_client
+        return http is not None and http.auth is not None and bool(http.auth.needs_login)
 
     def _break(self) -> None:
         # At once, so that nobody asks on a connection that is over.
@@ -307,6 +367,10 @@ class McpConnection:
 
     def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
         text = plain(error.error.message)[:_MAX_WHY_CHARS]
+        if self._needs_login:
+            # It was refused before anything was done.
+            self._break()
+            return NotDone(order.id, text, needs_login=True)
         if error.error.code == CONNECTION_CLOSED:
             # Where only this answer broke off, others may still come.
             if error.error.message == _CLOSED:
