@@ -61,12 +61,20 @@ class Toolset:
         return tool.digest if tool is not None else ""
 
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
-        """Have these tools instead of those of the group. Turns under way keep those that they were offered,
-        as far as they are still there.
+        """Have these tools instead of those of the group: each in the place of the one of its name, and what
+        is new behind all others, so that prompts begin as before. Turns under way keep those that they were
+        offered, as far as they are still there.
         """
-        others = [tool for tool in self._tools.values() if tool.group != group]
-        taken = {tool.name for tool in others}
-        self._have([*others, *(tool for tool in tools if tool.name not in taken)])
+        new = {tool.name: tool for tool in tools}
+        kept: list[Tool] = []
+        for tool in self._tools.values():
+            # A name that another group has is taken.
+            now = new.pop(tool.name, None)
+            if tool.group != group:
+                kept.append(tool)
+            elif now is not None:
+                kept.append(now)
+        self._have([*kept, *new.values()])
         self.version += 1
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import mcp_types as types
@@ -51,9 +51,12 @@ _STEADY_S = 60.0
 """A connection that has lasted so long was none that fails at once."""
 _MOST_PAGES = 20
 _MOST_ITEMS = 5_000
+_MOST_LIST_BYTES = 32 * 1024 * 1024
 """Of all pages of a list."""
-_LIST_PAUSE_S = 1.0
-"""How often a server's list is read again at most, however often it says that it has changed."""
+_LIST_PAUSE_S, _LONGEST_LIST_PAUSE_S = 1.0, 60.0
+"""How long after its list was read a server's next change of it is looked at: the longer, the more often it
+says that it has changed.
+"""
 _MAX_WHY_CHARS = 500
 # What the SDK says, in errors of its own.
 _SESSION_GONE = "Session terminated"
@@ -208,6 +211,8 @@ class McpConnection:
         ends = [self._broken] if stdio is None else [self._broken, stdio.ended]
         waiting = {asyncio.ensure_future(each.wait()) for each in (*ends, self._changed)}
         listening = asyncio.create_task(self._listen(client))
+        loop = asyncio.get_running_loop()
+        pause, read_at = _LIST_PAUSE_S, loop.time()
         try:
             while True:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -216,15 +221,36 @@ class McpConnection:
                 self._changed.clear()
                 waiting = {each for each in waiting if not each.done()}
                 waiting.add(asyncio.ensure_future(self._changed.wait()))
-                now = await self._list(client)
+                if loop.time() - read_at > _LONGEST_LIST_PAUSE_S:
+                    pause = _LIST_PAUSE_S
+                now = await self._list_again(client, listing)
                 if now != listing and self._report is not None:
                     listing = now
                     await self._report(ServerConnected(self._entry.name, listing))
-                await asyncio.sleep(_LIST_PAUSE_S)
+                read_at = loop.time()
+                await self._wait_for_end(ends, pause)
+                pause = min(2 * pause, _LONGEST_LIST_PAUSE_S)
         finally:
             for task in (*waiting, listening):
                 task.cancel()
             await asyncio.gather(*waiting, listening, return_exceptions=True)
+
+    async def _list_again(self, client: Client, listing: ServerListing) -> ServerListing:
+        """Return what the server offers now; what it offered before where it does not say it in time."""
+        try:
+            async with asyncio.timeout(self._entry.connect_timeout_s):
+                return await self._list(client)
+        except TimeoutError:
+            return listing
+
+    async def _wait_for_end(self, ends: Sequence[asyncio.Event], within_s: float) -> None:
+        waiting = [asyncio.ensure_future(each.wait()) for each in ends]
+        try:
+            await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _notice(self, message: object) -> None:
         if isinstance(message, _CHANGES):
@@ -259,10 +285,11 @@ class McpConnection:
         capabilities = client.server_capabilities
         tools: list[types.Tool] = []
         prompts: list[types.Prompt] = []
+        more: list[str] = []
         if capabilities.tools:
-            tools = [each async for each in _pages(client.list_tools, "tools")]
+            tools = await _all_pages(client.list_tools, "tools", more)
         if capabilities.prompts:
-            prompts = [each async for each in _pages(client.list_prompts, "prompts")]
+            prompts = await _all_pages(client.list_prompts, "prompts", more)
         offered, left_out = read_tools(tools)
         who = client.server_info
         return ServerListing(
@@ -271,7 +298,7 @@ class McpConnection:
             tools=offered,
             prompts=read_prompts(prompts),
             has_resources=bool(capabilities.resources) and await _has_resources(client),
-            left_out=left_out,
+            left_out=(*left_out, *more),
         )
 
     # Asking --------------------------------------------------------------------------------------
@@ -352,8 +379,10 @@ class McpConnection:
             if isinstance(got, types.InputRequiredResult):
                 raise _NotAsked
             return read_prompt(got)
-        resources = [each async for each in _pages(client.list_resources, "resources")]
-        return read_resource_list(resources, await _templates(client))
+        more: list[str] = []
+        resources = await _all_pages(client.list_resources, "resources", more)
+        shown = read_resource_list(resources, await _templates(client))
+        return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
 
     @property
     def _needs_login(self) -> bool:
@@ -386,18 +415,29 @@ class McpConnection:
         return Answered(order.id, f"{text} (error {error.error.code})", is_error=True)
 
 
-async def _pages(list_page: Callable[..., Awaitable[Any]], field: str) -> AsyncIterator[Any]:
-    """Yield what a list has, page by page, up to a limit."""
+async def _all_pages(list_page: Callable[..., Awaitable[Any]], field: str, more: list[str]) -> list[Any]:
+    """Return what a list has, page by page, up to a limit; `more` gets a line where there is more."""
+    items: list[Any] = []
     cursor: str | None = None
-    left = _MOST_ITEMS
+    seen: set[str] = set()
+    size = 0
     for _ in range(_MOST_PAGES):
         page = await list_page(cursor=cursor)
-        for each in getattr(page, field)[:left]:
-            left -= 1
-            yield each
+        items += getattr(page, field)[: _MOST_ITEMS - len(items)]
         cursor = page.next_cursor
-        if not cursor or not left:
-            return
+        if not cursor:
+            if len(items) == _MOST_ITEMS:
+                break
+            return items
+        size += len(page.model_dump_json())
+        if cursor in seen or len(items) == _MOST_ITEMS or size > _MOST_LIST_BYTES:
+            break
+        seen.add(cursor)
+    more.append(
+        f"the list of {field} goes on: at most {_MOST_PAGES} pages, {_MOST_ITEMS} items and"
+        f" {_MOST_LIST_BYTES // 1024 // 1024} MiB of it are read"
+    )
+    return items
 
 
 async def _unchecked(name: str, result: types.CallToolResult) -> None:
@@ -407,7 +447,7 @@ async def _unchecked(name: str, result: types.CallToolResult) -> None:
 async def _templates(client: Client) -> list[types.ResourceTemplate]:
     # Many servers have none, and some say so by an error.
     with contextlib.suppress(MCPError):
-        return [each async for each in _pages(client.list_resource_templates, "resource_templates")]
+        return await _all_pages(client.list_resource_templates, "resource_templates", [])
     return []
 
 

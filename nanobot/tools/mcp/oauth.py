@@ -10,8 +10,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import httpx2
+import msgspec
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.utils import extract_scope_from_www_auth, union_scopes
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -27,6 +29,7 @@ from nanobot.tools.mcp.token_file import StoredLogin, TokenFile
 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_MAX_SCOPE_CHARS = 1_000
 _EARLY_S = 30.0
 """So long before it expires, a token is renewed."""
 Shows = Callable[[str], Awaitable[None]]
@@ -142,7 +145,9 @@ class TokenAuth(httpx2.Auth):
             _sign(request, login)
             response = yield request
             if response.status_code != _UNAUTHORIZED:
-                self.needs_login = _too_little(response)
+                self.needs_login = ""
+                if _is_too_little(response):
+                    await self._note_scope(login, extract_scope_from_www_auth(response))
                 return
             is_refused = True
         elif login is None and not self._can_by_itself:
@@ -171,6 +176,14 @@ class TokenAuth(httpx2.Auth):
             finally:
                 await flow.aclose()
                 self._login = await asyncio.to_thread(self._file.load)
+
+    async def _note_scope(self, login: StoredLogin, scope: str | None) -> None:
+        """Remember what the next login is to ask for."""
+        self.needs_login = "its token does not allow this"
+        if scope is None or len(scope) > _MAX_SCOPE_CHARS or scope == login.wanted_scope:
+            return
+        self._login = msgspec.structs.replace(login, wanted_scope=scope)
+        await asyncio.to_thread(self._file.save, self._login)
 
     @property
     def _can_by_itself(self) -> bool:
@@ -210,10 +223,17 @@ def machine_provider(url: str, client: OAuthClient, storage: Storage) -> OAuthCl
 
 
 def login_provider(
-    url: str, client: OAuthClient | None, redirect_uri: str, storage: Storage, show: Shows, returned: Returns
+    url: str,
+    client: OAuthClient | None,
+    redirect_uri: str,
+    storage: Storage,
+    show: Shows,
+    returned: Returns,
+    *,
+    before: StoredLogin | None = None,
 ) -> OAuthClientProvider:
     """Return what brings tokens with a person's consent: `show` shows the address that they are to open, and
-    `returned` returns what it leads back to.
+    `returned` returns what it leads back to. `before`: the login until now, which this one replaces.
     """
     given = client or OAuthClient()
     metadata = OAuthClientMetadata(
@@ -224,11 +244,14 @@ def login_provider(
     )
     provider = _Login(url, metadata, storage, show, returned, client_metadata_url=given.client_metadata_url)
     provider.given, storage.provider = given, provider
+    if before is not None and before.wanted_scope is not None:
+        provider.more_scope = union_scopes(before.tokens.get("scope"), before.wanted_scope)
     return provider
 
 
 class _Login(OAuthClientProvider):
     given = OAuthClient()
+    more_scope: str | None = None
 
     async def _initialize(self) -> None:
         given = self.given
@@ -241,6 +264,12 @@ class _Login(OAuthClientProvider):
                 issuer=given.issuer,
             )
         self._initialized = True
+
+    async def _perform_authorization_code_grant(self) -> tuple[str, str]:
+        metadata = self.context.client_metadata
+        # Of the settings, where the server does not say what it wants.
+        metadata.scope = union_scopes(metadata.scope or self.given.scope, self.more_scope)
+        return await super()._perform_authorization_code_grant()
 
 
 def _method(client: OAuthClient) -> Any:
@@ -257,11 +286,9 @@ def _sign(request: httpx2.Request, login: StoredLogin) -> None:
     request.headers["Authorization"] = f"Bearer {login.tokens.get('access_token', '')}"
 
 
-def _too_little(response: httpx2.Response) -> str:
+def _is_too_little(response: httpx2.Response) -> bool:
     challenge = response.headers.get("www-authenticate", "")
-    if response.status_code == _FORBIDDEN and "insufficient_scope" in challenge:
-        return "its token does not allow this"
-    return ""
+    return response.status_code == _FORBIDDEN and "insufficient_scope" in challenge
 
 
 def without_secrets(text: str, secrets: tuple[str, ...]) -> str:

@@ -2,12 +2,13 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import httpx2
 from mcp.client.auth import OAuthFlowError
+from mcp.client.auth.utils import build_protected_resource_metadata_discovery_urls
 from mcp.shared.auth import AuthorizationCodeResult
 from pydantic import ValidationError
 
@@ -18,7 +19,9 @@ from nanobot.tools.mcp.oauth import Storage, login_provider, machine_provider, w
 from nanobot.tools.mcp.token_file import TokenFile
 
 _TIMEOUT_S = 30.0
+_REFUSED = 400
 _UNAUTHORIZED = 401
+_OK = 200
 _MAX_WHY_CHARS = 300
 _VERSION = "2025-11-25"
 _HELLO = {
@@ -78,12 +81,17 @@ async def log_in(
         provider = machine_provider(server.url, server.oauth, storage)
         storage.provider = provider
     else:
-        provider = login_provider(server.url, server.oauth, redirect_uri, storage, show, came_back)
+        provider = login_provider(
+            server.url, server.oauth, redirect_uri, storage, show, came_back, before=before
+        )
     # What servers answer is reported; the SDK would log it with their words.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     logging.getLogger("mcp").propagate = False
     try:
         status = await _say_hello(server, provider)
+        if status < _REFUSED and file.load() == before and await _has_metadata(server):
+            # It wants a token only for what comes later.
+            status = await _say_hello(server, _AsRefused(provider))
     except LoginFailed:
         raise
     except (OAuthFlowError, ForbiddenAddress, httpx2.HTTPError, ValidationError, ValueError) as error:
@@ -97,15 +105,50 @@ async def log_in(
     return f"it allows {scope}" if scope else "it does not say what that allows"
 
 
-async def _say_hello(server: HttpServer, provider: httpx2.Auth) -> int:
+class _AsRefused(httpx2.Auth):
+    """Begins as if the first request had been refused."""
+
+    def __init__(self, provider: httpx2.Auth) -> None:
+        self._provider = provider
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        flow = self._provider.async_auth_flow(request)
+        try:
+            await anext(flow)
+            outgoing = await flow.asend(httpx2.Response(_UNAUTHORIZED, request=request))
+            while True:
+                response = yield outgoing
+                outgoing = await flow.asend(response)
+        except StopAsyncIteration:
+            return
+        finally:
+            await flow.aclose()
+
+
+def _client(server: HttpServer, auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
     own = httpx2.URL(server.url)
 
     async def checked(request: httpx2.Request) -> None:
         check(own, request.url)
 
-    async with httpx2.AsyncClient(
-        auth=provider, timeout=_TIMEOUT_S, event_hooks={"request": [checked], "response": [bounded]}
-    ) as client:
+    return httpx2.AsyncClient(
+        auth=auth, timeout=_TIMEOUT_S, event_hooks={"request": [checked], "response": [bounded]}
+    )
+
+
+async def _has_metadata(server: HttpServer) -> bool:
+    """Return whether the server says where tokens for it come from."""
+    async with _client(server) as client:
+        for url in build_protected_resource_metadata_discovery_urls(None, server.url):
+            if (await client.get(url)).status_code == _OK:
+                return True
+    return False
+
+
+async def _say_hello(server: HttpServer, provider: httpx2.Auth) -> int:
+    async with _client(server, provider) as client:
         headers = {
             "User-Agent": "nanobot",
             **server.headers,

@@ -14,7 +14,8 @@ DIRECTORY = "mcp-logins"
 class StoredLogin(msgspec.Struct, frozen=True):
     """The tokens for the server at `url`, and what is needed to renew them: the client as it was registered,
     and what was found out of the authorization server; each as the SDK has it. `expires_at`: of the access
-    token, in seconds since the epoch; None: nobody knows.
+    token, in seconds since the epoch; None: nobody knows. `wanted_scope`: what the server asked for where the
+    token did not allow enough: the next login asks for that, too.
     """
 
     url: str
@@ -24,6 +25,7 @@ class StoredLogin(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] | None = None
     resource: dict[str, Any] | None = None
     issuer: str | None = None
+    wanted_scope: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
