@@ -247,11 +247,11 @@ class TurnPermissions:
         now = self._permissions.clock.now()
         id_ = new_id("appr", now, self._permissions.randomness)
         expires_at = now + self._permissions.settings.timeout_s
-        digest = self._toolset.digest_of(call.name)
+        digest = self._toolset.digest_of(call.name) or ""
         return AskedCall(id_, call.id, call.name, arguments, expires_at, asker, digest, asks)
 
     def _wanted(self, call: ToolCall, arguments: str) -> WantedCall:
-        return WantedCall(call.name, arguments, self._toolset.digest_of(call.name))
+        return WantedCall(call.name, arguments, self._toolset.digest_of(call.name) or "")
 
     async def ask_for(self, call: ToolCall, asks: ToolQuestion, asker: str | None) -> AskedCall | None:
         """Return what a person is to be asked before the call, which has begun, goes on; None where nobody
@@ -359,7 +359,7 @@ class TurnPermissions:
             # The message came from another session with a fork.
             return None
         is_open = approval.state == "pending" or (approval.state == "approved" and not approval.is_used)
-        if is_open and approval.digest != self._toolset.digest_of(approval.tool):
+        if is_open and self._toolset.digest_of(approval.tool) not in (None, approval.digest):
             # What somebody reads of a tool must be what it is when it runs.
             return await self._decide(approvals, approval, "deny", by=question.CHANGED_BY)
         consent = consent_in(said, asked.asker)

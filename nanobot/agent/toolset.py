@@ -55,10 +55,10 @@ class Toolset:
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
 
-    def digest_of(self, name: str) -> str:
-        """Return the digest of what is said of the tool; empty where it is ours, or there is none."""
+    def digest_of(self, name: str) -> str | None:
+        """Return the digest of what is said of the tool, empty where it is ours; None: there is none."""
         tool = self._tools.get(name)
-        return tool.digest if tool is not None else ""
+        return tool.digest if tool is not None else None
 
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
         """Have these tools instead of those of the group: each in the place of the one of its name, and what

@@ -32,7 +32,7 @@ CLIENT_METADATA = "https://conformance-test.local/client-metadata.json"
 """What the package takes for the client's own page."""
 REDIRECT = "http://127.0.0.1:8976/callback"
 _MOST_LOGINS = 3
-_BOUND_S = 20.0
+_BOUND_S = 90.0
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -94,6 +94,50 @@ async def test_a_tool_that_does_not_say_that_it_only_reads_is_asked_about(
     assert log.read_text() == "write kumquat\n"
 
 
+async def test_what_a_server_says_of_its_tools_is_believed_only_where_the_settings_say_so(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
+    tables = table(trust_annotations=False)
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables))
+    assert "mcp__fake__echo" in (await harness.door.chat("k", [ASK])).said
+    result = await called(
+        open_harness, "crash_once", settings={"trust_annotations": False, "env": {"CALLS": str(log)}}
+    )
+    assert result.is_error and "whether it was carried out is unknown" in result.content
+    assert log.read_text() == "crash_once\n"
+
+
+async def test_what_was_agreed_to_ends_when_the_server_says_something_else_of_its_tool(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(
+        ask("write", text="one"), "Done.",
+        ask("write", text="two"), "Done.",
+        ask("write", text="other"),
+        ask("change_write"), "Done.",
+        ask("write", text="three"),
+        "Refused.",
+    )  # fmt: skip
+    policy = [{"tools": {"mcp__fake__change_write": "allow"}}]
+    tables = table(env={"CALLS": str(log)})
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
+    await harness.door.chat("k", [ASK])
+    await harness.door.chat("k", [{"role": "user", "content": "always"}])
+    await harness.door.chat("k", [AGAIN])
+    assert log.read_text() == "write one\nwrite two\n"
+    assert "write" in (await harness.door.chat("other", [ASK])).said
+    await harness.door.chat("k", [AGAIN])
+    await until(lambda: "strangers" in repr(servers(harness).tools))
+    assert "mcp__fake__write" in (await harness.door.chat("k", [AGAIN])).said
+    # Whoever was asked before, and agrees now, agrees to another tool.
+    await harness.door.chat("other", [{"role": "user", "content": "yes"}])
+    assert "has changed since the user was asked" in results(model)[-1].content
+    assert log.read_text() == "write one\nwrite two\n"
+
+
 async def test_a_policy_decides_by_the_server_and_by_the_tool(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:

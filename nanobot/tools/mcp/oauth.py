@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx2
 import msgspec
@@ -34,6 +35,9 @@ _EARLY_S = 30.0
 """So long before it expires, a token is renewed."""
 Shows = Callable[[str], Awaitable[None]]
 Returns = Callable[[], Awaitable[AuthorizationCodeResult]]
+
+
+_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 class LoginNeeded(OAuthFlowError):
@@ -122,7 +126,8 @@ class TokenAuth(httpx2.Auth):
     def __init__(self, server: HttpServer, file: TokenFile) -> None:
         self._server = server
         self._file = file
-        self._lock = asyncio.Lock()
+        # Of all connections with this login: who renews a token makes the one before useless.
+        self._lock = _locks.setdefault(str(file.path), asyncio.Lock())
         self._login: StoredLogin | None = None
         self.needs_login = ""
         """Why a person has to log in; empty: nobody has to."""
