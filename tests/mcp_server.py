@@ -74,6 +74,8 @@ class FakeMcpServer:
         self._send = send
         self._log = log
         self._counter = 0
+        self.endless = ""
+        """How the list of tools goes on for ever: `more` or `same`."""
         self._asked: dict[object, tuple[object, list[tuple[str, Json]], Json]] = {}
         self._listening: object = None
         self.seen: list[Json] = []
@@ -135,6 +137,11 @@ class FakeMcpServer:
         if self.era == "old" and method == "initialize":
             info = {"name": "fake", "version": "1"}
             return {"protocolVersion": _OLD, "capabilities": offers, "serverInfo": info}
+        if method == "tools/list" and self.endless:
+            # More and more; or the same again and again.
+            at = int(params.get("cursor") or 0) + (1 if self.endless == "more" else 0)
+            page = [tool(f"t{at}_{number}") for number in range(5)]
+            return self._complete({"tools": page, "nextCursor": str(at or 1)})
         if method == "tools/call":
             if params["name"] in QUESTIONS:
                 return self._ask_back(params)
@@ -162,6 +169,13 @@ class FakeMcpServer:
         if name == "crash" or (name == "crash_once" and len(self.calls()) == 1):
             sys.stderr.write("the canary of the crash\n")
             os._exit(3)
+        if name == "wrong_ids":
+            self._send_wrong_ids()
+        if name == "notices":
+            for number in range(2_000):
+                self._tell("notifications/tools/list_changed", {})
+                self._tell("notifications/message", {"level": "info", "data": number})
+                self._tell("notifications/nobody_knows", {"x": number})
         if name in ("flood", "flood_errors"):
             stream = sys.stdout if name == "flood" else sys.stderr
             while True:
@@ -169,6 +183,18 @@ class FakeMcpServer:
         self._counter += 1
         content, more = self._content(name, arguments)
         return self._complete({"content": content, **more})
+
+    def _send_wrong_ids(self) -> None:
+        """Answer what nobody has asked, and ask what is for nobody."""
+        forged = {"content": [_text("forged")]}
+        for id_ in (10_000, "10000", 0, None, -1, 1.5, self.seen[0]["id"]):
+            self._send({"jsonrpc": "2.0", "id": id_, "result": forged})
+            self._send(
+                {"jsonrpc": "2.0", "id": id_, "error": {"code": -32042, "message": "forged", "data": 1}}
+            )
+        for method in ("sampling/createMessage", "roots/list", "nobody/knows"):
+            self._send({"jsonrpc": "2.0", "id": method, "method": method, "params": {}})
+        self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 10_000}})
 
     def _ask_back(self, params: Json) -> Json | None:
         """Ask what the tool asks, one question after another; without an answer, say so."""
@@ -283,6 +309,8 @@ def main() -> None:
 
     log = os.environ.get("CALLS")
     server = FakeMcpServer("old" if era == "old" else "new", send, Path(log) if log else None)
+    if fault in ("more", "same"):
+        server.endless = fault
     if fault == "malformed":
         server.tools.append(tool("no_object", {"type": "array"}))
     if fault == "hostile":
@@ -291,6 +319,8 @@ def main() -> None:
         server.tools += [
             tool("pattern", outputSchema=slow, annotations=READS),
             tool("flood", annotations=READS),
+            tool("wrong_ids", annotations=READS),
+            tool("notices", annotations=READS),
             tool("flood_errors", annotations=READS),
         ]
     for line in sys.stdin:
@@ -321,6 +351,9 @@ class FakeMcpSite:
                 if era == "old" and body["method"] != "initialize" and named not in (None, site.session):
                     self._reply(404)
                     return
+                if body["method"] == "tools/call" and body["params"]["name"] == "endless":
+                    self._go_on()
+                    return
                 answers: list[Json] = []
                 with site.lock:
                     site.server.answers = answers
@@ -331,6 +364,16 @@ class FakeMcpSite:
                     return
                 begins = era == "old" and body["method"] == "initialize"
                 self._reply(200, json.dumps(final[0]), {"Mcp-Session-Id": site.session} if begins else {})
+
+            def _go_on(self) -> None:
+                """Answer with a stream of small events without an end."""
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info"}}
+                with contextlib.suppress(OSError):
+                    while not site.over.wait(0.001):
+                        self.wfile.write(f": on\n\ndata: {json.dumps(notice)}\n\n".encode())
 
             def do_GET(self) -> None:
                 self._reply(405)
@@ -349,6 +392,7 @@ class FakeMcpSite:
             def log_message(self, *_: Any) -> None:
                 """Tests read `requests`."""
 
+        self.over = threading.Event()
         self.lock = threading.Lock()
         self.server = _Collecting(era)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -364,6 +408,7 @@ class FakeMcpSite:
         try:
             yield self
         finally:
+            self.over.set()
             self._http.shutdown()
             self._http.server_close()
             thread.join()

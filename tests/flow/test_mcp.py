@@ -495,6 +495,29 @@ async def test_the_schema_of_an_answer_cannot_stop_the_process_of_the_connection
     assert not result.is_error and f"{'a' * 40}!" in result.content
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_answers_to_nothing_and_floods_of_notices_do_no_harm(
+    open_harness: OpenHarness, era: str
+) -> None:
+    model = ScriptedModel(ask("wrong_ids"), ask("notices"), ask("echo", text="kumquat"), "Done.")
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era, "hostile")))
+    assert (await harness.door.chat("k", [ASK])).said == "Done."
+    texts = [result.content for result in results(model)]
+    assert "did wrong_ids" in texts[0] and "did notices" in texts[1] and "kumquat" in texts[2]
+    assert "forged" not in "".join(texts)
+
+
+@pytest.mark.parametrize("fault", ["more", "same"])
+async def test_a_list_without_an_end_is_left_where_that_is_clear(
+    open_harness: OpenHarness, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness = await connected(await open_harness(agent=WIDE, mcp=table("new", fault)))
+    listing = servers(harness).states["fake"].listing
+    assert listing is not None
+    assert len(listing.tools) == (100 if fault == "more" else 10)
+    assert "the list of tools goes on: at most 20 pages" in caplog.text
+
+
 @pytest.mark.parametrize("stream", ["flood", "flood_errors"])
 async def test_a_server_that_writes_on_and_on_keeps_no_other_from_answering(
     open_harness: OpenHarness, stream: str
