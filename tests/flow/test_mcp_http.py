@@ -24,7 +24,8 @@ def sites() -> Iterator[list[FakeMcpSite]]:
 
 def at(site: FakeMcpSite, **more: Any) -> dict[str, Any]:
     headers = {"Authorization": "Bearer ${FAKE_KEY}"}
-    return {"servers": {"fake": {"url": site.url, "headers": headers, "sessions": ["*"], **more}}}
+    trusted = {"sessions": ["*"], "trust_annotations": True}
+    return {"servers": {"fake": {"url": site.url, "headers": headers, **trusted, **more}}}
 
 
 async def called(open_harness: OpenHarness, site: FakeMcpSite, tool: str, **more: Any) -> ToolResult:
