@@ -33,6 +33,26 @@ class Consultation:
         )
         return not await self._transcript.commit(*facts)
 
+    async def ask_back(
+        self, waiting: tuple[ToolCall, ...], end: TurnEnded, *, can_ask: bool = True
+    ) -> bool | None:
+        """Where a call that ran asks something, end the turn with that question, and return whether it has
+        ended; None: nobody is asked. The calls that are `waiting` for an approval then have to be made again.
+        """
+        if not self._tool_calls.is_asking:
+            return None
+        asks, results = await self._tool_calls.ask_back(
+            waiting if can_ask else (), self._transcript.asker, can_ask=can_ask
+        )
+        if not asks:
+            await self._transcript.add_results(results)
+            return None
+        return not await self._transcript.commit(
+            *(ToolFinished(Message("tool", (result,))) for result in results),
+            MessageAdded(question(asks)),
+            end,
+        )
+
     async def take_answer(self) -> None:
         """Where the newest messages answer a question about calls, run those that were agreed to."""
         for tries_left in reversed(range(MOST_TRIES)):

@@ -1,5 +1,6 @@
 """Whether the calls of a turn run: by the policy, by what a person has agreed to, or after a question."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakValueDictionary
@@ -8,8 +9,9 @@ import msgspec
 
 from nanobot.agent import question
 from nanobot.agent.consent import Consent, consent_in
+from nanobot.agent.tool_answers import content_in
 from nanobot.agent.toolset import MalformedCall, Toolset
-from nanobot.core.approvals import Approval, ApprovalAnswer, Approvals, Standing
+from nanobot.core.approvals import Approval, ApprovalAnswer, Approvals, Standing, WantedCall
 from nanobot.core.audit_log import AuditedCall, AuditEntry, AuditSink, CallDecision, CallOutcome
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ApprovalClosed, ApprovalNotFound
@@ -18,6 +20,7 @@ from nanobot.core.masking import masked
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.persona import Persona
 from nanobot.core.policy import Policy, Ruling
+from nanobot.core.tool_question import AnsweredQuestion, ToolQuestion
 from nanobot.core.turn import Turn
 
 MOST_ASKED_AT_ONCE = 8
@@ -101,6 +104,7 @@ class TurnPermissions:
         self._policy = permissions.policy.of(turn.account_key, turn.origin)
         self._verdicts: dict[str, Verdict] = {}
         self._asked: dict[str, AskedCall] = {}
+        self._answered: dict[str, AnsweredQuestion] = {}
         self._made: Counter[str] | None = None
         if made:
             own = (call.name for call in made if not call.for_client and not call.is_withheld)
@@ -187,7 +191,9 @@ class TurnPermissions:
                 self._verdicts[id_] = Verdict("deny", ruling.rule, refusal=f"Error: not run: {error}.")
         assert self._approvals is not None  # noqa: S101 - otherwise nobody is asked
         standing, waiting = await self._approvals.standing_of(
-            self._turn.session_key, [(open_[id_][0].name, text) for id_, text in arguments.items()], asker
+            self._turn.session_key,
+            [self._wanted(open_[id_][0], text) for id_, text in arguments.items()],
+            asker,
         )
         changed: dict[str, ToolCall] = {}
         given: set[str] = set()
@@ -199,6 +205,7 @@ class TurnPermissions:
                 self._verdicts[id_] = verdict = self._within_limit(call, ruling, verdict)
                 if verdict.approval is not None:
                     given.add(verdict.approval)
+                    self._note_answer(id_, stands.approval)
                     changed[id_] = msgspec.structs.replace(call, arguments=text, approval=verdict.approval)
                 continue
             ask = asked.get((call.name, text))
@@ -235,11 +242,52 @@ class TurnPermissions:
     def _ask(self, call: ToolCall, arguments: str, stands: Standing, asker: str | None) -> AskedCall:
         known = stands.approval
         if known is not None and known.state == "pending":
-            return AskedCall(known.id, call.id, known.tool, known.arguments, known.expires_at, known.asker)
+            return AskedCall(
+                known.id,
+                call.id,
+                known.tool,
+                known.arguments,
+                known.expires_at,
+                known.asker,
+                known.digest,
+                known.question,
+            )
+        return self._new_ask(call, arguments, asker)
+
+    def _new_ask(
+        self, call: ToolCall, arguments: str, asker: str | None, asks: ToolQuestion | None = None
+    ) -> AskedCall:
         now = self._permissions.clock.now()
         id_ = new_id("appr", now, self._permissions.randomness)
         expires_at = now + self._permissions.settings.timeout_s
-        return AskedCall(id_, call.id, call.name, arguments, expires_at, asker)
+        digest = self._toolset.digest_of(call.name) or ""
+        return AskedCall(id_, call.id, call.name, arguments, expires_at, asker, digest, asks)
+
+    def _wanted(self, call: ToolCall, arguments: str) -> WantedCall:
+        return WantedCall(call.name, arguments, self._toolset.digest_of(call.name) or "")
+
+    async def ask_for(self, call: ToolCall, asks: ToolQuestion, asker: str | None) -> AskedCall | None:
+        """Return what a person is to be asked before the call, which has begun, goes on; None where nobody
+        can be.
+        """
+        if self._approvals is None or not self._turn.trace:
+            return None
+        try:
+            arguments = question.canonical_arguments(call.arguments)
+        except (ValueError, RecursionError):
+            return None
+        _, waiting = await self._approvals.standing_of(self._turn.session_key, ())
+        if waiting >= self._permissions.settings.max_pending:
+            return None
+        return self._new_ask(call, arguments, asker, asks)
+
+    def answer_to(self, call: ToolCall) -> AnsweredQuestion | None:
+        """Return what the call has asked before, and what was answered."""
+        return self._answered.get(call.id)
+
+    def _note_answer(self, call: str, approval: Approval | None) -> None:
+        if approval is not None and approval.question is not None:
+            self._answered[call] = AnsweredQuestion(approval.question, approval.content or "{}")
 
     def asks(self, calls: Iterable[ToolCall]) -> tuple[AskedCall, ...]:
         """Return what a person is to be asked about, for calls that are withheld."""
@@ -258,12 +306,14 @@ class TurnPermissions:
         verdict = Verdict(ruling.decision, ruling.rule)
         if call.approval is not None and ruling.decision != "deny":
             verdict = Verdict("approved", approval=call.approval)
+            if self._approvals is not None:
+                self._note_answer(call.id, await self._approvals.approval(call.approval))
         elif ruling.decision == "ask" and self._approvals is not None:
             try:
-                pair = (call.name, question.canonical_arguments(call.arguments))
+                wanted = self._wanted(call, question.canonical_arguments(call.arguments))
             except (ValueError, RecursionError):
                 return False
-            (stands,), _ = await self._approvals.standing_of(self._turn.session_key, [pair])
+            (stands,), _ = await self._approvals.standing_of(self._turn.session_key, [wanted])
             if stands.rule is not None:
                 verdict = Verdict("rule", stands.rule)
         self._verdicts[call.id] = verdict
@@ -293,8 +343,9 @@ class TurnPermissions:
             calls.append(call)
             self._verdicts[call.id] = self._verdict_on(call, approval)
             if call.is_withheld:
-                text = question.REFUSED if approval.state == "denied" else question.EXPIRED
-                results.append(ToolResult(call.id, text, is_error=True))
+                results.append(ToolResult(call.id, question.why_not_run(approval), is_error=True))
+            else:
+                self._note_answer(call.id, approval)
         if not calls:
             return None
         run = tuple(call for call in calls if not call.is_withheld)
@@ -320,18 +371,48 @@ class TurnPermissions:
         if approval.session_key != self._turn.session_key:
             # The message came from another session with a fork.
             return None
-        consent = consent_in(said, asked.asker)
         is_open = approval.state == "pending" or (approval.state == "approved" and not approval.is_used)
+        if is_open and self._toolset.digest_of(approval.tool) not in (None, approval.digest):
+            # What somebody reads of a tool must be what it is when it runs.
+            return await self._decide(approvals, approval, "deny", by=question.CHANGED_BY)
+        consent = consent_in(said, asked.asker)
+        if approval.question is not None:
+            return await self._answered_in(approvals, approval, consent, said)
         if consent is None or not is_open or (approval.state == "approved" and consent != "no"):
             return approval
         by = "words" if asked.asker is None else f"words of {asked.asker}"
         # A participant speaks for nobody else in the conversation.
         answer = "once" if consent == "always" and asked.asker is not None else _ANSWERS[consent]
+        return await self._decide(approvals, approval, answer, by=by)
+
+    async def _answered_in(
+        self, approvals: Approvals, approval: Approval, consent: Consent | None, said: Sequence[Message]
+    ) -> Approval:
+        """Return the approval of a question that a tool asks, once the words that were said count."""
+        assert approval.question is not None  # noqa: S101 - the caller has looked
+        content = content_in(approval.question, said, approval.asker, consent)
+        by = "words" if approval.asker is None else f"words of {approval.asker}"
+        if approval.state == "pending" and content is not None:
+            text = json.dumps(content, ensure_ascii=False)
+            return await self._decide(approvals, approval, "once", by=by, content=text)
+        if content is None and consent == "no" and approval.state in ("pending", "approved"):
+            return await self._decide(approvals, approval, "deny", by=by)
+        return approval
+
+    async def _decide(
+        self,
+        approvals: Approvals,
+        approval: Approval,
+        answer: ApprovalAnswer,
+        *,
+        by: str,
+        content: str | None = None,
+    ) -> Approval:
         try:
-            return await approvals.decide_approval(approval.id, answer, by=by)
+            return await approvals.decide_approval(approval.id, answer, by=by, content=content)
         except ApprovalClosed:
             # It was decided elsewhere meanwhile, or has just expired.
-            return await approvals.approval(asked.id)
+            return await approvals.approval(approval.id)
 
     # The audit log --------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from nanobot.core.approvals import MAX_ARGUMENTS_CHARS
+from nanobot.core.approvals import MAX_ARGUMENTS_CHARS, Approval
 from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.tool_question import QuestionField, ToolQuestion, wanted
 from nanobot.core.unseen import escaped, without_unseen
 
 _DEEPEST = 32
@@ -21,6 +22,40 @@ EXPIRED = (
     "Error: not run: nobody agreed to this call in time. If it is still wanted, make it again: the user is"
     " asked anew."
 )
+
+
+CHANGED_BY = "nanobot: the tool has changed"
+"""Who refuses a call of a tool that is not the one any more that people were asked about."""
+_CHANGED = (
+    "Error: not run: what the server says of this tool has changed since the user was asked. Make the call"
+    " again if it is still wanted: the user is asked anew."
+)
+_UNANSWERED = (
+    "Error: not finished: the user does not answer the question that the tool asks. Do not make the call"
+    " again unless the user asks for it."
+)
+_UNANSWERED_IN_TIME = (
+    "Error: not finished: nobody answered the question that the tool asks in time. If the call is still"
+    " wanted, make it again: the tool asks anew."
+)
+ASKED_BACK = (
+    "Not finished yet: the tool asks the user something before it goes on, and the user has been asked. Wait"
+    " for the answer: the call then goes on by itself."
+)
+NOBODY_TO_ASK = "There is nobody to ask in this step, so that the call did not go on."
+OTHER_ASKED = (
+    "Error: not finished: the user is asked something else first. Make this call again after that if it is"
+    " still needed."
+)
+
+
+def why_not_run(approval: Approval) -> str:
+    """Return what the model is told of a call that nobody has agreed to."""
+    if approval.decided_by == CHANGED_BY:
+        return _CHANGED
+    if approval.question is not None:
+        return _UNANSWERED if approval.state == "denied" else _UNANSWERED_IN_TIME
+    return REFUSED if approval.state == "denied" else EXPIRED
 
 
 def canonical_arguments(arguments: str) -> str:
@@ -65,11 +100,13 @@ def _encoded(value: Any) -> str:
 
 def question(asks: Sequence[AskedCall]) -> Message:
     """Return the message that asks whether the calls may run: each with all of its arguments."""
+    if asks[0].question is not None:
+        return _tool_question(asks[0], asks[0].question)
     many = len(asks) > 1
     heading = f"May I make these {len(asks)} calls?" if many else "May I make this call?"
     calls = "\n\n".join(f"**{asked.tool}**\n{shown_arguments(asked.arguments)}" for asked in asks)
     tools = ", ".join(sorted({asked.tool for asked in asks}))
-    until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(min(asked.expires_at for asked in asks)))
+    until = _until(min(asked.expires_at for asked in asks))
     ids = ", ".join(asked.id for asked in asks)
     run = f'"yes" to run {"them" if many else "it"} once'
     # A participant may agree to what was asked for them, not to what others ask for.
@@ -82,12 +119,73 @@ def question(asks: Sequence[AskedCall]) -> Message:
     return Message("assistant", (Text(text),), "stop", asks=tuple(asks))
 
 
+def _until(expires_at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
+
+
+# What tools ask -----------------------------------------------------------------------------------
+
+
+def _tool_question(asked: AskedCall, asks: ToolQuestion) -> Message:
+    """Return the message that asks what a tool asks: its words stand in a block of code, so that they are no
+    words of the agent, nor pictures or links.
+    """
+    pieces = [
+        f"{asks.who[:1].upper()}{asks.who[1:]} asks you something before **{asked.tool}** goes on. In its"
+        " words:",
+        _block(asks.text),
+    ]
+    if asks.link is not None:
+        pieces.append(f"It wants you to open this page yourself, and to come back then:\n{_block(asks.link)}")
+    if asks.fields:
+        pieces.append("It asks for:\n" + _block("\n".join(map(_field, asks.fields))))
+    if asks.note:
+        pieces.append(
+            "The call was made without your answer, and is made once more with it. So far it said:\n"
+            + _block(asks.note)
+        )
+    pieces.append(
+        f"{_how_to_answer(asks)} What you answer is sent to {asks.who}; never give it a password. The"
+        f" question stands until {_until(asked.expires_at)}. ({asked.id})"
+    )
+    return Message("assistant", (Text("\n\n".join(pieces)),), "stop", asks=(asked,))
+
+
+def _field(field: QuestionField) -> str:
+    title = f" ({field.title})" if field.title and field.title != field.name else ""
+    optional = "" if field.is_required or field.default is not None else ", may be left out"
+    about = f" - {field.description}" if field.description else ""
+    named = "".join(f"\n    {each.value}: {each.title}" for each in field.choices if each.title)
+    return f"{field.name}{title}: {wanted(field)}{optional}{about}{named}"
+
+
+def _how_to_answer(asks: ToolQuestion) -> str:
+    field = asks.field
+    if asks.fields and field is None:
+        return 'Answer with POST /v1/approvals/{id} or "nanobot approvals answer", or say "no".'
+    if field is None:
+        done = "once you have done so" if asks.link is not None else "if that is right"
+        return f'Answer "yes" {done}, or "no".'
+    if field.kind == "yes_no":
+        return 'Answer "yes" or "no".'
+    return f'Answer with {wanted(field)}, in one line and nothing else, or "no" to answer nothing.'
+
+
+def _block(text: str) -> str:
+    return _fenced(without_unseen(text, escaped), "text")
+
+
 def shown_arguments(arguments: str) -> str:
     """Return arguments as a block of code for people. Characters that could hide or reorder others are
     escaped.
     """
-    shown = without_unseen(json.dumps(json.loads(arguments), ensure_ascii=False, indent=2), escaped)
-    # Longer than any in the arguments, which must not end the block.
+    return _fenced(
+        without_unseen(json.dumps(json.loads(arguments), ensure_ascii=False, indent=2), escaped), "json"
+    )
+
+
+def _fenced(shown: str, language: str) -> str:
+    # Longer than any in the text, which must not end the block.
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}json\n{shown}\n{fence}"
+    return f"{fence}{language}\n{shown}\n{fence}"

@@ -57,11 +57,16 @@ class TurnSteps:
             # Before the model is asked: it must read what became of the calls that the restart cut off.
             self._tool_calls.take_up(transcript.parts)
             await self._tool_calls.settle(self._produced, transcript.add_results)
-            if self._waits_for_client():
+            waits_for_client = self._waits_for_client()
+            if await self._consultation.ask_back((), self._end(), can_ask=not waits_for_client):
+                return
+            if waits_for_client:
                 await transcript.commit(self._end())
                 return
         while True:
             await self._consultation.take_answer()
+            if await self._consultation.ask_back((), self._end()):
+                return
             if self._long_turn is not None:
                 await self._long_turn.make_room(self._model_call.budget_tokens)
             used_up = self._used_up()
@@ -153,4 +158,8 @@ class TurnSteps:
                 if not tries_left:
                     raise
         await self._tool_calls.run(run, too_many, self._transcript.add_results)
+        can_ask = not message.client_calls
+        has_ended = await self._consultation.ask_back(waiting, self._end(), can_ask=can_ask)
+        if has_ended is not None:
+            return has_ended
         return bool(waiting) and await self._consultation.ask(waiting, None, self._end())

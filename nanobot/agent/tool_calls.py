@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from nanobot.agent.permissions import Settled, TurnPermissions
-from nanobot.agent.question import NOT_ASKED, WAITING
+from nanobot.agent.question import ASKED_BACK, NOBODY_TO_ASK, NOT_ASKED, OTHER_ASKED, WAITING
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
-from nanobot.core.message import AskedCall, File, Image, Message, ToolCall, ToolResult
+from nanobot.core.message import AskedCall, AskingResult, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
 from nanobot.core.tool import NONE_DEFERRED, DeferredTools
 from nanobot.core.turn import Turn
@@ -75,6 +75,7 @@ class ToolCalls:
         self._turn = turn
         self._max_calls = max_calls
         self.malformed_steps = 0
+        self._asking: list[tuple[ToolCall, AskingResult]] = []
 
     def take_up(self, parts: Sequence[str]) -> None:
         """Tell the tools that the turn goes on after a restart; `parts`: as in `Tool`."""
@@ -112,6 +113,36 @@ class ToolCalls:
         for call in calls:
             self._permissions.note(call, "waiting")
         return self._permissions.asks(calls), tuple(ToolResult(call.id, WAITING) for call in calls)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether calls that ran ask something, and have no result yet."""
+        return bool(self._asking)
+
+    async def ask_back(
+        self, waiting: Sequence[ToolCall], asker: str | None, *, can_ask: bool
+    ) -> tuple[tuple[AskedCall, ...], tuple[ToolResult, ...]]:
+        """Return what a person is to be asked before a call that ran goes on, and the results until then of
+        all calls that ask, and of those that are `waiting` for an approval. One question is asked at a time.
+        """
+        asking, self._asking = self._asking, []
+        asks: list[AskedCall] = []
+        results: list[ToolResult] = []
+        for call, result in asking:
+            assert result.question is not None  # noqa: S101 - it asks
+            if asks:
+                results.append(ToolResult(call.id, OTHER_ASKED, is_error=True))
+                continue
+            asked = await self._permissions.ask_for(call, result.question, asker) if can_ask else None
+            if asked is None:
+                text = f"Error: {result.content}\n{NOBODY_TO_ASK}"
+                results.append(ToolResult(call.id, text, is_error=True))
+                continue
+            asks.append(asked)
+            results.append(ToolResult(call.id, ASKED_BACK))
+        if asks:
+            results += [ToolResult(call.id, OTHER_ASKED, is_error=True) for call in waiting]
+        return tuple(asks), tuple(results)
 
     async def answered(self, asking: Message, said: Sequence[Message]) -> Settled | None:
         """Return what becomes of the calls that `asking` asked about; see `TurnPermissions.settle`."""
@@ -188,7 +219,13 @@ class ToolCalls:
                 leaves_trace=turn.trace,
                 deferred=self._deferred(),
                 turn=turn,
+                answered=self._permissions.answer_to(call),
             )
+        if isinstance(result, AskingResult):
+            # Its result is stored with the question: after a restart between them nobody would be asked.
+            self._permissions.note(call, "waiting")
+            self._asking.append((call, result))
+            return
         self._permissions.note(call, "error" if result.is_error else "ok")
         await finish((result,))
 

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.message import SeenResult, ToolCall, ToolResult
+from nanobot.core.message import AskingResult, SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool_question import AnsweredQuestion
 from nanobot.core.turn import Turn
 
 MAX_RESULT_CHARS = 400_000
@@ -58,13 +59,26 @@ class Toolset:
         self.names = tuple(self._tools)
         self.is_for_all = all(tool.by_default != "deny" and tool.sessions is None for tool in tools)
 
+    def digest_of(self, name: str) -> str | None:
+        """Return the digest of what is said of the tool, empty where it is ours; None: there is none."""
+        tool = self._tools.get(name)
+        return tool.digest if tool is not None else None
+
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
-        """Have these tools instead of those of the group. Turns under way keep those that they were offered,
-        as far as they are still there.
+        """Have these tools instead of those of the group: each in the place of the one of its name, and what
+        is new behind all others, so that prompts begin as before. Turns under way keep those that they were
+        offered, as far as they are still there.
         """
-        others = [tool for tool in self._tools.values() if tool.group != group]
-        taken = {tool.name for tool in others}
-        self._have([*others, *(tool for tool in tools if tool.name not in taken)])
+        new = {tool.name: tool for tool in tools}
+        kept: list[Tool] = []
+        for tool in self._tools.values():
+            # A name that another group has is taken.
+            now = new.pop(tool.name, None)
+            if tool.group != group:
+                kept.append(tool)
+            elif now is not None:
+                kept.append(now)
+        self._have([*kept, *new.values()])
         self.version += 1
 
     def of_use_in(self, session_key: str) -> frozenset[str]:
@@ -176,9 +190,10 @@ class Toolset:
         leaves_trace: bool = True,
         deferred: DeferredTools = NONE_DEFERRED,
         turn: Turn | None = None,
+        answered: AnsweredQuestion | None = None,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened.
-        `turn`: the one that makes it.
+        `turn`: the one that makes it. `answered`: what the call has asked before.
         """
         result: ToolResult | None = None
         context = ToolContext(
@@ -194,6 +209,7 @@ class Toolset:
             model=turn.model if turn is not None else None,
             entry=turn.origin if turn is not None else "api",
             delegated_by=turn.account_key if turn is not None and turn.delegation is not None else None,
+            answered=answered,
         )
         self._observer.tool_started(turn_id, call)
         try:
@@ -225,6 +241,8 @@ class Toolset:
             return ToolResult(call.id, "Error: tool failed", is_error=True)
         if isinstance(output, str):
             return ToolResult(call.id, _bounded(output))
+        if output.question is not None:
+            return AskingResult(call.id, _bounded(output.text), is_error=True, question=output.question)
         return SeenResult(
             call.id,
             _bounded(output.text),

@@ -17,6 +17,7 @@ from starlette.types import Send
 
 from nanobot.access.caller import Caller
 from nanobot.access.keyring import KeyRing
+from nanobot.core import tool_question
 from nanobot.core.approvals import Approval, ApprovalAnswer
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
@@ -27,6 +28,7 @@ from nanobot.core.errors import (
     SlowRequest,
 )
 from nanobot.core.store import Store
+from nanobot.core.tool_question import ToolQuestion
 from nanobot.core.unseen import escaped, without_unseen
 from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
@@ -118,7 +120,8 @@ class ApprovalPages:
             await _page(send, 404, "There is no such link", _GONE)
             return
         if approval.state == "pending":
-            await _page(send, 200, "May this call run?", _call(approval) + _BUTTONS)
+            title = "May this call run?" if approval.question is None else "The tool asks you something"
+            await _page(send, 200, title, _call(approval) + _buttons(approval))
         else:
             await _page(send, 200, "This is decided", _call(approval) + _standing(approval))
 
@@ -132,8 +135,12 @@ class ApprovalPages:
         decision = await _decision(request)
         if approval.state == "pending":
             try:
+                content = tool_question.decided(approval.question, decision, None)
+            except ValueError as error:
+                raise InvalidRequest(str(error), param="decision") from error
+            try:
                 by = f"link from {request.address or 'this machine'}"
-                decided = await self._store.decide_approval(approval.id, decision, by=by)
+                decided = await self._store.decide_approval(approval.id, decision, by=by, content=content)
             except ApprovalClosed:
                 approval = await self._store.approval(approval.id)
             else:
@@ -180,13 +187,35 @@ _BUTTONS = (
 )
 
 
+_CONFIRM = (
+    '<form method="post"><button name="decision" value="once">Yes, go on</button>'
+    '<button name="decision" value="deny">No</button></form>'
+)
+_REFUSE = (
+    "<p>Answer it in the conversation, or not at all:</p>"
+    '<form method="post"><button name="decision" value="deny">Do not answer</button></form>'
+)
+
+
+def _buttons(approval: Approval) -> str:
+    if approval.question is None:
+        return _BUTTONS
+    return _REFUSE if approval.question.fields else _CONFIRM
+
+
+def _question(asks: ToolQuestion) -> str:
+    # An address is text here, too: a person who wants to go there copies what they have read.
+    link = f"<p>It wants you to open this page:</p><pre>{_seen(asks.link)}</pre>" if asks.link else ""
+    return f"<p>In the middle of it, {html.escape(asks.who)} asks:</p><pre>{_seen(asks.text)}</pre>{link}"
+
+
 def _call(approval: Approval) -> str:
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
     return (
         f"<p>In the conversation <b>{_seen(approval.session_key)}</b>{asker}, the agent wants"
         f" to call <b>{html.escape(approval.tool)}</b> with exactly this:</p>"
-        f"<pre>{_seen(arguments)}</pre>"
+        f"<pre>{_seen(arguments)}</pre>{_question(approval.question) if approval.question else ''}"
     )
 
 

@@ -23,6 +23,7 @@ from nanobot.api.wire.approvals import (
 )
 from nanobot.api.wire.decoding import decode
 from nanobot.api.wire.lists import Page, encode
+from nanobot.core import tool_question
 from nanobot.core.accounts import check_pattern, matches
 from nanobot.core.approvals import Approval, ApprovalFilter, ApprovalRule, ApprovalState
 from nanobot.core.errors import (
@@ -87,8 +88,16 @@ class ApprovalRoutes:
             _check_rule(request.caller, approval, wanted.pattern)
         elif wanted.pattern is not None:
             raise InvalidRequest("pattern goes with decision 'rule' only: leave it out", param="pattern")
+        try:
+            content = tool_question.decided(approval.question, wanted.decision, wanted.content)
+        except ValueError as error:
+            raise InvalidRequest(str(error), param="content") from error
         decided = await self._store.decide_approval(
-            approval.id, wanted.decision, by=request.caller.key_id or "api", pattern=wanted.pattern
+            approval.id,
+            wanted.decision,
+            by=request.caller.key_id or "api",
+            pattern=wanted.pattern,
+            content=content,
         )
         await answer(send, 200, encode(self._shown(request, decided)))
 

@@ -19,10 +19,11 @@ from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
-from nanobot.tools.mcp.messages import HttpServer, ServerEntry, StdioServer
+from nanobot.tools.mcp.messages import HttpServer, OAuthClient, ServerEntry, StdioServer
 from nanobot.tools.mcp.names import MAX_SERVER_CHARS, SERVER_NAME
 from nanobot.tools.mcp.servers import McpServers
 from nanobot.tools.mcp.settings import McpSettings
+from nanobot.tools.mcp.token_file import TokenFile
 
 _VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9-]+")
@@ -109,29 +110,37 @@ def mcp_settings(config: Config, environment: Mapping[str, str]) -> tuple[McpSet
                     f" {MAX_SERVER_CHARS} of them"
                 )
             if table.enabled:
-                found.append(_settings(name, table, config.mcp.sessions, environment, where))
+                found.append(_settings(name, table, config, environment, where))
     return tuple(found)
 
 
 def _settings(
     name: str,
     table: McpServerTable,
-    sessions: tuple[str, ...],
+    config: Config,
     environment: Mapping[str, str],
     where: str,
 ) -> McpSettings:
     for pattern in table.sessions or ():
         check_pattern(pattern, f"{where}.sessions")
-    entry = ServerEntry(
-        name, _transport(table, environment, where), table.connect_timeout_s, is_kept=not table.per_session
-    )
+    transport = _transport(table, environment, where)
+    if isinstance(transport, HttpServer):
+        file = TokenFile.of(config.data, name, transport.url)
+        transport = msgspec.structs.replace(
+            transport, tokens=str(file.path), oauth=_oauth(table, environment, where)
+        )
+    elif table.oauth is not None:
+        raise ConfigError(f"{where}.oauth: a command has none; it is told its secrets by env")
+    entry = ServerEntry(name, transport, table.connect_timeout_s, is_kept=not table.per_session)
     return McpSettings(
         entry,
-        sessions=sessions if table.sessions is None else table.sessions,
+        sessions=config.mcp.sessions if table.sessions is None else table.sessions,
         tools=table.tools,
         timeout_s=table.timeout_s,
         max_calls=table.max_calls,
         per_session=table.per_session,
+        trust_annotations=table.trust_annotations,
+        redirect_port=table.oauth.redirect_port if table.oauth is not None else 0,
     )
 
 
@@ -161,6 +170,38 @@ def _transport(table: McpServerTable, environment: Mapping[str, str], where: str
             # Not its value, which may be a secret.
             raise ConfigError(f"{where}.headers.{header} has characters that no header has")
     return HttpServer(_url(filled(table.url or "", "url"), where), headers)
+
+
+def _oauth(table: McpServerTable, environment: Mapping[str, str], where: str) -> OAuthClient | None:
+    given = table.oauth
+    if given is None:
+        return None
+    where = f"{where}.oauth"
+
+    def filled(text: str | None, setting: str) -> str | None:
+        return _filled(text, environment, f"{where}.{setting}") if text is not None else None
+
+    if any(header.lower() == "authorization" for header in table.headers):
+        raise ConfigError(f"{where}: headers has an Authorization already: set one of both")
+    is_machine = given.grant == "client_credentials"
+    if is_machine and not (given.client_id and given.client_secret and given.issuer):
+        raise ConfigError(
+            f"{where}: grant 'client_credentials' needs client_id, client_secret and issuer, the"
+            " authorization server that they are for"
+        )
+    if given.client_secret is not None and given.client_id is None:
+        raise ConfigError(f"{where}.client_secret is that of a client: set client_id")
+    if given.client_metadata_url is not None and not given.client_metadata_url.startswith("https://"):
+        raise ConfigError(f"{where}.client_metadata_url must be a URL of https")
+    return OAuthClient(
+        filled(given.client_id, "client_id"),
+        filled(given.client_secret, "client_secret"),
+        given.scope,
+        given.issuer,
+        is_machine=is_machine,
+        sends_secret_in_body=given.client_auth == "post",
+        client_metadata_url=given.client_metadata_url,
+    )
 
 
 def _url(text: str, where: str) -> str:

@@ -1,4 +1,4 @@
-"""`nanobot approvals list|approve|deny|rules|revoke`: they work beside a running server."""
+"""`nanobot approvals list|approve|answer|deny|rules|revoke`: they work beside a running server."""
 
 import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from nanobot.core.accounts import check_pattern, matches
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalState
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
+from nanobot.core.tool_question import ToolQuestion, decided, read_values, wanted
 from nanobot.core.unseen import escaped, without_unseen
 
 _MOST_LISTED = 200
@@ -77,6 +78,28 @@ def approve(
     )
 
 
+@command.command("answer")
+@click.argument("approval_id", metavar="ID")
+@click.argument("values", metavar="[FIELD=VALUE]...", nargs=-1)
+@CONFIG
+@DATA
+def answer_(approval_id: str, values: tuple[str, ...], config_file: Path | None, data: str | None) -> None:
+    """Answer what a tool asks in the middle of the call ID; it goes on when the conversation does."""
+    fields = dict(_value(each) for each in values)
+    approval = _decide(settings(config_file, server={"data": data}), approval_id, "once", None, fields)
+    click.echo(
+        f"{approval.id} is answered: the call goes on with the next message of"
+        f" {neutral(approval.session_key)}"
+    )
+
+
+def _value(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.UsageError(f"{text!r} is no FIELD=VALUE")
+    return name, value
+
+
 @command.command("deny")
 @click.argument("approval_id", metavar="ID")
 @CONFIG
@@ -122,18 +145,31 @@ def revoke(rule_id: str, config_file: Path | None, data: str | None) -> None:
     click.echo(f"{rule.id} is revoked: {neutral(rule.tool)} is asked about again")
 
 
-def _decide(config: Config, approval_id: str, answer: ApprovalAnswer, pattern: str | None) -> Approval:
-    """Decide on the approval, and write it into the audit log.
+def _decide(
+    config: Config,
+    approval_id: str,
+    answer: ApprovalAnswer,
+    pattern: str | None,
+    values: dict[str, str] | None = None,
+) -> Approval:
+    """Decide on the approval, and write it into the audit log. `values`: what is answered to its question.
 
     Raises:
-        ConfigError: the pattern is not valid, or does not match the approval's session.
+        ConfigError: the pattern is not valid, or does not match the approval's session; or the answer is
+            none to what is asked.
         ApprovalNotFound, ApprovalClosed, StoreError
     """
     if pattern is not None:
         check_pattern(pattern, "--pattern")
+    now = SystemClock().now()
     with offline_store(config).write_approvals() as writer:
+        asks = writer.approval(approval_id, now=now).question
+        try:
+            content = decided(asks, answer, read_values(asks, values or {}))
+        except ValueError as error:
+            raise ConfigError(f"{approval_id}: {error}") from error
         approval = writer.decide(
-            approval_id, answer, by=audit_log.who(), now=SystemClock().now(), pattern=pattern
+            approval_id, answer, by=audit_log.who(), now=now, pattern=pattern, content=content
         )
         if pattern is not None and not matches(approval.session_key, pattern):
             raise ConfigError(
@@ -146,12 +182,19 @@ def _decide(config: Config, approval_id: str, answer: ApprovalAnswer, pattern: s
 
 def _described(approval: Approval) -> str:
     until = f" until {_time(approval.expires_at)}" if approval.state == "pending" else ""
-    decided = f" by {neutral(approval.decided_by)}" if approval.decided_by is not None else ""
+    by = f" by {neutral(approval.decided_by)}" if approval.decided_by is not None else ""
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
+    asks = f"\n  {_asked(approval.question)}" if approval.question is not None else ""
     return (
-        f"{approval.id}  {approval.state}{decided}{until}\n"
-        f"  {_seen(approval.session_key)}{asker}: {neutral(approval.tool)} {_seen(approval.arguments)}"
+        f"{approval.id}  {approval.state}{by}{until}\n"
+        f"  {_seen(approval.session_key)}{asker}: {neutral(approval.tool)} {_seen(approval.arguments)}{asks}"
     )
+
+
+def _asked(asks: ToolQuestion) -> str:
+    fields = "".join(f"\n    {_seen(field.name)}: {_seen(wanted(field))}" for field in asks.fields)
+    link = f" {_seen(asks.link)}" if asks.link is not None else ""
+    return f"{_seen(asks.who)} asks: {_seen(asks.text)}{link}{fields}"
 
 
 def _time(moment: float) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -34,6 +34,7 @@ ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 _ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter; nothing else is a yes)"
 _ALWAYS = "a: always in this conversation   "
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
+_QUESTION_HELP = "your next line is the answer   n: no answer   (then Enter)"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 
@@ -80,14 +81,24 @@ class ChatLoop:
         while True:
             try:
                 text = await self._source.read()
-                if self._asks:
-                    text = ANSWER_KEYS.get(text.lower(), text)
+                if self._keys:
+                    text = self._keys.get(text.lower(), text)
                 if text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
                 return
             except NanobotError as error:
                 self._view.problem(error.message)
+
+    @property
+    def _keys(self) -> Mapping[str, str]:
+        """What may be typed in place of words: nothing where the answer to a tool may be any text."""
+        if not self._asks:
+            return {}
+        asks = self._asks[0].question
+        if asks is None:
+            return ANSWER_KEYS
+        return {"n": "no"} if asks.fields and not asks.takes_yes else {"y": "yes", "n": "no"}
 
     async def _ask(self, text: str) -> None:
         self._asks = _NOTHING_ASKED
@@ -101,10 +112,12 @@ class ChatLoop:
             self._view.note("stopped")
         elif end.error is not None:
             self._view.problem(end.error.message)
-        elif self._asks:
+        elif self._asks and self._asks[0].question is None:
             # What was asked for one participant of several can be agreed to once only.
             is_personal = any(asked.asker is not None for asked in self._asks)
             self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS))
+        elif self._asks:
+            self._view.note(_QUESTION_HELP)
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------

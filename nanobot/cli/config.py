@@ -16,7 +16,7 @@ from nanobot.core.errors import ConfigError
 from nanobot.models.address import Address
 
 _HIDDEN = "***"
-_SECRETS = ("key", "api_key", "api_keys", "key_command", "proxy", "search_key")
+_SECRETS = ("key", "client_secret", "api_key", "api_keys", "key_command", "proxy", "search_key")
 """Settings whose value is a secret, or may have one in it."""
 _TABLES_OF_SECRETS = ("headers", "body", "env")
 """Settings whose parts may be secrets; their names are not."""
@@ -122,6 +122,8 @@ def _masked(name: str, value: Any) -> object:
         return _plain(value)
     if name in _SECRETS:
         return [_HIDDEN] * len(value) if isinstance(value, tuple) else _HIDDEN
+    if isinstance(value, msgspec.Struct):
+        return _masked_table(value)
     if name in _TABLES_OF_SECRETS:
         return dict.fromkeys(value, _HIDDEN)
     if name == "servers":

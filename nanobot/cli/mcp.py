@@ -1,4 +1,6 @@
-"""`nanobot mcp list|check|serve`: the MCP servers of the settings, and whether they can be connected to."""
+"""`nanobot mcp list|check|login|logout|serve`: the MCP servers of the settings, and whether they can be
+connected to.
+"""
 
 import asyncio
 import logging
@@ -11,7 +13,7 @@ import click
 import msgspec
 
 from nanobot.app.mcp import check_installed, mcp_settings
-from nanobot.cli import mcp_serve
+from nanobot.cli import mcp_login, mcp_serve
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
 from nanobot.core.clock import SystemClock
@@ -22,8 +24,10 @@ from nanobot.tools.mcp.messages import ServerListing, StdioServer
 from nanobot.tools.mcp.names import group_of
 from nanobot.tools.mcp.servers import McpServers, ServerState
 from nanobot.tools.mcp.settings import McpSettings
+from nanobot.tools.mcp.token_file import TokenFile
 
 _SPARE_S = 10.0
+_LOG_IN = "log in with nanobot mcp login {}"
 
 
 class ServerReport(msgspec.Struct, frozen=True):
@@ -47,6 +51,8 @@ def command() -> None:
 
 
 command.add_command(mcp_serve.command)
+command.add_command(mcp_login.login)
+command.add_command(mcp_login.logout)
 
 
 @command.command("list")
@@ -59,6 +65,8 @@ def list_(config_file: Path | None, data: str | None) -> None:
         click.echo("there is no MCP server in the settings: add [mcp.servers.NAME], or set mcp.file")
     for server in servers:
         click.echo(f"{server.name:24}  {neutral(place(server))}\n{'':24}  {_users(server)}")
+        if (state := _login_state(server)) is not None:
+            click.echo(f"{'':24}  {state}")
 
 
 @command.command("check")
@@ -147,6 +155,23 @@ def place(server: McpSettings) -> str:
     if isinstance(transport, StdioServer):
         return " ".join((transport.command, *transport.args))
     return transport.url.partition("?")[0]
+
+
+def _login_state(server: McpSettings) -> str | None:
+    """Return how the login at the server stands, as far as this machine knows; None: there is none."""
+    transport = server.entry.transport
+    if isinstance(transport, StdioServer) or transport.tokens is None:
+        return None
+    login = TokenFile(Path(transport.tokens), transport.url).load()
+    if login is None:
+        if transport.oauth is None:
+            return None
+        return "gets its token by itself" if transport.oauth.is_machine else _LOG_IN.format(server.name)
+    if login.expires_at is None or login.expires_at > SystemClock().now():
+        return "logged in"
+    if login.tokens.get("refresh_token") or (transport.oauth is not None and transport.oauth.is_machine):
+        return "logged in: its token has expired, and is renewed with the next connection"
+    return f"the login has expired: {_LOG_IN.format(server.name)}"
 
 
 def _users(server: McpSettings) -> str:

@@ -132,6 +132,24 @@ class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 600
 
 
+class McpOAuthTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """As what a client is known at the authorization server of an MCP server. Without it, it registers
+    itself. `grant`: whether a person logs in, or the client has a secret of its own. `issuer`: the
+    authorization server. `client_auth`: whether the secret is sent in a header or in the body.
+    `redirect_port`: where a login comes back to on this machine; 0: to any free port. `client_metadata_url`:
+    a page that describes the client.
+    """
+
+    grant: Literal["authorization_code", "client_credentials"] = "authorization_code"
+    client_id: str | None = None
+    client_secret: str | None = None
+    scope: str | None = None
+    issuer: str | None = None
+    client_auth: Literal["basic", "post"] = "basic"
+    redirect_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    client_metadata_url: str | None = None
+
+
 class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
     None: all.
@@ -143,6 +161,7 @@ class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cwd: str | None = None
     url: str | None = None
     headers: dict[str, str] = {}
+    oauth: McpOAuthTable | None = None
     enabled: bool = True
     sessions: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None
@@ -150,6 +169,7 @@ class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: Positive = 30.0
     max_calls: AtLeast1 = 8
     per_session: bool = False
+    trust_annotations: bool = False
 
 
 class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,11 +6,12 @@ tells the model that it was refused: that turn's message has it as `ToolCall.app
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from nanobot.core.sessions import ALL, Direction, SessionFilter
+from nanobot.core.tool_question import ToolQuestion
 
 ApprovalState = Literal["pending", "approved", "denied", "expired"]
 ApprovalAnswer = Literal["once", "session", "rule", "deny"]
@@ -25,9 +26,10 @@ MAX_ARGUMENTS_CHARS = 4_000
 class Approval(msgspec.Struct, frozen=True):
     """A call that was asked for.
 
-    `turn_id`: the turn that asked; `arguments`: JSON, exactly as it is run; `asker`: as in `AskedCall`.
-    `answer`: what was decided, at `decided_at` by `decided_by` (`words`, an API key, a command). `is_used`: a
-    turn has run the call, or has told the model that it was not run. Times are seconds since the epoch.
+    `turn_id`: the turn that asked; `arguments`: JSON, exactly as it is run; `asker`, `digest`, `question`: as
+    in `AskedCall`. `content`: what was answered to the question, as JSON. `answer`: what was decided, at
+    `decided_at` by `decided_by` (`words`, an API key, a command). `is_used`: a turn has run the call, or has
+    told the model that it was not run. Times are seconds since the epoch.
     """
 
     id: str
@@ -43,12 +45,15 @@ class Approval(msgspec.Struct, frozen=True):
     answer: ApprovalAnswer | None = None
     decided_at: float | None = None
     decided_by: str | None = None
+    digest: str = ""
+    question: ToolQuestion | None = None
+    content: str | None = None
     is_used: bool = False
 
 
 class ApprovalRule(msgspec.Struct, frozen=True):
-    """What was agreed to for longer: calls of `tool` run without a question in the session, or in all whose
-    key matches `pattern`, whichever is set.
+    """What was agreed to for longer: calls of `tool`, as long as it is the tool that people were asked about,
+    run without a question in the session, or in all whose key matches `pattern`, whichever is set.
     """
 
     id: str
@@ -57,6 +62,14 @@ class ApprovalRule(msgspec.Struct, frozen=True):
     pattern: str | None
     created_at: float
     created_by: str
+
+
+class WantedCall(NamedTuple):
+    """A call that the model has made. `digest`: as in `AskedCall`."""
+
+    tool: str
+    arguments: str
+    digest: str = ""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -100,11 +113,17 @@ class Approvals(Protocol):
         ...
 
     async def decide_approval(
-        self, approval_id: str, answer: ApprovalAnswer, *, by: str, pattern: str | None = None
+        self,
+        approval_id: str,
+        answer: ApprovalAnswer,
+        *,
+        by: str,
+        pattern: str | None = None,
+        content: str | None = None,
     ) -> Approval:
-        """Decide on the approval, and return it as it is then; with `rule` for the sessions of `pattern`. The
-        same answer again changes nothing. What was agreed to may be refused until it is used up, and must be
-        used up within as long again as there was to decide.
+        """Decide on the approval, and return it as it is then; with `rule` for the sessions of `pattern`,
+        with `content` where it has a question. The same answer again changes nothing. What was agreed to may
+        be refused until it is used up, and must be used up within as long again as there was to decide.
 
         Raises:
             ApprovalNotFound
@@ -113,9 +132,9 @@ class Approvals(Protocol):
         ...
 
     async def standing_of(
-        self, session_key: str, calls: Sequence[tuple[str, str]], asker: str | None = None
+        self, session_key: str, calls: Sequence[WantedCall], asker: str | None = None
     ) -> tuple[tuple[Standing, ...], int]:
-        """Return how each call, a tool and its arguments, stands in the session, and how many approvals of it
+        """Return how each call stands in the session, and how many approvals of it
         wait. Those that were asked for another participant than `asker` are not for these calls.
         """
         ...

@@ -7,6 +7,7 @@ import msgspec
 
 from nanobot.core.extent import WHOLE, Extent
 from nanobot.core.plan import TaskPlan
+from nanobot.core.tool_question import ToolQuestion
 
 
 # Here and in `event.py`: values without cycles need not be visited by the collector, and there are many.
@@ -164,6 +165,14 @@ class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
         return Message("tool", (result, *self.images))
 
 
+class AskingResult(ToolResult, frozen=True, gc=False, tag="tool_result"):
+    """A call that has not ended: a person has to answer a `question` first. It is never stored. `content`:
+    what the model reads where nobody can be asked.
+    """
+
+    question: ToolQuestion | None = None
+
+
 Part = Text | Image | Audio | File | Thinking | ToolCall | ToolResult
 Role = Literal["user", "assistant", "tool"]
 StopReason = Literal["stop", "length", "tool_calls", "content_filter", "incomplete"]
@@ -216,7 +225,9 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `id`: of the approval. `call_id`: of the call as the model made it. `asker`: the name of the participant
     for whom it was to run, who alone may agree in words; None: it had none. `expires_at`: when it counts as
-    refused, in seconds since the epoch.
+    refused, in seconds since the epoch. `digest`: of what the model was told of the tool, as in `Tool`.
+    `question`: what the tool asks in the middle of the call, which goes on with the answer; None: whether it
+    may run at all.
     """
 
     id: str
@@ -225,6 +236,14 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     arguments: str
     expires_at: float
     asker: str | None = None
+    digest: str = ""
+    question: ToolQuestion | None = None
+
+    @property
+    def shown(self) -> "AskedCall":
+        """What people and clients are shown of it."""
+        question = self.question.shown if self.question is not None else None
+        return msgspec.structs.replace(self, digest="", question=question)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -129,12 +129,27 @@ class ApprovalWriter(Protocol):
     """Decisions on approvals, in one transaction."""
 
     def decide(
-        self, approval_id: str, answer: ApprovalAnswer, *, by: str, now: float, pattern: str | None = None
+        self,
+        approval_id: str,
+        answer: ApprovalAnswer,
+        *,
+        by: str,
+        now: float,
+        pattern: str | None = None,
+        content: str | None = None,
     ) -> Approval:
         """Decide on the approval; see `core.approvals.Approvals.decide_approval`.
 
         Raises:
             ApprovalNotFound, ApprovalClosed
+        """
+        ...
+
+    def approval(self, approval_id: str, *, now: float) -> Approval:
+        """Return the approval.
+
+        Raises:
+            ApprovalNotFound
         """
         ...
 

@@ -1,5 +1,6 @@
 """Tools: what the agent can do besides talking."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import msgspec
 from nanobot.core.message import Image
 from nanobot.core.origin import Origin, ReadOrigin
 from nanobot.core.plan import TaskPlan
+from nanobot.core.tool_question import AnsweredQuestion, ToolQuestion
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
@@ -22,6 +24,7 @@ Decision = Literal["allow", "ask", "deny"]
 FIND_TOOLS = "find_tools"
 """The name of the tool that finds those which are deferred."""
 _TOKENS_PER_TOOL = 20
+_DIGEST_BYTES = 16
 _CHARS_PER_TOKEN = 3
 
 
@@ -96,7 +99,7 @@ class ToolContext(msgspec.Struct, frozen=True):
     `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
     `deferred`: the tools that may be looked for. `key_id`, `model`, `entry`: the API key that the turn is
     charged to, the preset that answers, and where it came from. `delegated_by`: the session of
-    the turn that has delegated this one.
+    the turn that has delegated this one. `answered`: what this call has asked before, and the answer.
     """
 
     turn_id: str
@@ -111,6 +114,7 @@ class ToolContext(msgspec.Struct, frozen=True):
     model: str | None = None
     entry: Literal["api", "cli"] = "api"
     delegated_by: str | None = None
+    answered: AnsweredQuestion | None = None
 
     @property
     def account_key(self) -> str:
@@ -120,7 +124,9 @@ class ToolContext(msgspec.Struct, frozen=True):
 
 class ToolOutput(msgspec.Struct, frozen=True):
     """What a call brings: text for the model, images for one that sees them, and the paths of the files in
-    the workspace that it has written. `plan`, `found`, `begun`, `answered`: as in `ToolResult`.
+    the workspace that it has written. `plan`, `found`, `begun`, `answered`: as in `ToolResult`. `question`:
+    what a person has to answer before the call can go on: it is made again with the answer, and `text` says
+    what the model reads where nobody can be asked.
     """
 
     text: str
@@ -130,6 +136,7 @@ class ToolOutput(msgspec.Struct, frozen=True):
     found: tuple[str, ...] = ()
     begun: tuple[str, ...] = ()
     answered: tuple[str, ...] = ()
+    question: ToolQuestion | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -184,6 +191,16 @@ class Tool(msgspec.Struct, frozen=True):
     is_of_use: Callable[[str], bool] | None = None
     of_session: bool = False
     take_up: Callable[[str, Sequence[str]], None] | None = None
+
+    @property
+    def digest(self) -> str:
+        """What people agree to when they agree to a tool of others, whose words may change under one name:
+        a digest of these words. Empty for a tool of ours.
+        """
+        if self.parameters is None:
+            return ""
+        said = f"{len(self.description)} {self.description}".encode("utf-8", "replace")
+        return hashlib.blake2b(said + bytes(self.parameters), digest_size=_DIGEST_BYTES).hexdigest()
 
     @property
     def spec(self) -> ToolSpec:

@@ -28,7 +28,11 @@ def site() -> Iterator[FakeMcpSite]:
 
 def table(commands: Path, **more: dict[str, Any]) -> dict[str, Any]:
     found = {
-        name: {"command": str(commands / f"mcp-server-{name}"), **more.get(name, {})}
+        name: {
+            "command": str(commands / f"mcp-server-{name}"),
+            "trust_annotations": True,
+            **more.get(name, {}),
+        }
         for name in ("time", "git", "fetch")
     }
     return {"sessions": ["*"], "servers": found}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanobot.core.approvals import Approval, ApprovalFilter
+from nanobot.core.approvals import Approval, ApprovalFilter, WantedCall
 from nanobot.core.dispatch import Claim
 from nanobot.core.errors import ApprovalChanged, ApprovalClosed, ApprovalNotFound, ApprovalRuleNotFound
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
@@ -136,12 +136,13 @@ async def test_the_standing_of_a_call_is_that_of_its_session_tool_arguments_and_
     await ask(harness, "other", "b")
     store = harness.store
 
-    async def approvals(key: str, *calls: tuple[str, str], asker: str | None = None) -> list[str | None]:
+    async def approvals(key: str, *calls: WantedCall, asker: str | None = None) -> list[str | None]:
         found, _ = await store.standing_of(key, calls, asker)
         return [each.approval.id if each.approval is not None else None for each in found]
 
-    same, longer, another = ("send", '{"to": "a"}'), ("send", '{"to": "ab"}'), ("push", '{"to": "a"}')
-    assert await approvals("k", same, longer, another) == ["a", None, None]
+    same, longer = WantedCall("send", '{"to": "a"}'), WantedCall("send", '{"to": "ab"}')
+    another, changed = WantedCall("push", '{"to": "a"}'), WantedCall("send", '{"to": "a"}', "digest")
+    assert await approvals("k", same, longer, another, changed) == ["a", None, None, None]
     assert await approvals("k", same, asker="ann") == [None]
     assert await approvals("other", same) == [None]
     assert (await store.standing_of("k", [same]))[1] == 1
@@ -161,7 +162,7 @@ async def test_rules_are_for_their_session_or_their_pattern(harness: StoreHarnes
 
     async def ruled() -> list[bool]:
         keys = ("wx:dm:ann", "wx:dm:bob", "wx:group:g")
-        standing = [(await store.standing_of(key, [("send", "{}")]))[0][0] for key in keys]
+        standing = [(await store.standing_of(key, [WantedCall("send", "{}")]))[0][0] for key in keys]
         return [each.rule is not None for each in standing]
 
     assert await ruled() == [True, False, False]
@@ -213,7 +214,7 @@ async def test_they_go_with_their_session(harness: StoreHarness) -> None:
     assert not await harness.store.approvals(ApprovalFilter(), limit=10)
     assert not await harness.store.approval_rules()
     await harness.say("k", "hello", "hi")
-    ((standing,), waiting) = await harness.store.standing_of("k", [("send", '{"to": "a"}')])
+    ((standing,), waiting) = await harness.store.standing_of("k", [WantedCall("send", '{"to": "a"}')])
     assert (standing.rule, standing.approval, waiting) == (None, None, 0)
 
 

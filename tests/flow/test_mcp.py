@@ -31,7 +31,8 @@ SEEING: frozenset[Ability] = frozenset({"tools", "reading_on", "images"})
 def table(era: str = "new", fault: str = "", **more: Any) -> dict[str, Any]:
     """Return the settings of the server `fake`, which every session may use."""
     args = [SERVER, era, *([fault] if fault else [])]
-    return {"servers": {"fake": {"command": sys.executable, "args": args, "sessions": ["*"], **more}}}
+    trusted = {"sessions": ["*"], "trust_annotations": True}
+    return {"servers": {"fake": {"command": sys.executable, "args": args, **trusted, **more}}}
 
 
 def ask(tool: str, **arguments: object) -> Say:
@@ -91,6 +92,50 @@ async def test_a_tool_that_does_not_say_that_it_only_reads_is_asked_about(
     assert not log.exists()
     assert (await harness.door.chat("k", [{"role": "user", "content": "yes"}])).said == "Done."
     assert log.read_text() == "write kumquat\n"
+
+
+async def test_what_a_server_says_of_its_tools_is_believed_only_where_the_settings_say_so(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
+    tables = table(trust_annotations=False)
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables))
+    assert "mcp__fake__echo" in (await harness.door.chat("k", [ASK])).said
+    result = await called(
+        open_harness, "crash_once", settings={"trust_annotations": False, "env": {"CALLS": str(log)}}
+    )
+    assert result.is_error and "whether it was carried out is unknown" in result.content
+    assert log.read_text() == "crash_once\n"
+
+
+async def test_what_was_agreed_to_ends_when_the_server_says_something_else_of_its_tool(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(
+        ask("write", text="one"), "Done.",
+        ask("write", text="two"), "Done.",
+        ask("write", text="other"),
+        ask("change_write"), "Done.",
+        ask("write", text="three"),
+        "Refused.",
+    )  # fmt: skip
+    policy = [{"tools": {"mcp__fake__change_write": "allow"}}]
+    tables = table(env={"CALLS": str(log)})
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
+    await harness.door.chat("k", [ASK])
+    await harness.door.chat("k", [{"role": "user", "content": "always"}])
+    await harness.door.chat("k", [AGAIN])
+    assert log.read_text() == "write one\nwrite two\n"
+    assert "write" in (await harness.door.chat("other", [ASK])).said
+    await harness.door.chat("k", [AGAIN])
+    await until(lambda: "strangers" in repr(servers(harness).tools))
+    assert "mcp__fake__write" in (await harness.door.chat("k", [AGAIN])).said
+    # Whoever was asked before, and agrees now, agrees to another tool.
+    await harness.door.chat("other", [{"role": "user", "content": "yes"}])
+    assert "has changed since the user was asked" in results(model)[-1].content
+    assert log.read_text() == "write one\nwrite two\n"
 
 
 async def test_a_policy_decides_by_the_server_and_by_the_tool(
@@ -364,12 +409,6 @@ async def test_the_agent_goes_on_when_the_process_of_the_connections_is_killed(
     await until(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
 
 
-async def test_a_question_of_a_server_is_declined(open_harness: OpenHarness) -> None:
-    result = await called(open_harness, "ask_back")
-    assert result.is_error and "asks for something that nobody can answer here" in result.content
-    assert "asked" in (await called(open_harness, "ask_back", era="old")).content
-
-
 # Isolation ----------------------------------------------------------------------------------------
 
 
@@ -454,6 +493,29 @@ async def test_the_schema_of_an_answer_cannot_stop_the_process_of_the_connection
     assert (await harness.door.chat("k", [ASK])).said == "Done."
     (result,) = results(model)
     assert not result.is_error and f"{'a' * 40}!" in result.content
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_answers_to_nothing_and_floods_of_notices_do_no_harm(
+    open_harness: OpenHarness, era: str
+) -> None:
+    model = ScriptedModel(ask("wrong_ids"), ask("notices"), ask("echo", text="kumquat"), "Done.")
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(era, "hostile")))
+    assert (await harness.door.chat("k", [ASK])).said == "Done."
+    texts = [result.content for result in results(model)]
+    assert "did wrong_ids" in texts[0] and "did notices" in texts[1] and "kumquat" in texts[2]
+    assert "forged" not in "".join(texts)
+
+
+@pytest.mark.parametrize("fault", ["more", "same"])
+async def test_a_list_without_an_end_is_left_where_that_is_clear(
+    open_harness: OpenHarness, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness = await connected(await open_harness(agent=WIDE, mcp=table("new", fault)))
+    listing = servers(harness).states["fake"].listing
+    assert listing is not None
+    assert len(listing.tools) == (100 if fault == "more" else 10)
+    assert "the list of tools goes on: at most 20 pages" in caplog.text
 
 
 @pytest.mark.parametrize("stream", ["flood", "flood_errors"])

@@ -9,7 +9,7 @@ from nanobot.core.message import ToolResult
 from nanobot.testing import ScriptedModel
 from tests.flow.test_mcp import ASK, ERAS, WIDE, ask, connected, results, servers, until
 from tests.harness import OpenHarness
-from tests.mcp_server import Era, FakeMcpSite
+from tests.mcp_server import Era, FakeMcpSite, tool
 
 KEY = "sesame"
 
@@ -24,7 +24,8 @@ def sites() -> Iterator[list[FakeMcpSite]]:
 
 def at(site: FakeMcpSite, **more: Any) -> dict[str, Any]:
     headers = {"Authorization": "Bearer ${FAKE_KEY}"}
-    return {"servers": {"fake": {"url": site.url, "headers": headers, "sessions": ["*"], **more}}}
+    trusted = {"sessions": ["*"], "trust_annotations": True}
+    return {"servers": {"fake": {"url": site.url, "headers": headers, **trusted, **more}}}
 
 
 async def called(open_harness: OpenHarness, site: FakeMcpSite, tool: str, **more: Any) -> ToolResult:
@@ -51,6 +52,21 @@ async def test_tools_at_a_url_are_called_with_the_headers_of_the_settings(
     assert not result.is_error and "kumquat" in result.content
     assert {each["Authorization"] for each in site.requests} == {f"Bearer {KEY}"}
     assert "canary" not in repr(site.requests) + repr(site.server.seen)
+
+
+async def test_a_stream_without_an_end_costs_one_call_its_time_and_nobody_else_anything(
+    open_harness: OpenHarness, sites: list[FakeMcpSite]
+) -> None:
+    site = sites[1]
+    site.server.tools.append(tool("endless"))
+    model = ScriptedModel(ask("endless"), ask("echo", text="kumquat"), "Done.")
+    policy = [{"tools": {"@mcp__fake": "allow"}}]
+    tables = at(site, timeout_s=2.0)
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=policy))
+    assert (await harness.door.chat("k", [ASK])).said == "Done."
+    endless, echo = results(model)
+    assert endless.is_error and "did not answer within 2 s" in endless.content
+    assert "kumquat" in echo.content
 
 
 async def test_a_key_that_is_refused_is_named_for_the_operator_without_it(

@@ -128,7 +128,9 @@ class Chunks:
                 if event.message.client_calls:
                     out.append(self._calls(cursor, event.message))
                 elif event.message.asks and self.tells_tools:
-                    fields: dict[str, object] = {"approvals": msgspec.to_builtins(event.message.asks)}
+                    fields: dict[str, object] = {
+                        "approvals": msgspec.to_builtins([each.shown for each in event.message.asks])
+                    }
                     out.append(self._named(b"approval_asked", fields, cursor))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))

@@ -56,7 +56,7 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
             if message.context is not None:
                 shown_message["context"] = context_details((message,))
             if message.asks:
-                shown_message["approvals"] = message.asks
+                shown_message["approvals"] = [each.shown for each in message.asks]
             return b"message_added", shown_message
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}

@@ -13,16 +13,19 @@ from nanobot.core.approvals import (
     ApprovalRule,
     ApprovalState,
     Standing,
+    WantedCall,
 )
 from nanobot.core.errors import ApprovalChanged, ApprovalClosed, ApprovalNotFound, ApprovalRuleNotFound
 from nanobot.core.message import AskedCall, ToolCall
 from nanobot.core.sessions import Direction, SessionFilter
+from nanobot.core.tool_question import ToolQuestion
 from nanobot.stores.sql import hidden, transcript
 from nanobot.stores.sql.db import Db
 
 _COLUMNS = (
     "a.id, s.key, (SELECT t.id FROM turn t WHERE t.n = a.turn), a.call_id, a.tool, a.arguments, a.asker,"
-    " a.created_at, a.expires_at, a.state, a.answer, a.decided_at, a.decided_by, a.used_by IS NOT NULL"
+    " a.created_at, a.expires_at, a.state, a.answer, a.decided_at, a.decided_by, a.digest, a.question,"
+    " a.content, a.used_by IS NOT NULL"
 )
 _ROWS = "FROM approval a JOIN session s ON s.id = a.session"
 _IS_OPEN = "a.used_by IS NULL AND a.state IN ('pending', 'approved')"
@@ -45,7 +48,8 @@ def ask(db: Db, session: int, turn: int, calls: Sequence[AskedCall], now: float)
     for asked in calls:
         db.execute(
             "INSERT INTO approval (id, session, turn, call_id, tool, arguments, asker, created_at,"
-            " expires_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",
+            " expires_at, state, digest, question) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?)"
+            " ON CONFLICT DO NOTHING",
             (
                 asked.id,
                 session,
@@ -56,6 +60,8 @@ def ask(db: Db, session: int, turn: int, calls: Sequence[AskedCall], now: float)
                 asked.asker,
                 now,
                 asked.expires_at,
+                asked.digest,
+                msgspec.json.encode(asked.question).decode() if asked.question is not None else None,
             ),
         )
 
@@ -83,7 +89,7 @@ def use_up(db: Db, session: int, turn: int, call: ToolCall, now: float) -> None:
 
 
 def standing(
-    db: Db, key: str, calls: Sequence[tuple[str, str]], asker: str | None, now: float
+    db: Db, key: str, calls: Sequence[WantedCall], asker: str | None, now: float
 ) -> tuple[tuple[Standing, ...], int]:
     """Return how each call stands, and how many approvals wait; see `core.approvals.Approvals.standing`."""
     session = transcript.head_of(db, key).session
@@ -93,28 +99,26 @@ def standing(
         (session, now),
     ).fetchone()
     found = [
-        Standing(_rule_for(db, key, session, tool), _open_approval(db, session, tool, arguments, asker, now))
-        for tool, arguments in calls
+        Standing(_rule_for(db, key, session, call), _open_approval(db, session, call, asker, now))
+        for call in calls
     ]
     return tuple(found), int(waiting)
 
 
-def _rule_for(db: Db, key: str, session: int, tool: str) -> str | None:
+def _rule_for(db: Db, key: str, session: int, call: WantedCall) -> str | None:
     rules = db.execute(
         "SELECT id, pattern FROM approval_rule WHERE tool = ? AND (session = ? OR session IS NULL)"
-        " ORDER BY n",
-        (tool, session),
+        " AND digest = ? ORDER BY n",
+        (call.tool, session, call.digest),
     )
     return next((id_ for id_, pattern in rules if pattern is None or matches(key, pattern)), None)
 
 
-def _open_approval(
-    db: Db, session: int, tool: str, arguments: str, asker: str | None, now: float
-) -> Approval | None:
+def _open_approval(db: Db, session: int, call: WantedCall, asker: str | None, now: float) -> Approval | None:
     row = db.execute(
-        f"SELECT {_COLUMNS} {_ROWS} WHERE a.session = ? AND a.tool = ? AND a.arguments = ? AND {_IS_OPEN}"
-        " AND a.expires_at > ? AND coalesce(a.asker, '') = ? ORDER BY a.n DESC LIMIT 1",
-        (session, tool, arguments, now, asker or ""),
+        f"SELECT {_COLUMNS} {_ROWS} WHERE a.session = ? AND a.tool = ? AND a.arguments = ? AND a.digest = ?"
+        f" AND {_IS_OPEN} AND a.expires_at > ? AND coalesce(a.asker, '') = ? ORDER BY a.n DESC LIMIT 1",
+        (session, call.tool, call.arguments, call.digest, now, asker or ""),
     ).fetchone()
     return None if row is None else _approval(row, now)
 
@@ -145,13 +149,15 @@ def decide(
     rule_id: str,
     pattern: str | None,
     now: float,
+    content: str | None = None,
 ) -> Approval:
     """Decide on the approval; see `core.approvals.Approvals.decide`. `rule_id`: what a rule that comes of it
     is called.
     """
     approval = find(db, approval_id, now)
     is_given = approval.state == "approved" and not approval.is_used
-    if approval.answer == answer and approval.state in ("approved", "denied"):
+    is_same = approval.answer == answer and (answer == "deny" or approval.content == content)
+    if is_same and approval.state in ("approved", "denied"):
         return approval
     if approval.state != "pending" and not (is_given and answer == "deny"):
         raise ApprovalClosed(f"{approval_id} cannot be decided any more: {_why_closed(approval)}")
@@ -162,14 +168,15 @@ def decide(
     state: ApprovalState = "denied" if answer == "deny" else "approved"
     # It has to be used up within as long as there was to decide.
     db.execute(
-        "UPDATE approval SET state = ?, answer = ?, decided_at = ?, decided_by = ?,"
+        "UPDATE approval SET state = ?, answer = ?, decided_at = ?, decided_by = ?, content = ?,"
         " expires_at = ? + (expires_at - created_at) WHERE id = ?",
-        (state, answer, now, by, now, approval_id),
+        (state, answer, now, by, content, now, approval_id),
     )
     if answer in ("session", "rule"):
         db.execute(
-            "INSERT INTO approval_rule (id, tool, session, pattern, created_at, created_by, approval)"
-            " SELECT ?, tool, CASE ? WHEN 'session' THEN session END, ?, ?, ?, n FROM approval WHERE id = ?",
+            "INSERT INTO approval_rule (id, tool, session, pattern, created_at, created_by, approval, digest)"
+            " SELECT ?, tool, CASE ? WHEN 'session' THEN session END, ?, ?, ?, n, digest FROM approval"
+            " WHERE id = ?",
             (rule_id, answer, pattern if answer == "rule" else None, now, by, approval_id),
         )
     return find(db, approval_id, now)
@@ -216,6 +223,8 @@ def page(
 
 def _approval(row: Sequence[Any], now: float) -> Approval:
     fields = dict(zip(Approval.__struct_fields__, row, strict=True))
+    question = fields["question"]
+    fields["question"] = msgspec.json.decode(question, type=ToolQuestion) if question is not None else None
     approval = Approval(**{**fields, "is_used": bool(row[-1])})
     if approval.is_used or approval.state not in ("pending", "approved") or approval.expires_at > now:
         return approval

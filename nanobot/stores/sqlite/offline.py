@@ -136,12 +136,29 @@ class SqliteApprovalWriter:
         self._db = db
 
     def decide(
-        self, approval_id: str, answer: ApprovalAnswer, *, by: str, now: float, pattern: str | None = None
+        self,
+        approval_id: str,
+        answer: ApprovalAnswer,
+        *,
+        by: str,
+        now: float,
+        pattern: str | None = None,
+        content: str | None = None,
     ) -> Approval:
         rule_id = new_id("rule", now, SystemRandomness())
         return approvals.decide(
-            self._db, approval_id, answer, by=by, rule_id=rule_id, pattern=pattern, now=now
+            self._db,
+            approval_id,
+            answer,
+            by=by,
+            rule_id=rule_id,
+            pattern=pattern,
+            now=now,
+            content=content,
         )
+
+    def approval(self, approval_id: str, *, now: float) -> Approval:
+        return approvals.find(self._db, approval_id, now)
 
     def revoke_rule(self, rule_id: str) -> ApprovalRule:
         return approvals.revoke_rule(self._db, rule_id)

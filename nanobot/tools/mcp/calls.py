@@ -8,7 +8,7 @@ from typing import Protocol
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import ToolContext
-from nanobot.tools.mcp.messages import Answered, NotDone, Order
+from nanobot.tools.mcp.messages import Answer, Answered, InputRequired, NotDone, Order
 from nanobot.tools.mcp.settings import McpSettings
 from nanobot.workers.slots import FairSlots
 
@@ -19,7 +19,7 @@ _UNKNOWN = "whether it was carried out is unknown: check before you repeat it"
 class Asks(Protocol):
     """Carries out orders: `McpProcess`."""
 
-    async def ask(self, order: Callable[[int], Order]) -> Answered | NotDone: ...
+    async def ask(self, order: Callable[[int], Order]) -> Answer: ...
 
 
 class ServerCalls:
@@ -33,10 +33,10 @@ class ServerCalls:
 
     async def ask(
         self, context: ToolContext, order: Callable[[int, str], Order], *, is_repeatable: bool
-    ) -> Answered:
-        """Return what the server answers to the order that `order` makes of an id and an instance, for the
-        turn of `context`. Where the connection breaks meanwhile, it is asked once more if that
-        `is_repeatable`.
+    ) -> Answered | InputRequired:
+        """Return what the server answers or asks back to the order that `order` makes of an id and an
+        instance, for the turn of `context`. Where the connection breaks meanwhile, it is asked once more if
+        that `is_repeatable`.
 
         Raises:
             ToolError: there is no answer; it says whether the server may have done what it was asked.
@@ -52,8 +52,13 @@ class ServerCalls:
                     answer = await self._process.ask(lambda id_: order(id_, instance))
         except TimeoutError:
             raise ToolError(self._too_late(has_begun=has_begun, is_repeatable=is_repeatable)) from None
-        if isinstance(answer, Answered):
+        if isinstance(answer, Answered | InputRequired):
             return answer
+        if answer.needs_login:
+            raise ToolError(
+                f"the MCP server {settings.name} wants a login, nothing was done: whoever runs this server"
+                f" logs in with `nanobot mcp login {settings.name}`"
+            )
         if answer.may_have_run and not is_repeatable:
             raise ToolError(
                 f"the connection to the MCP server {settings.name} broke during the call; {_UNKNOWN}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import mcp_types as types
@@ -10,17 +10,20 @@ import msgspec
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, URL_ELICITATION_REQUIRED, Implementation
 from pydantic import ValidationError
 
 from nanobot import __version__
+from nanobot.tools.mcp.asking import SEVERAL, ServerAsks, answer, links_in, requests_in
 from nanobot.tools.mcp.http_client import HttpClient
 from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
+    Answer,
     Answered,
     CallTool,
     Event,
     GetPrompt,
+    InputRequired,
     NotDone,
     Order,
     ReadResource,
@@ -30,6 +33,7 @@ from nanobot.tools.mcp.messages import (
     ServerLost,
     StdioServer,
 )
+from nanobot.tools.mcp.oauth import without_secrets
 from nanobot.tools.mcp.reading import (
     Shown,
     plain,
@@ -47,30 +51,44 @@ _STEADY_S = 60.0
 """A connection that has lasted so long was none that fails at once."""
 _MOST_PAGES = 20
 _MOST_ITEMS = 5_000
+_MOST_LIST_BYTES = 32 * 1024 * 1024
 """Of all pages of a list."""
-_LIST_PAUSE_S = 1.0
-"""How often a server's list is read again at most, however often it says that it has changed."""
+_LIST_PAUSE_S, _LONGEST_LIST_PAUSE_S = 1.0, 60.0
+"""How long after its list was read a server's next change of it is looked at: the longer, the more often it
+says that it has changed.
+"""
 _MAX_WHY_CHARS = 500
 # What the SDK says, in errors of its own.
 _SESSION_GONE = "Session terminated"
 _CLOSED = "Connection closed"
 _ERROR_STATUS = "Server returned an error response"
 _INPUT_REQUIRED = (
-    "the server asks for something that nobody can answer here (elicitation is not supported); the call was"
-    " not completed"
+    "the server asks for something that nobody is asked for a resource or a prompt; the call was not"
+    " completed"
 )
+_MOST_EMPTY_ROUNDS = 20
+"""A server may want to be asked again without an answer: it is not ready."""
+_ROUND_PAUSE_S = 0.25
+_MAX_SO_FAR_CHARS = 500
 _REFUSALS = {
     401: "it answered 401: it wants a key (set its headers)",
     403: "it answered 403: its key is not allowed to do this",
     404: "it answered 404: there is no MCP server at this URL",
     405: "it answered 405: there is no MCP server by streamable HTTP at this URL",
 }
+_ASKS_IN_RESULTS = "2026-07-28"
+"""The version of the protocol since which a server's questions are results."""
+_LOG_IN = "log in with `nanobot mcp login {}`"
 _CHANGES = (
     types.ToolListChangedNotification,
     types.PromptListChangedNotification,
     types.ResourceListChangedNotification,
 )
 Report = Callable[[Event], Awaitable[None]]
+
+
+class _NotAsked(Exception):
+    """The server asks for something before it shows a resource or a prompt."""
 
 
 class NoConnection(Exception):
@@ -91,6 +109,8 @@ class McpConnection:
         self._was_up = False
         self._changed = asyncio.Event()
         self._broken = asyncio.Event()
+        self._asks = ServerAsks()
+        self._http_client: HttpClient | None = None
         self.calls = 0
 
     # Keeping it up -------------------------------------------------------------------------------
@@ -134,7 +154,7 @@ class McpConnection:
                     if isinstance(self._entry.transport, StdioServer):
                         transport = stdio = StdioTransport(self._entry.transport)
                     else:
-                        http = HttpClient(self._entry.transport)
+                        http = self._http_client = HttpClient(self._entry.transport)
                         transport = await self._http(stack, http)
                     client = await stack.enter_async_context(self._new_client(transport))
                     # A pattern of a hostile schema takes for ever to match, and all servers with it. Models
@@ -169,6 +189,7 @@ class McpConnection:
             transport,
             client_info=Implementation(name="nanobot", version=__version__),
             message_handler=self._notice,
+            elicitation_callback=self._asks,
             read_timeout_seconds=None,
             cache=None,
         )
@@ -177,8 +198,12 @@ class McpConnection:
         """Return why, by what is known best."""
         if stdio is not None and stdio.ended.is_set():
             why = stdio.why
+        elif http is not None and http.auth is not None and http.auth.needs_login:
+            why = f"{http.auth.needs_login}: {_LOG_IN.format(self._entry.name)}"
         elif http is not None and http.refusal is not None:
             why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
+        if http is not None and http.auth is not None:
+            why = without_secrets(why, http.auth.secrets)
         return plain(" ".join(why.split()))[:_MAX_WHY_CHARS]
 
     async def _follow(self, client: Client, stdio: StdioTransport | None, listing: ServerListing) -> None:
@@ -186,6 +211,8 @@ class McpConnection:
         ends = [self._broken] if stdio is None else [self._broken, stdio.ended]
         waiting = {asyncio.ensure_future(each.wait()) for each in (*ends, self._changed)}
         listening = asyncio.create_task(self._listen(client))
+        loop = asyncio.get_running_loop()
+        pause, read_at = _LIST_PAUSE_S, loop.time()
         try:
             while True:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -194,15 +221,36 @@ class McpConnection:
                 self._changed.clear()
                 waiting = {each for each in waiting if not each.done()}
                 waiting.add(asyncio.ensure_future(self._changed.wait()))
-                now = await self._list(client)
+                if loop.time() - read_at > _LONGEST_LIST_PAUSE_S:
+                    pause = _LIST_PAUSE_S
+                now = await self._list_again(client, listing)
                 if now != listing and self._report is not None:
                     listing = now
                     await self._report(ServerConnected(self._entry.name, listing))
-                await asyncio.sleep(_LIST_PAUSE_S)
+                read_at = loop.time()
+                await self._wait_for_end(ends, pause)
+                pause = min(2 * pause, _LONGEST_LIST_PAUSE_S)
         finally:
             for task in (*waiting, listening):
                 task.cancel()
             await asyncio.gather(*waiting, listening, return_exceptions=True)
+
+    async def _list_again(self, client: Client, listing: ServerListing) -> ServerListing:
+        """Return what the server offers now; what it offered before where it does not say it in time."""
+        try:
+            async with asyncio.timeout(self._entry.connect_timeout_s):
+                return await self._list(client)
+        except TimeoutError:
+            return listing
+
+    async def _wait_for_end(self, ends: Sequence[asyncio.Event], within_s: float) -> None:
+        waiting = [asyncio.ensure_future(each.wait()) for each in ends]
+        try:
+            await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _notice(self, message: object) -> None:
         if isinstance(message, _CHANGES):
@@ -237,10 +285,11 @@ class McpConnection:
         capabilities = client.server_capabilities
         tools: list[types.Tool] = []
         prompts: list[types.Prompt] = []
+        more: list[str] = []
         if capabilities.tools:
-            tools = [each async for each in _pages(client.list_tools, "tools")]
+            tools = await _all_pages(client.list_tools, "tools", more)
         if capabilities.prompts:
-            prompts = [each async for each in _pages(client.list_prompts, "prompts")]
+            prompts = await _all_pages(client.list_prompts, "prompts", more)
         offered, left_out = read_tools(tools)
         who = client.server_info
         return ServerListing(
@@ -249,19 +298,23 @@ class McpConnection:
             tools=offered,
             prompts=read_prompts(prompts),
             has_resources=bool(capabilities.resources) and await _has_resources(client),
-            left_out=left_out,
+            left_out=(*left_out, *more),
         )
 
     # Asking --------------------------------------------------------------------------------------
 
-    async def ask(self, order: Order) -> Answered | NotDone:
+    async def ask(self, order: Order) -> Answer:
         """Return what the server answers. Waits for a connection that is being made."""
         self.calls += 1
         try:
             client = await self._connected()
-            shown, is_error = await self._asked(client, order)
+            if isinstance(order, CallTool):
+                return await self._called(client, order)
+            shown, is_error = await self._asked(client, order), False
         except NoConnection as error:
-            return NotDone(order.id, str(error))
+            return NotDone(order.id, str(error), needs_login=self._needs_login)
+        except _NotAsked:
+            return Answered(order.id, _INPUT_REQUIRED, is_error=True)
         except MCPError as error:
             return self._failed(order, error)
         except (RuntimeError, ValueError) as error:
@@ -279,26 +332,62 @@ class McpConnection:
                 await self._turned.wait()
             return self._client
 
-    async def _asked(self, client: Client, order: Order) -> tuple[Shown, bool]:
+    async def _called(self, client: Client, order: CallTool) -> Answer:
+        """Return what a tool answers, or asks back."""
+        arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
+        is_new = client.protocol_version >= _ASKS_IN_RESULTS
+        given: types.InputResponses | None = None
+        if is_new and order.answers:
+            given = {key: answer(each) for key, each in order.answers.items()}
+        state = order.state if is_new else None
+        for _ in range(_MOST_EMPTY_ROUNDS):
+            with self._asks.during(order) as call:
+                try:
+                    result = await client.session.call_tool(
+                        order.tool,
+                        arguments,
+                        input_responses=given,
+                        request_state=state,
+                        allow_input_required=True,
+                    )
+                except MCPError as error:
+                    if error.error.code != URL_ELICITATION_REQUIRED:
+                        raise
+                    return InputRequired(order.id, links_in(error.error.data))
+            if isinstance(result, types.CallToolResult):
+                shown = read_tool_result(result)
+                if call.asked is not None:
+                    so_far = plain(shown.text)[:_MAX_SO_FAR_CHARS]
+                    return InputRequired(order.id, (call.asked,), keeps_answers=True, so_far=so_far)
+                text = f"{shown.text}\n({SEVERAL})" if call.is_unclear else shown.text
+                return Answered(order.id, text, shown.pictures, bool(result.is_error))
+            if asks := requests_in(result):
+                return InputRequired(order.id, asks, result.request_state)
+            given, state = None, result.request_state
+            await asyncio.sleep(_ROUND_PAUSE_S)
+        return Answered(order.id, "the server asks to be called again and again", is_error=True)
+
+    async def _asked(self, client: Client, order: Order) -> Shown:
         session = client.session
-        if isinstance(order, CallTool):
-            arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
-            answer = await session.call_tool(order.tool, arguments, allow_input_required=True)
-            if not isinstance(answer, types.CallToolResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_tool_result(answer), bool(answer.is_error)
         if isinstance(order, ReadResource):
             read = await session.read_resource(order.uri, allow_input_required=True)
             if isinstance(read, types.InputRequiredResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_resource(read), False
+                raise _NotAsked
+            return read_resource(read)
         if isinstance(order, GetPrompt):
             got = await session.get_prompt(order.prompt, order.arguments, allow_input_required=True)
             if isinstance(got, types.InputRequiredResult):
-                return Shown(_INPUT_REQUIRED, ()), True
-            return read_prompt(got), False
-        resources = [each async for each in _pages(client.list_resources, "resources")]
-        return read_resource_list(resources, await _templates(client)), False
+                raise _NotAsked
+            return read_prompt(got)
+        more: list[str] = []
+        resources = await _all_pages(client.list_resources, "resources", more)
+        shown = read_resource_list(resources, await _templates(client))
+        return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
+
+    @property
+    def _needs_login(self) -> bool:
+        http = self._http_client
+        return http is not None and http.auth is not None and bool(http.auth.needs_login)
 
     def _break(self) -> None:
         # At once, so that nobody asks on a connection that is over.
@@ -307,6 +396,10 @@ class McpConnection:
 
     def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
         text = plain(error.error.message)[:_MAX_WHY_CHARS]
+        if self._needs_login:
+            # It was refused before anything was done.
+            self._break()
+            return NotDone(order.id, text, needs_login=True)
         if error.error.code == CONNECTION_CLOSED:
             # Where only this answer broke off, others may still come.
             if error.error.message == _CLOSED:
@@ -322,18 +415,29 @@ class McpConnection:
         return Answered(order.id, f"{text} (error {error.error.code})", is_error=True)
 
 
-async def _pages(list_page: Callable[..., Awaitable[Any]], field: str) -> AsyncIterator[Any]:
-    """Yield what a list has, page by page, up to a limit."""
+async def _all_pages(list_page: Callable[..., Awaitable[Any]], field: str, more: list[str]) -> list[Any]:
+    """Return what a list has, page by page, up to a limit; `more` gets a line where there is more."""
+    items: list[Any] = []
     cursor: str | None = None
-    left = _MOST_ITEMS
+    seen: set[str] = set()
+    size = 0
     for _ in range(_MOST_PAGES):
         page = await list_page(cursor=cursor)
-        for each in getattr(page, field)[:left]:
-            left -= 1
-            yield each
+        items += getattr(page, field)[: _MOST_ITEMS - len(items)]
         cursor = page.next_cursor
-        if not cursor or not left:
-            return
+        if not cursor:
+            if len(items) == _MOST_ITEMS:
+                break
+            return items
+        size += len(page.model_dump_json())
+        if cursor in seen or len(items) == _MOST_ITEMS or size > _MOST_LIST_BYTES:
+            break
+        seen.add(cursor)
+    more.append(
+        f"the list of {field} goes on: at most {_MOST_PAGES} pages, {_MOST_ITEMS} items and"
+        f" {_MOST_LIST_BYTES // 1024 // 1024} MiB of it are read"
+    )
+    return items
 
 
 async def _unchecked(name: str, result: types.CallToolResult) -> None:
@@ -343,7 +447,7 @@ async def _unchecked(name: str, result: types.CallToolResult) -> None:
 async def _templates(client: Client) -> list[types.ResourceTemplate]:
     # Many servers have none, and some say so by an error.
     with contextlib.suppress(MCPError):
-        return [each async for each in _pages(client.list_resource_templates, "resource_templates")]
+        return await _all_pages(client.list_resource_templates, "resource_templates", [])
     return []
 
 

@@ -19,11 +19,29 @@ class StdioServer(msgspec.Struct, frozen=True, tag="stdio"):
     cwd: str | None = None
 
 
+class OAuthClient(msgspec.Struct, frozen=True):
+    """What an authorization server knows the client as, where it does not register itself. `is_machine`: it
+    gets tokens with its own secret, and no person logs in. `sends_secret_in_body`: not in a header. `issuer`:
+    the authorization server that the secret is for. `client_metadata_url`: a page that describes the client,
+    which is its id where the authorization server takes that.
+    """
+
+    client_id: str | None = None
+    client_secret: str | None = None
+    scope: str | None = None
+    issuer: str | None = None
+    is_machine: bool = False
+    sends_secret_in_body: bool = False
+    client_metadata_url: str | None = None
+
+
 class HttpServer(msgspec.Struct, frozen=True, tag="http"):
-    """An MCP server at a URL, by streamable HTTP."""
+    """An MCP server at a URL, by streamable HTTP. `tokens`: the file with its login; None: there is none."""
 
     url: str
     headers: dict[str, str] = {}
+    tokens: str | None = None
+    oauth: OAuthClient | None = None
 
 
 class ServerEntry(msgspec.Struct, frozen=True):
@@ -73,6 +91,12 @@ class ServerListing(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
+class InputAnswer(msgspec.Struct, frozen=True):
+    """What a person answered: the fields that were asked for. Who refused is not passed on."""
+
+    content: dict[str, str | int | float | bool | tuple[str, ...]] | None = None
+
+
 # To the process ------------------------------------------------------------------------------------
 
 
@@ -83,13 +107,17 @@ class Connect(msgspec.Struct, frozen=True, tag="connect"):
 
 
 class CallTool(msgspec.Struct, frozen=True, tag="call"):
-    """Call a tool. `instance`: whose connection; empty: that of all."""
+    """Call a tool. `instance`: whose connection; empty: that of all. `answers`: to what the server asked when
+    the call was made before, each by the key of what was asked; `state`: what it wants back with them.
+    """
 
     id: int
     server: str
     instance: str
     tool: str
     arguments: msgspec.Raw
+    answers: dict[str, InputAnswer] = {}
+    state: str | None = None
 
 
 class ReadResource(msgspec.Struct, frozen=True, tag="read"):
@@ -141,15 +169,38 @@ class Answered(msgspec.Struct, frozen=True, tag="answered"):
     is_error: bool = False
 
 
+class InputRequest(msgspec.Struct, frozen=True):
+    """Something that a server asks. `key`: by which it knows the answer. `params`: of
+    `elicitation/create`.
+    """
+
+    key: str
+    params: msgspec.Raw
+
+
+class InputRequired(msgspec.Struct, frozen=True, tag="asks"):
+    """The call `id` goes on once this is answered: by making it again with the answers, and with `state`.
+    `keeps_answers`: also with those that were given before, as the server asks for all of them each time.
+    `so_far`: what it answered without.
+    """
+
+    id: int
+    asks: tuple[InputRequest, ...]
+    state: str | None = None
+    keeps_answers: bool = False
+    so_far: str = ""
+
+
 class NotDone(msgspec.Struct, frozen=True, tag="not done"):
     """There is no answer to `id`. `may_have_run`: the server had been asked, and what it did is unknown.
-    `again`: it had not been, and can be asked at once.
+    `again`: it had not been, and can be asked at once. `needs_login`: a person has to log in at the server.
     """
 
     id: int
     why: str
     may_have_run: bool = False
     again: bool = False
+    needs_login: bool = False
 
 
 class ServerConnected(msgspec.Struct, frozen=True, tag="connected"):
@@ -169,7 +220,8 @@ class ServerLost(msgspec.Struct, frozen=True, tag="disconnected"):
 
 
 Event = ServerConnected | ServerLost
-FromProcess = Answered | NotDone | ServerConnected | ServerLost
+Answer = Answered | NotDone | InputRequired
+FromProcess = Answered | NotDone | InputRequired | ServerConnected | ServerLost
 _Message = TypeVar("_Message")
 
 

@@ -18,7 +18,7 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.tools.mcp.messages import (
     HEAD_BYTES,
-    Answered,
+    Answer,
     CancelOrder,
     Connect,
     Event,
@@ -63,7 +63,7 @@ class McpProcess:
         self._pause = ""
         self._owner: asyncio.Task[None] | None = None
         self._ids = itertools.count(1)
-        self._answers: dict[int, asyncio.Future[Answered | NotDone]] = {}
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._errors: deque[str] = deque(maxlen=_ERROR_LINES)
 
     @property
@@ -76,7 +76,7 @@ class McpProcess:
         if self._owner is None:
             self._owner = asyncio.create_task(self._run(), name="MCP connections")
 
-    async def ask(self, order: Callable[[int], Order]) -> Answered | NotDone:
+    async def ask(self, order: Callable[[int], Order]) -> Answer:
         """Return the answer to the order that `order` makes of an id. A caller who is cancelled takes the
         order back.
         """
@@ -90,7 +90,7 @@ class McpProcess:
             child.stdin.write(framed(order(id_)))
             with contextlib.suppress(ConnectionError):
                 await child.stdin.drain()
-            given: Answered | NotDone = await answer
+            given: Answer = await answer
             return given
         except asyncio.CancelledError:
             if self._child is child and not child.stdin.is_closing():

@@ -227,7 +227,8 @@ def read_prompts(prompts: Sequence[types.Prompt]) -> tuple[ListedPrompt, ...]:
             ),
         )
         for prompt in prompts[:_MOST_LISTED]
-        if prompt.name and len(prompt.name) <= _MAX_NAME_CHARS
+        # A name with what nobody sees is of no use: it is called by what is seen.
+        if prompt.name and len(prompt.name) <= _MAX_NAME_CHARS and plain(prompt.name) == prompt.name
     )
 
 

@@ -10,8 +10,9 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.ids import Randomness
 from nanobot.core.tool import Tool
+from nanobot.core.unseen import without_unseen
 from nanobot.tools.mcp.calls import ServerCalls
-from nanobot.tools.mcp.messages import Event, ServerConnected, ServerListing, ServerLost
+from nanobot.tools.mcp.messages import Event, ServerListing, ServerLost
 from nanobot.tools.mcp.process import McpProcess
 from nanobot.tools.mcp.remembered import RememberedListings
 from nanobot.tools.mcp.settings import McpSettings
@@ -108,10 +109,10 @@ class McpServers:
         if isinstance(event, ServerLost):
             self._note_loss(before, event)
             return
-        self.states[event.server] = ServerState(event.listing, True, after_s=event.after_s or before.after_s)
-        if event.listing == before.listing:
-            return
-        self._take(event)
+        listing = _as_before(before.listing, event.listing)
+        self.states[event.server] = ServerState(listing, True, after_s=event.after_s or before.after_s)
+        if listing != before.listing:
+            self._take(event.server, listing, before.listing)
 
     def _note_loss(self, before: ServerState, event: ServerLost) -> None:
         # Its tools stay: a call says that it cannot be reached, or reaches it again.
@@ -119,12 +120,19 @@ class McpServers:
         if not before.why or before.is_connected:
             _log.warning("the MCP server %s is not connected: %s", event.server, event.why)
 
-    def _take(self, event: ServerConnected) -> None:
-        tools = self._tools[event.server] = self._makers[event.server].of(event.listing)
-        for line in event.listing.left_out:
-            _log.warning("the MCP server %s: a tool is left out: %s", event.server, line)
+    def _take(self, server: str, listing: ServerListing, before: ServerListing | None) -> None:
+        tools = self._tools[server] = self._makers[server].of(listing)
+        for line in listing.left_out:
+            _log.warning("the MCP server %s: something is left out: %s", server, line)
+        if changed := _changed(before, listing):
+            _log.warning(
+                "the MCP server %s describes tools otherwise than before: %s; what people agreed to for"
+                " longer does not hold for them",
+                server,
+                ", ".join(changed),
+            )
         if self._follow is not None:
-            self._follow(event.server, tools)
+            self._follow(server, tools)
         if self._remembered is not None and (self._saving is None or self._saving.done()):
             self._saving = asyncio.create_task(self._save(self._remembered))
 
@@ -141,3 +149,22 @@ class McpServers:
 
     def _listings(self) -> dict[str, ServerListing]:
         return {name: state.listing for name, state in self.states.items() if state.listing is not None}
+
+
+def _as_before(before: ServerListing | None, now: ServerListing) -> ServerListing:
+    """Return the listing with the tools that were there in their order, and the others behind them: some
+    servers list them in another order each time, and prompts should begin as before.
+    """
+    if before is None:
+        return now
+    places = {tool.name: place for place, tool in enumerate(before.tools)}
+    ordered = sorted(now.tools, key=lambda tool: places.get(tool.name, len(places)))
+    return msgspec.structs.replace(now, tools=tuple(ordered))
+
+
+def _changed(before: ServerListing | None, now: ServerListing) -> list[str]:
+    """Return the names of tools that are not described as they were."""
+    known = {tool.name: tool for tool in before.tools} if before is not None else {}
+    return [
+        without_unseen(tool.name) for tool in now.tools if tool.name in known and known[tool.name] != tool
+    ]

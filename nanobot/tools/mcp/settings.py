@@ -13,7 +13,8 @@ class McpSettings(msgspec.Struct, frozen=True):
     `sessions`: patterns of the session keys that may. `tools`: patterns of the names that its tools have with
     it; None: all. `timeout_s`: how long a call may take, its wait for others included. `max_calls`: how many
     run at once, of one session half of it. `per_session`: each session has a connection of its own, and to a
-    server that is a command, a process.
+    server that is a command, a process. `trust_annotations`: what the server says of its tools, that they
+    only read or may be repeated, is believed. `redirect_port`: where a login comes back to; 0: anywhere.
     """
 
     entry: ServerEntry
@@ -22,6 +23,8 @@ class McpSettings(msgspec.Struct, frozen=True):
     timeout_s: float = 60.0
     max_calls: int = 8
     per_session: bool = False
+    trust_annotations: bool = False
+    redirect_port: int = 0
 
     @property
     def name(self) -> str:

@@ -9,11 +9,15 @@ from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
 from nanobot.core.message import Image
 from nanobot.core.tool import Decision, Schema, Tool, ToolContext, ToolOutput
+from nanobot.core.unseen import without_unseen
 from nanobot.tools.mcp.calls import ServerCalls
+from nanobot.tools.mcp.elicitation import AskedSoFar, so_far
 from nanobot.tools.mcp.messages import (
     Answered,
     CallTool,
     GetPrompt,
+    InputAnswer,
+    InputRequired,
     ListedPrompt,
     ListedTool,
     ListResources,
@@ -68,17 +72,18 @@ class ServerTools:
         return tuple({tool.name: tool for tool in reversed(made)}.values())[::-1]
 
     def _tool(self, name: str, tool: ListedTool) -> Tool:
-        def order(arguments: _Arguments, id_: int, instance: str) -> Order:
+        def order(arguments: _Arguments, id_: int, instance: str) -> CallTool:
             encoded = msgspec.Raw(msgspec.json.encode(arguments))
             return CallTool(id_, self._settings.name, instance, tool.name, encoded)
 
+        is_trusted = self._settings.trust_annotations
         return self._made(
             name,
-            tool.description or tool.name,
+            tool.description or without_unseen(tool.name),
             tool.parameters,
             order,
-            reads_only=tool.reads_only,
-            is_repeatable=tool.is_idempotent,
+            reads_only=is_trusted and tool.reads_only,
+            is_repeatable=is_trusted and tool.is_idempotent,
         )
 
     def _list_resources(self) -> Tool:
@@ -133,11 +138,23 @@ class ServerTools:
         is_repeatable: bool,
     ) -> Tool:
         async def run(arguments: _Arguments, context: ToolContext) -> ToolOutput:
-            answered = await self._calls.ask(
-                context,
-                lambda id_, instance: order(arguments, id_, instance),
-                is_repeatable=is_repeatable,
-            )
+            answers: dict[str, InputAnswer] = {}
+            state: str | None = None
+            if context.answered is not None:
+                known = so_far(context.answered)
+                if known.asks:
+                    return self._asking(known)
+                answers, state = known.answers, known.state
+
+            def with_answers(id_: int, instance: str) -> Order:
+                made = order(arguments, id_, instance)
+                if isinstance(made, CallTool) and (answers or state):
+                    return msgspec.structs.replace(made, answers=answers, state=state)
+                return made
+
+            answered = await self._calls.ask(context, with_answers, is_repeatable=is_repeatable)
+            if isinstance(answered, InputRequired):
+                return self._asking(AskedSoFar.of(answered, answers), answered.so_far)
             return self._shown(answered, context)
 
         settings = self._settings
@@ -158,6 +175,19 @@ class ServerTools:
             by_default=by_default,
             sessions=settings.sessions,
         )
+
+    def _asking(self, asked: AskedSoFar, note: str = "") -> ToolOutput:
+        """Return the question that a person has to answer first.
+
+        Raises:
+            ToolError: it must not be asked, or cannot be.
+        """
+        try:
+            question = asked.question(self._settings.name, note)
+        except ValueError as error:
+            raise ToolError(str(error)) from error
+        text = "the server asks the user something before it goes on, and the call was not completed."
+        return ToolOutput(text, question=question)
 
     def _shown(self, answered: Answered, context: ToolContext) -> ToolOutput:
         """Return what the model is shown: the server's words between marks.

@@ -9,7 +9,7 @@ import pytest
 from nanobot.app.mcp import mcp_settings
 from nanobot.config import Config, load
 from nanobot.core.errors import ConfigError
-from nanobot.tools.mcp.messages import HttpServer, StdioServer
+from nanobot.tools.mcp.messages import HttpServer, OAuthClient, StdioServer
 from nanobot.tools.mcp.settings import McpSettings
 
 
@@ -24,13 +24,48 @@ def refused(**server: Any) -> str:
     return raised.value.message
 
 
+def _without_file(server: McpSettings) -> HttpServer:
+    """Return where the server is, without the file that a login at it is kept in."""
+    assert isinstance(server.entry.transport, HttpServer) and server.entry.transport.tokens is not None
+    assert server.entry.transport.tokens.endswith(f"mcp-logins/{server.name}.json")
+    return msgspec.structs.replace(server.entry.transport, tokens=None)
+
+
+def test_a_client_of_an_authorization_server_is_whole_or_refused() -> None:
+    (server,) = read(
+        {"SECRET": "canary"},
+        servers={
+            "s": {
+                "url": "https://h/mcp",
+                "oauth": {
+                    "grant": "client_credentials",
+                    "client_id": "it",
+                    "client_secret": "${SECRET}",
+                    "issuer": "https://as",
+                    "client_auth": "post",
+                },
+            }
+        },
+    )
+    assert _without_file(server).oauth == OAuthClient(
+        "it", "canary", None, "https://as", is_machine=True, sends_secret_in_body=True
+    )
+    at = {"url": "https://h/mcp"}
+    assert "needs client_id" in refused(**at, oauth={"grant": "client_credentials", "client_id": "it"})
+    assert "set client_id" in refused(**at, oauth={"client_secret": "canary"})
+    assert "a URL of https" in refused(**at, oauth={"client_metadata_url": "http://h/me"})
+    assert "set one of both" in refused(**at, headers={"authorization": "canary"}, oauth={})
+    assert "a command has none" in refused(command="x", oauth={})
+
+
 def test_a_server_has_the_sessions_of_all_unless_it_has_its_own() -> None:
     one, other = read(
         sessions=["a:*"],
         servers={"one": {"command": "x"}, "other": {"url": "http://h/mcp", "sessions": ["b"]}},
     )
     assert (one.sessions, other.sessions) == (("a:*",), ("b",))
-    assert one.entry.transport == StdioServer("x") and other.entry.transport == HttpServer("http://h/mcp")
+    assert one.entry.transport == StdioServer("x")
+    assert _without_file(other) == HttpServer("http://h/mcp")
     assert one.entry.is_kept
 
 
@@ -75,7 +110,7 @@ def test_the_file_of_another_client_is_read(tmp_path: Path) -> None:
     found = {each.name: each for each in mcp_settings(load(tmp_path / "nanobot.toml", {}, {}), {"K": "1"})}
     assert set(found) == {"My-Server", "web", "same"}
     assert found["My-Server"].entry.transport == StdioServer("x", ("-y",))
-    assert found["web"].entry.transport == HttpServer("https://h/mcp", {"K": "1"})
+    assert _without_file(found["web"]) == HttpServer("https://h/mcp", {"K": "1"})
     assert found["same"].entry.transport == StdioServer("z")
     assert found["web"].sessions == ("*",)
 

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from functools import partial
 
-from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, ApprovalRule, Standing
+from nanobot.core.approvals import (
+    Approval,
+    ApprovalAnswer,
+    ApprovalFilter,
+    ApprovalRule,
+    Standing,
+    WantedCall,
+)
 from nanobot.core.ids import Randomness, SystemRandomness, new_id
 from nanobot.core.sessions import ALL, Direction, SessionFilter
 from nanobot.stores.sql import approvals
@@ -28,7 +35,13 @@ class SqlApprovals:
         return await self._database.read(lambda db: asked(db, now=self._clock.now()))
 
     async def decide_approval(
-        self, approval_id: str, answer: ApprovalAnswer, *, by: str, pattern: str | None = None
+        self,
+        approval_id: str,
+        answer: ApprovalAnswer,
+        *,
+        by: str,
+        pattern: str | None = None,
+        content: str | None = None,
     ) -> Approval:
         now = self._clock.now()
         rule_id = new_id("rule", now, self._randomness)
@@ -41,11 +54,12 @@ class SqlApprovals:
                 rule_id=rule_id,
                 pattern=pattern,
                 now=now,
+                content=content,
             )
         )
 
     async def standing_of(
-        self, session_key: str, calls: Sequence[tuple[str, str]], asker: str | None = None
+        self, session_key: str, calls: Sequence[WantedCall], asker: str | None = None
     ) -> tuple[tuple[Standing, ...], int]:
         return await self._database.read(
             lambda db: approvals.standing(db, session_key, calls, asker, self._clock.now())
