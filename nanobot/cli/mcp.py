@@ -12,6 +12,7 @@ import msgspec
 
 from nanobot.app.mcp import check_installed, mcp_settings
 from nanobot.cli import mcp_serve
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
 from nanobot.core.clock import SystemClock
@@ -41,7 +42,7 @@ class ServerReport(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-@click.group("mcp")
+@click.group("mcp", cls=Group)
 def command() -> None:
     """List the MCP servers of the settings, and check that they can be connected to; be one."""
 
