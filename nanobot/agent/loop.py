@@ -11,7 +11,7 @@ from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.long_turn import LongTurn, StepSummaries
 from nanobot.agent.model_call import ModelCall, TakeBack, window_set
-from nanobot.agent.offer import Offers
+from nanobot.agent.offer import Offer, Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.recaller import Recaller
 from nanobot.agent.skills import SkillIndexes
@@ -23,6 +23,7 @@ from nanobot.context.build import (
     further_tools,
     hint_of,
     history_budget,
+    least_history_budget,
     offered_tools,
     tools_size,
 )
@@ -100,16 +101,25 @@ class Agent:
         """How much of the prompt the tools take that a model is offered which can use all of them."""
         return tools_size(self._offers.of(PLAIN, frozenset(get_args(Ability))).always)
 
+    def least_budget(self, model: Model) -> int:
+        """Return how many tokens of history any turn may show to the model: a lower bound of `budget`."""
+        return least_history_budget(model.context_tokens, self._settings.window_tokens)
+
     def budget(self, turn: Turn, model: Model) -> int:
         """Return how many tokens of history the turn may show to the model."""
-        persona = self._with_skills(self._persona_of(turn), model)
+        abilities = model.abilities
+        persona = self._with_skills(self._persona_of(turn), abilities)
+        offer = self._offers.of(persona, abilities, turn.account_key)
+        return self._budget(turn, model, offer, persona)
+
+    def _budget(self, turn: Turn, model: Model, offer: Offer, persona: Persona) -> int:
         window = self._settings.window_tokens
-        tokens = self._offers.of(persona, model.abilities, turn.account_key).tokens
-        return history_budget(model.context_tokens, window, turn, tokens, persona)
+        return history_budget(model.context_tokens, window, turn, offer.tokens, persona)
 
     def _persona_of(self, turn: Turn) -> Persona:
         """Return who answers the turn, with the tools that it may be offered."""
-        persona, part = self._personas.of(turn.account_key), turn.delegation
+        part = turn.delegation
+        persona = self._personas.of(turn.session_key if part is None else part.session_key)
         if part is None and persona.remembers:
             return persona
         toolset = self._toolset
@@ -133,8 +143,8 @@ class Agent:
             max_turn_s=_smaller(limits.max_turn_s, part.max_s),
         )
 
-    def _with_skills(self, persona: Persona, model: Model) -> Persona:
-        return self._skills.told(persona, model) if self._skills is not None else persona
+    def _with_skills(self, persona: Persona, abilities: frozenset[Ability]) -> Persona:
+        return self._skills.told(persona, abilities) if self._skills is not None else persona
 
     def model_of(self, session_key: str) -> str | None:
         """Return the preset that answers in the session where nothing else names one; None: the default."""
@@ -217,19 +227,23 @@ class Agent:
         """
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
-        persona = self._persona_of(turn)
+        own, abilities = self._persona_of(turn), model.abilities
         limits = self._limits_of(turn)
-        toolset = self._toolset.limited_to(persona.tools)
+        toolset = self._toolset.limited_to(own.tools)
         permissions = TurnPermissions(
             self._permissions,
             turn,
             toolset,
             [call for message in produced for call in message.tool_calls] if produced else (),
         )
-        persona = self._with_skills(permissions.limited(persona), model)
-        profile = self._profile_of(turn, model, history) if persona.remembers else NO_PROFILE
-        budget_tokens = self.budget(turn, model) - profile.tokens
-        offer = self._offers.of(persona, model.abilities, turn.account_key, leaves_trace=turn.trace)
+        whole = self._with_skills(own, abilities)
+        limited = permissions.limited(own)
+        persona = whole if limited is own else self._with_skills(limited, abilities)
+        profile = self._profile_of(turn, abilities, history) if persona.remembers else NO_PROFILE
+        offer = self._offers.of(whole, abilities, turn.account_key)
+        budget_tokens = self._budget(turn, model, offer, whole) - profile.tokens
+        if persona is not whole or not turn.trace:
+            offer = self._offers.of(persona, abilities, turn.account_key, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, limits, self._clock, model.name, produced)
         model_call = ModelCall(
@@ -264,7 +278,7 @@ class Agent:
             result_tokens,
             permissions,
             read,
-            sees_images="images" in model.abilities,
+            sees_images="images" in abilities,
             deferred=lambda: offer.left(transcript.state.found),
         )
         long_turn = None
@@ -274,16 +288,16 @@ class Agent:
                 transcript,
                 summaries,
                 result_tokens=result_tokens,
-                can_read_on="reading_on" in model.abilities and READ_RESULT in toolset.names,
+                can_read_on="reading_on" in abilities and READ_RESULT in toolset.names,
             )
         await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, limits, long_turn).run()
 
-    def _profile_of(self, turn: Turn, model: Model, history: History) -> Profile:
+    def _profile_of(self, turn: Turn, abilities: frozenset[Ability], history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""
         tokens = self._settings.profile_tokens
         if not turn.trace or not tokens or not history.known.facts:
             return NO_PROFILE
-        is_short = "reading_on" not in model.abilities
+        is_short = "reading_on" not in abilities
         return profile(history.known, tokens, secret=self._secret, is_short=is_short)
 
 

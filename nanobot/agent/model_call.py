@@ -114,6 +114,8 @@ class ModelCall:
         self._recaller = recaller
         self._profile = profile
         self._recalled: str | None = None
+        # Whether the turn may be told of other sessions, so that there is something to search.
+        self._looks_aside = recaller is not None and turn.trace and recaller.looks_aside(turn)
         self.budget_tokens = budget_tokens
         self._lacking: frozenset[str] = frozenset()
         self._window_tokens: int | None = None
@@ -261,7 +263,13 @@ class ModelCall:
         ):
             nudge = prompt.ANSWER_WAS_CUT
         wanted = self._turn.format
-        offers = used_up is None and self._takes_tools
+        offers = used_up is None and "tools" not in self._lacking
+        reads_on = False
+        if offers:
+            abilities = self._model.abilities
+            # The server's own tools are for models alone that take tools.
+            offers = bool(self._client_tools) or "tools" in abilities
+            reads_on = "tools" in abilities and "reading_on" in abilities
         found: tuple[ToolSpec, ...] = ()
         budget_tokens = self.budget_tokens
         # In most sessions none was ever looked for.
@@ -273,11 +281,9 @@ class ModelCall:
                 self._turn,
                 history,
                 tools=self._tools if offers else (),
-                file_tools=self._file_tools if offers and self._reads_on else (),
+                file_tools=self._file_tools if reads_on else (),
                 # What was too long must not become longer by what makes up for the messages left out.
-                history_tools=self._history_tools
-                if offers and self._reads_on and not retries.overflows
-                else (),
+                history_tools=self._history_tools if reads_on and not retries.overflows else (),
                 found_tools=found,
                 looks_aside=self._looks_aside,
                 budget_tokens=budget_tokens,
@@ -306,8 +312,11 @@ class ModelCall:
         once a turn.
         """
         recaller = self._recaller
-        if recaller is None or not recaller.is_of_use(
-            self._turn, self._model, request.context, self._profile
+        is_hidden = request.context is not None or self._profile.leaves_out
+        if (
+            recaller is None
+            or not (is_hidden or self._looks_aside)
+            or not recaller.is_of_use(self._turn, self._model)
         ):
             return request
         if self._recalled is None:
@@ -320,24 +329,6 @@ class ModelCall:
         if not self._recalled:
             return request
         return msgspec.structs.replace(request, notes=f"{request.notes}\n{self._recalled}")
-
-    @property
-    def _looks_aside(self) -> bool:
-        """Whether the turn may be told of other sessions, so that there is something to search."""
-        return self._recaller is not None and self._turn.trace and self._recaller.looks_aside(self._turn)
-
-    @property
-    def _takes_tools(self) -> bool:
-        """Whether tools are offered: the server's own to models alone that take tools."""
-        if "tools" in self._lacking:
-            return False
-        return bool(self._client_tools) or "tools" in self._model.abilities
-
-    @property
-    def _reads_on(self) -> bool:
-        """Whether tools are offered where files go on."""
-        abilities = self._model.abilities
-        return "tools" in abilities and "reading_on" in abilities
 
     async def _stream(self, request: ModelRequest, show: Show, retries: Retries) -> Message:
         """Show what the model says as it comes; return its message."""

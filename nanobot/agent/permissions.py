@@ -91,7 +91,7 @@ class TurnPermissions:
     """What may be called in one turn. `made`: the calls that it made before a restart."""
 
     def __init__(
-        self, permissions: Permissions, turn: Turn, toolset: Toolset, made: Iterable[ToolCall] = ()
+        self, permissions: Permissions, turn: Turn, toolset: Toolset, made: Sequence[ToolCall] = ()
     ) -> None:
         self._permissions = permissions
         # What a delegated turn may not do without consent, the turn that waits for it can ask for.
@@ -101,11 +101,16 @@ class TurnPermissions:
         self._policy = permissions.policy.of(turn.account_key, turn.origin)
         self._verdicts: dict[str, Verdict] = {}
         self._asked: dict[str, AskedCall] = {}
-        self._made = permissions.made_by(turn)
-        self._made.update(call.name for call in made if not call.for_client and not call.is_withheld)
+        self._made: Counter[str] | None = None
+        if made:
+            own = (call.name for call in made if not call.for_client and not call.is_withheld)
+            self._made_so_far().update(own)
 
     def limited(self, persona: Persona) -> Persona:
         """Return the persona without the tools that the policy denies."""
+        if self._toolset.is_for_all and not self._policy.has_rules:
+            # The usual case, in every turn.
+            return persona
         allowed = self._policy.allowed(self._toolset.tools)
         return persona if allowed is None else msgspec.structs.replace(persona, tools=allowed)
 
@@ -151,12 +156,20 @@ class TurnPermissions:
 
     def _within_limit(self, call: ToolCall, ruling: Ruling, verdict: Verdict) -> Verdict:
         """Return the verdict, which lets the call run, unless as many have run in this turn as may."""
-        most = ruling.calls_per_turn
-        if most is not None and self._made[call.name] >= most:
+        most, made = ruling.calls_per_turn, self._made_so_far()
+        if most is not None and made[call.name] >= most:
             refusal = f"Error: not run: {call.name} may be called {most} times in one turn, and has been."
             return Verdict("limit", ruling.rule, refusal=refusal)
-        self._made[call.name] += 1
+        made[call.name] += 1
         return verdict
+
+    def _made_so_far(self) -> Counter[str]:
+        """Return the count of the turn's calls, which most turns never need. A turn that delegates has called
+        a tool, so that its count is there before those that do a part of its work count on it.
+        """
+        if self._made is None:
+            self._made = self._permissions.made_by(self._turn)
+        return self._made
 
     async def _judge_open(
         self, message: Message, open_: Mapping[str, tuple[ToolCall, Ruling]], asker: str | None

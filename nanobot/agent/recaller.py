@@ -51,12 +51,8 @@ class Recaller:
         self._others = others
         self._has_own = has_own
 
-    def is_of_use(
-        self, turn: Turn, model: Model, context: ContextView | None, profile: Profile = NO_PROFILE
-    ) -> bool:
-        """Return whether there may be something to recall; in most turns there is nothing."""
-        if context is None and not self.looks_aside(turn) and not profile.leaves_out:
-            return False
+    def is_of_use(self, turn: Turn, model: Model) -> bool:
+        """Return whether the model is told what is recalled."""
         return bool(self._tokens) and turn.trace and not self._has_own(model)
 
     def looks_aside(self, turn: Turn) -> bool:

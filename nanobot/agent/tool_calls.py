@@ -19,6 +19,7 @@ OUTCOME_UNKNOWN = (
 
 Finish = Callable[[Sequence[ToolResult]], Awaitable[None]]
 """Commits results of calls, one after another and at once."""
+_FILES = frozenset((File, Image))
 _MOST_AT_ONCE = 64
 """Results that are committed together where there is nothing to wait for: others use the store meanwhile."""
 
@@ -27,20 +28,22 @@ def what_was_read(turn: Turn, produced: Sequence[Message], toolset: Toolset) -> 
     """Return what a turn has read that nobody in it said: its files and pictures, the results that it
     answers, and those of the calls that it `produced` before a restart.
     """
-    read: set[ReadOrigin | None] = set()
+    read: set[ReadOrigin] = set()
     for message in turn.input:
         if message.tool_results:
             read.add("tool")
-        if any(isinstance(part, File | Image) for part in message.parts):
-            read.add("file")
+        for part in message.parts:
+            if type(part) in _FILES:
+                read.add("file")
+    if not produced:
+        return frozenset(read)
     calls = {call.id: call for message in produced for call in message.tool_calls}
     for message in produced:
-        read.update(
-            toolset.brings(calls[result.call_id])
-            for result in message.tool_results
-            if result.call_id in calls
-        )
-    return frozenset(each for each in read if each is not None)
+        for result in message.tool_results:
+            brought = toolset.brings(calls[result.call_id]) if result.call_id in calls else None
+            if brought is not None:
+                read.add(brought)
+    return frozenset(read)
 
 
 class ToolCalls:

@@ -31,7 +31,8 @@ class Toolset:
 
     `specs`: of those that able models are offered, if some of them (`deferrable`) perhaps not from the
     beginning, and some only in sessions where they are of use; `file_specs`: of those that are where files or
-    results go on; `history_specs`: of those that are where messages are out of view.
+    results go on; `history_specs`: of those that are where messages are out of view. `is_for_all`: no session
+    lacks a tool where no policy says so.
     """
 
     def __init__(self, tools: Sequence[Tool], observer: Observer = NULL_OBSERVER) -> None:
@@ -53,6 +54,9 @@ class Toolset:
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
         self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
         self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
+        self.tools = tuple(self._tools.values())
+        self.names = tuple(self._tools)
+        self.is_for_all = all(tool.by_default != "deny" and tool.sessions is None for tool in tools)
 
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
         """Have these tools instead of those of the group. Turns under way keep those that they were offered,
@@ -63,21 +67,16 @@ class Toolset:
         self._have([*others, *(tool for tool in tools if tool.name not in taken)])
         self.version += 1
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of all tools."""
-        return tuple(self._tools)
-
-    @property
-    def tools(self) -> tuple[Tool, ...]:
-        """All tools."""
-        return tuple(self._tools.values())
-
     def of_use_in(self, session_key: str) -> frozenset[str]:
         """Return the names of the tools that the session is offered and others are not."""
         if not session_key or not self._somewhere:
             return _NO_NAMES
-        return frozenset(name for name, is_of_use in self._somewhere.items() if is_of_use(session_key))
+        here = _NO_NAMES
+        # One or two tools at most, and each turn asks: a generator would cost more than all of them.
+        for name, is_of_use in self._somewhere.items():
+            if is_of_use(session_key):
+                here |= {name}
+        return here
 
     def specs_for(
         self, abilities: frozenset[Ability], *, session_key: str = "", leaves_trace: bool = True

@@ -19,7 +19,7 @@ from nanobot.agent.recaller import Recaller
 from nanobot.agent.toolset import Toolset
 from nanobot.api.server import build_api
 from nanobot.app import settings
-from nanobot.app.models import Models
+from nanobot.app.models import Models, is_small
 from nanobot.app.periodic import PeriodicJob
 from nanobot.app.personas import PersonasInUse, SettingsSource
 from nanobot.app.policy import approval_settings, policy_rules, read_policy
@@ -30,7 +30,6 @@ from nanobot.core.accounts import TurnSettled, UnendedTurn
 from nanobot.core.clock import Clock
 from nanobot.core.extraction import Extracting
 from nanobot.core.ids import Randomness
-from nanobot.core.model import Model
 from nanobot.core.observer import Observer
 from nanobot.core.persona import Personas
 from nanobot.core.policy import Policy
@@ -38,7 +37,6 @@ from nanobot.core.store import Store
 from nanobot.core.tool import Tool
 from nanobot.engine.compactor import Compactor
 from nanobot.engine.local import LocalEngine
-from nanobot.models.local.model import LocalModel
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
@@ -80,6 +78,7 @@ class App:
         metrics: Metrics,
         observer: Observer,
         secret: bytes,
+        audit: AuditLog | None,
         workspaces: LocalWorkspaces | None,
         fetcher: Fetcher | None = None,
         source: SettingsSource | None = None,
@@ -101,7 +100,7 @@ class App:
         self.quotas = Quotas(settings.pattern_quotas(config), clock)
         # Before the engine starts: no turn may begin or end without being counted.
         store.listen(self._follow_accounts)
-        self.audit = AuditLog(config.data, settings.audit_keeping(config)) if config.audit.enabled else None
+        self.audit = audit
         self.deliveries = Deliveries(store)
         self.followers = Followers(store, clock, config.api.disconnect_grace_s, self.deliveries)
         self.workers = WorkerPool(clock=clock)
@@ -162,7 +161,7 @@ class App:
             observer,
             secret=secret,
             personas=personas,
-            recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=_is_small),
+            recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=is_small),
             permissions=Permissions(
                 policy,
                 store,
@@ -179,7 +178,7 @@ class App:
             models,
             clock,
             settings.compaction_settings(config, models),
-            is_small=_is_small,
+            is_small=is_small,
         )
         self.extracting = _extracting(
             config, store, agent, models, clock, randomness, toolset, personas, policy
@@ -249,11 +248,6 @@ class App:
         self.store.hang_up()
 
 
-def _is_small(model: Model) -> bool:
-    """Return whether it is the small model of this machine."""
-    return isinstance(model, LocalModel)
-
-
 def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
     if not config.memory.enabled:
         return ()
@@ -284,7 +278,7 @@ def _extracting(
 
     remembers = may_remember(toolset, personas, policy)
     return make_extractor(
-        config, store, agent, models, clock, randomness, is_small=_is_small, remembers=remembers
+        config, store, agent, models, clock, randomness, is_small=is_small, remembers=remembers
     )
 
 

@@ -1,9 +1,13 @@
 """Which models answer, and how each is made from its settings."""
 
+from __future__ import annotations
+
 import importlib.util
 import random
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,8 +24,6 @@ from nanobot.core.errors import ConfigError, ModelNotFound
 from nanobot.core.model import Model
 from nanobot.core.persona import DEFAULT_NAME
 from nanobot.models.echo import EchoModel
-from nanobot.models.local import openmp
-from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
 from nanobot.models.providers import (
     ECHO,
     LOCAL,
@@ -36,6 +38,9 @@ from nanobot.models.weights.installed import Weights, located
 from nanobot.models.weights.installed import find as find_weights
 from nanobot.models.weights.installed import parse as parse_weights
 from nanobot.models.weights.machine import Machine, this_machine
+
+if TYPE_CHECKING:
+    from nanobot.models.local.model import LocalModel
 
 
 class DefaultModel(msgspec.Struct, frozen=True):
@@ -235,6 +240,9 @@ def make_model(
 
 
 def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Config) -> LocalModel:
+    # A tenth of what a start loads; most servers ask models elsewhere.
+    from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
+
     return LocalModel(
         name=str(name),
         models_dir=weights_directory(config, str(name)),
@@ -246,6 +254,12 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Confi
         agent_name=config.agent.name or DEFAULT_NAME,
         context_tokens=table.context_tokens or CONTEXT_TOKENS,
     )
+
+
+def is_small(model: Model) -> bool:
+    """Return whether it is the small model of this machine, whose module is loaded where there is one."""
+    local = sys.modules.get("nanobot.models.local.model")
+    return local is not None and isinstance(model, local.LocalModel)
 
 
 # Models on this machine ---------------------------------------------------------------------------
@@ -286,6 +300,11 @@ def missing_openmp(config: Config, environment: Mapping[str, str]) -> tuple[Path
     machine has it, or no local model is configured.
     """
     folders = dict.fromkeys(weights_directory(config, name) for name in _local_models(config, environment))
+    if not folders:
+        return ()
+    # With the local model.
+    from nanobot.models.local import openmp
+
     return tuple(folder for folder in folders if openmp.is_missing(folder))
 
 

@@ -23,6 +23,7 @@ from nanobot.core.observer import Observer, Observers
 from nanobot.core.persona import Personas
 from nanobot.core.store import Store
 from nanobot.core.tool import Tool
+from nanobot.engine.embedder import Embedder
 from nanobot.reading.fetch import Fetcher
 from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.secret import load_secret
@@ -33,6 +34,7 @@ from nanobot.stores.workspaces.tree import is_supported
 from nanobot.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from nanobot.stores.vectors.process import VectorProcess
     from nanobot.tools.mcp.servers import McpServers
 
 _log = logging.getLogger(__name__)
@@ -58,12 +60,14 @@ async def open_app(
 
     Raises:
         StoreError: the data directory cannot be used.
+        ConfigError: texts are to be compared by meaning, and cannot be here.
     """
     clock = clock or SystemClock()
     metrics = Metrics(clock)
     # Without others, events go to the metrics directly.
     observer = Observers((metrics, *observers)) if observers else metrics
     prices = PriceList(models.price_names, settings.prices(config, models))
+    vectors = _vectors(config, clock, observer)
     store = await open_store(
         config.data,
         clock,
@@ -72,6 +76,7 @@ async def open_app(
         observer,
         prices,
         settings.scope_rules(config),
+        vectors,
     )
     audit: AuditLog | None = None
     workspaces: LocalWorkspaces | None = None
@@ -85,8 +90,10 @@ async def open_app(
         if skills is not None and any(takes_skills(model) for model in models.all):
             await skills.load()
             jobs = (skills.job,)
+        if config.audit.enabled:
+            audit = AuditLog(config.data, settings.audit_keeping(config))
         async with (
-            _shell(config, workspaces, clock, randomness, skills) as shell,
+            _shell(config, workspaces, clock, randomness, skills, audit) as shell,
             _mcp(config, clock, randomness) as mcp,
         ):
             app = App(
@@ -99,6 +106,7 @@ async def open_app(
                 metrics,
                 Observers((observer, shell.commands)) if shell.commands else observer,
                 secret,
+                audit,
                 workspaces,
                 fetcher,
                 source,
@@ -107,15 +115,17 @@ async def open_app(
                 skills,
                 mcp,
             )
-            audit = app.audit
             await app.load_accounts()
-            async with _running(app):
+            embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
+            async with _running(app, embedder):
                 yield app
     finally:
         await models.close()
         if workspaces is not None:
             # Commands have left them by now.
             await workspaces.close()
+        if vectors is not None:
+            await vectors.close()
         await store.close()
         if audit is not None:
             # It writes what is left to the disk.
@@ -137,6 +147,7 @@ async def _shell(
     clock: Clock,
     randomness: Randomness,
     skills: SkillsInUse | None,
+    audit: AuditLog | None,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -144,7 +155,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness, skills) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills, audit) as shell:
         if shell is None:
             yield _Shell()
             return
@@ -170,7 +181,7 @@ async def _mcp(config: Config, clock: Clock, randomness: Randomness) -> AsyncIte
 
 
 @contextlib.asynccontextmanager
-async def _running(app: App) -> AsyncIterator[None]:
+async def _running(app: App, embedder: Embedder | None) -> AsyncIterator[None]:
     """Run the engine and the periodic jobs meanwhile. An engine that fails takes the server down with it:
     otherwise turns would be admitted that nobody runs.
     """
@@ -179,6 +190,8 @@ async def _running(app: App) -> AsyncIterator[None]:
         background = [group.create_task(job()) for job in (app.compactor.run, app.delegations.run)]
         if app.extracting is not None:
             background.append(group.create_task(app.extracting.run()))
+        if embedder is not None:
+            background.append(group.create_task(embedder.run()))
         periodic = group.create_task(PeriodicJobs(periodic_jobs(app), app.clock).run())
         try:
             yield
@@ -192,6 +205,20 @@ async def _running(app: App) -> AsyncIterator[None]:
             for task in background:
                 task.cancel()
             periodic.cancel()
+
+
+def _vectors(config: Config, clock: Clock, observer: Observer) -> VectorProcess | None:
+    """Return what compares texts by meaning, where the settings want that.
+
+    Raises:
+        ConfigError: it cannot run here.
+    """
+    if not config.memory.vectors:
+        return None
+    # Most servers compare texts by their words.
+    from nanobot.app.vectors import make_vectors
+
+    return make_vectors(config, clock, observer)
 
 
 def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from nanobot.agent.limits import AgentSettings
@@ -139,11 +140,17 @@ def scope_rules(config: Config) -> ScopeRules:
         ConfigError: a pattern makes no sense.
     """
     try:
-        return ScopeRules(tuple(ScopePattern(table.pattern, table.channel) for table in config.scopes))
+        return _scope_rules(tuple(ScopePattern(table.pattern, table.channel) for table in config.scopes))
     except ConfigError as error:
         # It begins with the table at fault.
         error.tables = (error.message.partition(":")[0],)
         raise
+
+
+@lru_cache(4)
+def _scope_rules(patterns: tuple[ScopePattern, ...]) -> ScopeRules:
+    """Return the rules, the same for all who ask: they remember of many keys whom these speak of."""
+    return ScopeRules(patterns)
 
 
 def audit_keeping(config: Config) -> Keeping:

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from nanobot.app.places import in_tables
-from nanobot.app.settings import MIB
+from nanobot.app.settings import MIB, host_rules
 from nanobot.config import Config
 from nanobot.core.accounts import check_pattern
+from nanobot.core.audit_log import AuditedConnection, AuditEntry, AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
@@ -20,8 +21,10 @@ from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tool
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.removing import remove_tree
+from nanobot.tools.network.networks import CommandNetworks, Note
+from nanobot.tools.network.rules import NetworkBounds, NetworkRules, parse_allowed
 from nanobot.tools.sandbox.command import CommandLimits
-from nanobot.tools.sandbox.layers import probe_layers
+from nanobot.tools.sandbox.layers import probe_layers, probe_network
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
@@ -47,26 +50,50 @@ async def open_shell(
     clock: Clock,
     randomness: Randomness,
     skills: CommandFolders | None = None,
+    audit: AuditSink | None = None,
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
-    why. They run in `workspaces`, and are shown the folders of `skills`. Afterwards they end.
+    why. They run in `workspaces`, and are shown the folders of `skills`; what they connect to is noted in
+    `audit`. Afterwards they end.
 
     Raises:
         ConfigError: the settings of the shell make no sense.
     """
     access, settings = shell_access(config), shell_settings(config)
+    rules = network_rules(config)
     layer = await best_layer(config.data, clock, randomness)
     if layer is None or workspaces is None:
         yield None
         return
     sandbox = LinuxSandbox(config.data / TEMPORARY_FOLDER, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
-    commands = ShellCommands(sandbox, workspaces.command_folder, settings, skills)
+    networks = None
+    if rules is not None:
+        if why := await probe_network(layer, config.data, clock, randomness):
+            _log.warning("commands have no network: %s (see nanobot doctor)", why)
+        else:
+            networks = CommandNetworks(rules, network_bounds(config), _noting(audit, clock), clock)
+    commands = ShellCommands(
+        sandbox, workspaces.command_folder, settings, skills, networks.of if networks else None
+    )
     try:
         has_python = await asyncio.to_thread(commands.finds, "python3")
-        yield Shell(commands, shell_tools(commands, access, has_python=has_python), sandbox)
+        hosts = networks.rules.names() if networks else ()
+        yield Shell(commands, shell_tools(commands, access, has_python=has_python, hosts=hosts), sandbox)
     finally:
         await commands.close()
+
+
+def _noting(audit: AuditSink | None, clock: Clock) -> Note:
+    def note(session_key: str, connection: AuditedConnection) -> None:
+        if audit is not None:
+            audit.note(
+                AuditEntry(
+                    clock.now(), "command connection", None, None, None, session_key, connection=connection
+                )
+            )
+
+    return note
 
 
 async def best_layer(data: Path, clock: Clock, randomness: Randomness) -> Layer | None:
@@ -99,6 +126,39 @@ def shell_access(config: Config) -> ShellAccess:
         with in_tables("shell"):
             check_pattern(pattern, f"shell.sessions[{number}]")
     return ShellAccess(config.shell.sessions)
+
+
+def network_rules(config: Config) -> NetworkRules | None:
+    """Return what commands may reach, None where that is nothing.
+
+    Raises:
+        ConfigError: an entry can be no host, or there is none.
+    """
+    table = config.shell
+    allowed = []
+    for entry in table.allowed_hosts:
+        if (host := parse_allowed(entry)) is None:
+            raise ConfigError(
+                f"shell.allowed_hosts has {entry!r}, which is no host: write it as example.org, *.example.org"
+                " or example.org:8443, letters beyond ASCII as xn--…",
+                tables=("shell",),
+            )
+        allowed.append(host)
+    if table.network == "none":
+        return None
+    if not allowed:
+        raise ConfigError(
+            'shell.network = "allow" needs the hosts that commands may reach: name them in'
+            " shell.allowed_hosts",
+            tables=("shell",),
+        )
+    return NetworkRules(tuple(allowed), host_rules(config))
+
+
+def network_bounds(config: Config) -> NetworkBounds:
+    """Return how much commands may use of the network."""
+    table = config.shell
+    return NetworkBounds(table.network_mb * MIB, table.connections, table.max_connections)
 
 
 def shell_settings(config: Config) -> ShellSettings:

@@ -80,8 +80,9 @@ def examine(
     if packages.status == "fail":
         return
     # Their imports are the packages that the checks above may have reported as missing.
-    from nanobot.cli import doctor_mcp, doctor_sandbox, doctor_server
+    from nanobot.cli import doctor_mcp, doctor_sandbox, doctor_server, doctor_vectors
 
     yield from asyncio.run(doctor_server.examine(config, asks=asks))
     yield from asyncio.run(doctor_sandbox.examine(config))
     yield from asyncio.run(doctor_mcp.examine(config))
+    yield from asyncio.run(doctor_vectors.examine(config))

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from nanobot.app.shell import shell_access, shell_settings
+from nanobot.app.shell import network_rules, shell_access, shell_settings
 from nanobot.cli.check_result import CheckResult, Status
 from nanobot.cli.options import placed
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import SystemRandomness
-from nanobot.tools.sandbox.layers import ATTEMPTS, ProbeResult, probe_layers
+from nanobot.tools.sandbox.layers import ATTEMPTS, ProbeResult, probe_layers, probe_network
 
 _MEANING = {
     "bubblewrap": "commands in namespaces of their own",
@@ -27,7 +27,8 @@ async def examine(config: Config) -> tuple[CheckResult, ...]:
     if sys.platform != "linux":
         return () if not config.shell.sessions else (_elsewhere(),)
     results = await probe_layers(config.data, SystemClock(), SystemRandomness())
-    return (*(_layer(each, config) for each in results), _shell(config, results))
+    network = () if config.shell.network == "none" else (await _network(config, results),)
+    return (*(_layer(each, config) for each in results), *network, _shell(config, results))
 
 
 def _elsewhere() -> CheckResult:
@@ -47,6 +48,20 @@ def _layer(result: ProbeResult, config: Config) -> CheckResult:
     status: Status = "warn" if config.shell.sessions else "ok"
     remedy = _REMEDIES[result.name] if config.shell.sessions else ""
     return CheckResult(result.name, status, f"does not hold: {result.why}", remedy)
+
+
+async def _network(config: Config, results: Sequence[ProbeResult]) -> CheckResult:
+    """Check whether commands can have the network that the settings want for them."""
+    try:
+        rules = network_rules(config)
+    except ConfigError as error:
+        return CheckResult("network", "fail", placed(error))
+    layer = next((each.layer for each in results if each.layer is not None), None)
+    if layer is None or rules is None:
+        return CheckResult("network", "warn", "commands are off, so they have no network", "see above")
+    if why := await probe_network(layer, config.data, SystemClock(), SystemRandomness()):
+        return CheckResult("network", "warn", f"commands have none: {why}", _REMEDIES["bubblewrap"])
+    return CheckResult("network", "ok", f"commands reach a proxy, and by it only {', '.join(rules.names())}")
 
 
 def _shell(config: Config, results: Sequence[ProbeResult]) -> CheckResult:

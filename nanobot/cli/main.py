@@ -3,6 +3,7 @@
 A sub-command is imported when it is called, so that `nanobot --help` does not load the server.
 """
 
+import gc
 import importlib
 import logging
 import os
@@ -60,7 +61,13 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        # What is loaded stays: the collector would go through it again and again.
+        gc.disable()
+        try:
+            command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        finally:
+            gc.freeze()
+            gc.enable()
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
         return command

@@ -202,8 +202,8 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.when_listening is not None:
             await self.when_listening()
-        gc.collect()
-        # What is loaded by now stays loaded, so the collector need not visit it again.
+        # What is loaded by now stays loaded, so the collector need not visit it again. Nor now: loading left
+        # next to nothing, and to look for it takes as long as a tenth of the start.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
         # A thread of the store that comes back from the disk gets the interpreter sooner.

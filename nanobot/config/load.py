@@ -111,6 +111,7 @@ _LISTS = (
     ("mcp", "sessions"),
     ("model", "fallback"),
     ("server", "forwarded_allow_ips"),
+    ("shell", "allowed_hosts"),
     ("shell", "readable"),
     ("shell", "sessions"),
     ("web", "allowed_hosts"),

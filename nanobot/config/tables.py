@@ -110,6 +110,11 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: Annotated[int, msgspec.Meta(ge=16)] = 256
     max_commands: AtLeast1 = 16
     readable: tuple[str, ...] = ()
+    network: Literal["none", "allow"] = "none"
+    allowed_hosts: tuple[str, ...] = ()
+    network_mb: AtLeast1 = 1_024
+    connections: AtLeast1 = 1_000
+    max_connections: Annotated[int, msgspec.Meta(ge=4)] = 64
 
 
 class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -239,10 +244,12 @@ class RecallTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of earlier messages the model is shown again, and how much a search of them may return.
 
     `people`: whether also of the person's other private chats, and in a group of what its members said there.
+    `max_wait_ms`: how long a turn waits for the search by meaning.
     """
 
     tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 400
     people: bool = True
+    max_wait_ms: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 200
     result_tokens: Annotated[int, msgspec.Meta(ge=400, le=20_000)] = 2_000
 
 
@@ -250,10 +257,11 @@ class MemoryTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is remembered beyond a conversation, and who is told. `private_in_groups`: turns of a group are
     told all facts of the person who speaks, not only those that are public. `background_model`: the preset
     that looks for facts in ended turns, once a conversation has paused for `background_idle_s`; None: none
-    does.
+    does. `vectors`: facts and earlier messages are compared by meaning, too; it needs the extra `vectors`.
     """
 
     enabled: bool = True
+    vectors: bool = False
     profile_tokens: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 300
     max_facts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
     private_in_groups: bool = False

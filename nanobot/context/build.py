@@ -24,6 +24,7 @@ from nanobot.core.turn import Turn
 ANY = ToolChoice()
 RESULT_SHARE = 0.25
 _HINT_BYTES = 16
+_LEAST_SHARE = 4
 _SUMMARY_SHARE = 2
 """A summary is shown only where it takes at most this part of the budget."""
 
@@ -49,7 +50,9 @@ def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
     read on in files and results, to look for earlier messages.
     """
     own = persona.offered(own)
-    if turn.tools and turn.tool_choice.mode == "required":
+    if not own or not turn.tools:
+        return own
+    if turn.tool_choice.mode == "required":
         return ()
     taken = {tool.name for tool in turn.tools}
     return tuple(tool for tool in own if tool.name not in taken)
@@ -57,7 +60,7 @@ def further_tools(turn: Turn, own: tuple[ToolSpec, ...], persona: Persona = PLAI
 
 def tools_size(tools: tuple[ToolSpec, ...]) -> int:
     """Return an estimate of the tokens that it costs to offer `tools`."""
-    return sum(tool.tokens for tool in tools)
+    return sum([tool.tokens for tool in tools]) if tools else 0
 
 
 def history_budget(
@@ -69,13 +72,18 @@ def history_budget(
     window = min(context_tokens, window_tokens)
     answer = turn.sampling.max_output_tokens or window // 4
     fixed = fixed_tokens(turn, turn.tools, persona) + tools_tokens
-    return max(window // 4, window - min(answer, window // 2) - fixed)
+    return max(window // _LEAST_SHARE, window - min(answer, window // 2) - fixed)
+
+
+def least_history_budget(context_tokens: int, window_tokens: int) -> int:
+    """Return how many tokens of history may be shown in any case."""
+    return min(context_tokens, window_tokens) // _LEAST_SHARE
 
 
 def fixed_tokens(turn: Turn, tools: tuple[ToolSpec, ...], persona: Persona = PLAIN) -> int:
     """Return an estimate of the tokens of a request that are no history: the prompt and the tools."""
-    system = prompt.system(turn.instructions, persona, turn.own_instructions)
-    return len(system.encode()) // 3 + tools_size(tools)
+    size_bytes = prompt.system_bytes(turn.instructions, persona, turn.own_instructions)
+    return size_bytes // 3 + tools_size(tools)
 
 
 def build(
@@ -173,13 +181,12 @@ def build(
             profile,
         ),
         messages=_nudged(shown, draft, nudge) if nudge else shown,
-        tools=(
-            *tools,
-            *(not_among(tools, files_tools) if has_cut_file else ()),
-            *(results_tools if has_cut_result else ()),
-            *(history_tools if context is not None or looks_aside else ()),
-            *found_tools,
-        ),
+        # Where there is nothing further, the same object in all turns: it is written into a request once.
+        tools=tools
+        + (not_among(tools, files_tools) if has_cut_file else ())
+        + (results_tools if has_cut_result else ())
+        + (history_tools if context is not None or looks_aside else ())
+        + found_tools,
         notes=notes,
         sampling=turn.sampling,
         session_hint=hint_of(turn.session_key, secret),

@@ -36,6 +36,7 @@ STEPS_SUMMARY = (
 )
 EARLIER_LEFT_OUT = "(Our conversation has {number} earlier messages that are not shown to you.)"
 _NOTED_FROM_TOKENS = 8_000
+_BETWEEN = "\n\n"
 
 
 def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: str = "") -> str:
@@ -44,9 +45,23 @@ def system(instructions: str, persona: Persona = PLAIN, own: str = "", profile: 
     turn.
     """
     if persona is PLAIN and not own and not profile:
-        return f"{SYSTEM}\n\n{instructions}" if instructions else SYSTEM
+        return f"{SYSTEM}{_BETWEEN}{instructions}" if instructions else SYSTEM
     further = (own if persona.may_instruct else "", profile, instructions)
-    return "\n\n".join(filter(None, (_of_persona(persona), *further)))
+    return _BETWEEN.join(filter(None, (_of_persona(persona), *further)))
+
+
+def system_bytes(instructions: str, persona: Persona = PLAIN, own: str = "") -> int:
+    """Return how long `system` is without a profile, in UTF-8."""
+    size_bytes = _persona_bytes(persona)
+    for further in (own if persona.may_instruct else "", instructions):
+        if further:
+            size_bytes += len(_BETWEEN) + len(further.encode())
+    return size_bytes
+
+
+@lru_cache(maxsize=64)
+def _persona_bytes(persona: Persona) -> int:
+    return len(_of_persona(persona).encode())
 
 
 @lru_cache(maxsize=64)
@@ -54,7 +69,7 @@ def _of_persona(persona: Persona) -> str:
     """Return the part that is the same in all sessions of a persona: it is needed several times a turn."""
     language = LANGUAGE.format(language=persona.language) if persona.language else ""
     parts = (_SYSTEM.format(name=persona.name), persona.instructions, language, persona.skills_index)
-    return "\n\n".join(filter(None, parts))
+    return _BETWEEN.join(filter(None, parts))
 
 
 def earlier(summary: Summary | None, context: ContextView, budget_tokens: int) -> str:

@@ -79,7 +79,8 @@ def _too_long(
         # Each has a message of its own; those of clients may come with files.
         if len(results) == 1 and results[0] not in whole:
             step.append((index, result_tokens(results[0])))
-    yield from _shared(step, tokens)
+    if step:
+        yield from _shared(step, tokens)
 
 
 def _shared(step: list[tuple[int, int]], tokens: int) -> Iterator[tuple[int, int, int]]:

@@ -93,6 +93,7 @@ def matches(session_key: str, pattern: str) -> bool:
     return fnmatchcase(session_key, glob(pattern))
 
 
+@lru_cache(512)
 def glob(pattern: str) -> str:
     """Return the pattern as `fnmatch` and SQLite's GLOB have it, who know more signs than `*`."""
     return _SIGNS.sub(lambda found: _AS_GLOB[found[0]], pattern)

@@ -25,13 +25,26 @@ class AuditedCall(msgspec.Struct, frozen=True, omit_defaults=True):
     approval: str | None = None
 
 
+class AuditedConnection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A connection that a command has made, or wanted to: `refused` says why it was not. `sent`, `received`:
+    bytes, as the command sees it.
+    """
+
+    host: str
+    port: int
+    address: str | None = None
+    sent: int = 0
+    received: int = 0
+    refused: str | None = None
+
+
 class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who did what to which conversation.
 
     `at`: seconds since the epoch. `operation`: a route, a command, how a turn was submitted, or `tool call`.
     `client`: the address that it came from. `key_id` None: no API key was needed. `status` None: the client
     did not wait for the answer, or there is none. `target`: the turn, file or key concerned. `is_urgent`: it
-    is synced to the disk at once. `call`: the call of a tool.
+    is synced to the disk at once. `call`: the call of a tool. `connection`: of a command.
     """
 
     at: float
@@ -44,6 +57,7 @@ class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str | None = None
     is_urgent: bool = False
     call: AuditedCall | None = None
+    connection: AuditedConnection | None = None
 
 
 class AuditSink(Protocol):

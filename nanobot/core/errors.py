@@ -498,6 +498,14 @@ class StoreTooNew(StoreError):
     code, retryable = "store_too_new", False
 
 
+class VectorsUnavailable(StoreError):
+    """What makes vectors of texts cannot run; what needs none goes on."""
+
+
+class VectorsBrokenOff(VectorsUnavailable):
+    """What makes vectors of texts has failed over one of them."""
+
+
 class ApprovalChanged(StoreError):
     """A call was to run whose approval had been taken back meanwhile; nothing was written. Never shown."""
 

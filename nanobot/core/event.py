@@ -94,6 +94,7 @@ def end_alone(end: TurnEnded) -> TurnEnded:
 
 
 Delta = TextDelta | ThinkingDelta
+_DELTAS = (TextDelta, ThinkingDelta)
 Passing = Delta | ModelChosen
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
 Event = Passing | Fact
@@ -101,7 +102,7 @@ Event = Passing | Fact
 
 def units(event: Event) -> int:
     """Return how many units `event` has."""
-    if isinstance(event, TextDelta | ThinkingDelta):
+    if isinstance(event, _DELTAS):
         return len(event.text)
     return 1
 
@@ -127,7 +128,11 @@ def with_words(facts: tuple[Fact, ...]) -> tuple[Event, ...]:
     """Return the facts as followers see them: with deltas before a question of the server, whose words no
     model has shown.
     """
-    if not any(isinstance(fact, MessageAdded) and fact.message.asks for fact in facts):
+    # Each turn passes here: a loop costs less than a generator.
+    for fact in facts:
+        if type(fact) is MessageAdded and fact.message.asks:
+            break
+    else:
         return facts
     events: list[Event] = []
     for fact in facts:

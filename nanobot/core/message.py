@@ -274,6 +274,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
+        if len(self.parts) == 1 and type(self.parts[0]) is Text:
+            return ()
         return tuple([part for part in self.parts if isinstance(part, ToolResult)])
 
 

@@ -70,6 +70,14 @@ class Observer:
     def committed(self, jobs: int, seconds: float) -> None:
         """The store has committed `jobs` at once."""
 
+    def vectors_compared(self, outcome: str, seconds: float) -> None:
+        """What is near a text in meaning was looked for. `outcome`: `found`, `late` (it took too long), or
+        `failed`.
+        """
+
+    def vectors_made(self, count: int) -> None:
+        """So many messages or facts have got vectors."""
+
 
 NULL_OBSERVER = Observer()
 
@@ -141,3 +149,11 @@ class Observers(Observer):
     def committed(self, jobs: int, seconds: float) -> None:
         for each in self._observers:
             each.committed(jobs, seconds)
+
+    def vectors_compared(self, outcome: str, seconds: float) -> None:
+        for each in self._observers:
+            each.vectors_compared(outcome, seconds)
+
+    def vectors_made(self, count: int) -> None:
+        for each in self._observers:
+            each.vectors_made(count)

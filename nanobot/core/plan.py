@@ -23,7 +23,8 @@ class TaskPlan(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def is_open(self) -> bool:
         """Whether something is left to do."""
-        return any(step.status in ("open", "doing") for step in self.steps)
+        # In most turns there is none, and each asks for it.
+        return bool(self.steps) and any(step.status in ("open", "doing") for step in self.steps)
 
 
 NO_PLAN = TaskPlan()

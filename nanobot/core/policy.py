@@ -69,6 +69,11 @@ class TurnPolicy:
         self._session_key = session_key
         self._rules = tuple(rules)
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether there are any; otherwise each tool's default holds, and the sessions that it is for."""
+        return bool(self._rules)
+
     def ruling(self, tool: Tool) -> Ruling:
         """Return what the first rule says that has anything to say of the tool; otherwise its default. A tool
         that is for other sessions is denied.
@@ -84,9 +89,6 @@ class TurnPolicy:
     def allowed(self, tools: Iterable[Tool]) -> frozenset[str] | None:
         """Return the names of the tools that are not denied; None: none of them is."""
         tools = tuple(tools)
-        if not self._rules and all(tool.by_default != "deny" and tool.sessions is None for tool in tools):
-            # The usual case, in every turn.
-            return None
         names = frozenset(tool.name for tool in tools if self.ruling(tool).decision != "deny")
         return None if len(names) == len(tools) else names
 

@@ -63,7 +63,7 @@ class ScopeRules:
         """Changes where a key may speak of somebody else than before."""
         self.are_default = not patterns
         """Whether a person has one private key in each channel."""
-        self.of = lru_cache(4096)(self._of)
+        self.of = lru_cache(1024)(self._of)
 
     def _of(self, session_key: str) -> Scopes:
         """Return whom the session key speaks of. The server's own keys speak of nobody."""

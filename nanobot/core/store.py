@@ -22,6 +22,7 @@ from nanobot.core.responses import Responses
 from nanobot.core.sessions import Sessions
 from nanobot.core.turn import Turns
 from nanobot.core.uploads import Uploads
+from nanobot.core.vectors import Embeddings
 from nanobot.core.workspace import Identities
 
 
@@ -47,6 +48,7 @@ class Store(
     People,
     Compactions,
     Extractions,
+    Embeddings,
     MessageSearch,
     Memory,
     Responses,

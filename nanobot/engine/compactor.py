@@ -128,6 +128,9 @@ class Compactor:
         # A session that is delegated to has one turn.
         if not settings.enabled or not turn.trace or not history.ends or turn.delegation is not None:
             return
+        # Most conversations are far shorter than what any turn may show.
+        if size_of(history) <= settings.soft_share * self._agent.least_budget(model):
+            return
         budget = self._agent.budget(turn, model)
         if not self._exceeds(history, budget, settings.soft_share * budget):
             return

@@ -19,7 +19,7 @@ from typing import get_args
 import aiohttp
 import msgspec
 
-from nanobot.app import Models, open_app
+from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
@@ -31,15 +31,18 @@ from nanobot.isolation.run import isolated_config
 from nanobot.isolation.server import serve_on_free_port
 from nanobot.isolation.tenants import exact_pattern, hash_of
 from nanobot.tools.history import SEARCH_HISTORY
+from nanobot.tools.memory import RECALL, REMEMBER
 
 _CHAT = "POST /v1/chat/completions"
 _ASKED = "who-asks"
 _QUESTION = "what is the code of the garage door?"
+_TOLD = "the code of the garage door is "
 _LINKED_EVERY = 4
 _ERASED_EVERY = 10
 _MOST_GROUPS = 3
 _PAGES = 3
 _REFUSAL_S = 10.0
+_LOOK_S = 0.5
 
 
 class LayerOptions(msgspec.Struct, frozen=True):
@@ -69,7 +72,8 @@ class AuditedSession(msgspec.Struct, frozen=True):
 
 class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a run. `told`: how often a turn was shown another session's secret that it may be shown,
-    `unseen`: how many sessions were shown none although they may be; `erased`: how many people were.
+    `recalled`: how often facts were found by a tool, `unseen`: how many sessions were shown none although
+    they may be; `erased`: how many people were.
     """
 
     people: int
@@ -81,6 +85,7 @@ class LayerReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     prompts: int
     told: int
+    recalled: int
     unseen: int
     requests: int
     leaks: Sequence[Leak]
@@ -99,7 +104,7 @@ def layer_lines(report: LayerReport) -> Iterator[str]:
     )
     yield (
         f"{report.prompts} prompts; {report.told} times a turn was shown a secret of another session of its"
-        f" layer, {report.unseen} sessions were shown none"
+        f" layer, {report.recalled} times a tool found noted facts, {report.unseen} sessions were shown none"
     )
     yield f"{report.requests} requests in {report.seconds:.0f} s"
     for leak in report.leaks[:50]:
@@ -108,8 +113,9 @@ def layer_lines(report: LayerReport) -> Iterator[str]:
 
 
 class SearchingModel:
-    """A `Model` that searches for all it can find where it is asked, and repeats none of it. `seen`: the
-    secrets that stood in the prompts of whoever asked, by the asker's key; `prompts`: how many there were.
+    """A `Model` that notes down what it is told, and searches with every tool for all it can find where it is
+    asked; it repeats none of it. `seen`: the secrets that stood in the prompts of whoever asked, by the
+    asker's key; `prompts`: how many there were; `recalled`: in how many a tool had found noted facts.
     """
 
     name = "searching"
@@ -118,6 +124,7 @@ class SearchingModel:
 
     def __init__(self) -> None:
         self.prompts = 0
+        self.recalled = 0
         self.seen: dict[str, set[str]] = {}
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
@@ -127,15 +134,37 @@ class SearchingModel:
         if _QUESTION in question:
             prompt = msgspec.json.encode(msgspec.structs.replace(request, audience=None)).decode()
             self.seen.setdefault(asker, set()).update(secrets_in(prompt))
-        answered = sum(message.role == "tool" for message in request.messages[-2 * _PAGES :])
-        is_offered = any(tool.name == SEARCH_HISTORY for tool in request.tools)
-        if _QUESTION in question and is_offered and answered < _PAGES:
-            arguments = {"query": "code garage door", "page": answered + 1}
-            call = ToolCall(f"call_{answered}", SEARCH_HISTORY, msgspec.json.encode(arguments).decode())
-            yield Message("assistant", (call,), "tool_calls", Usage(1, 1), self.name)
+        calls = self._calls(question, {tool.name for tool in request.tools})
+        answered = next(
+            (number for number, each in enumerate(reversed(request.messages)) if each.role == "user"), 0
+        )
+        if answered:
+            self.recalled += any(
+                "code of the garage door" in result.content and result.call_id == f"call_{RECALL}"
+                for result in request.messages[-1].tool_results
+            )
+        elif calls:
+            yield Message("assistant", tuple(calls), "tool_calls", Usage(1, 1), self.name)
             return
         yield TextDelta("ok")
         yield Message("assistant", (Text("ok"),), "stop", Usage(1, 1), self.name)
+
+    def _calls(self, question: str, offered: set[str]) -> list[ToolCall]:
+        """Return what is called: what is told is noted down; what is asked is looked for, page by page."""
+        wanted: list[tuple[str, str, dict[str, object]]] = []
+        if _QUESTION in question:
+            wanted += [
+                (f"call_{page}", SEARCH_HISTORY, {"query": "code garage door", "page": page})
+                for page in range(1, _PAGES + 1)
+            ]
+            wanted.append((f"call_{RECALL}", RECALL, {"query": "code of the garage door"}))
+        elif _TOLD in question:
+            wanted.append(("call_note", REMEMBER, {"fact": question[question.index(_TOLD) :]}))
+        return [
+            ToolCall(id_, name, msgspec.json.encode(arguments).decode())
+            for id_, name, arguments in wanted
+            if name in offered
+        ]
 
     async def check(self) -> None:
         """Always ready."""
@@ -166,8 +195,9 @@ def make_sessions(options: LayerOptions, canaries: Canaries, rng: random.Random)
 
 
 class LayerAudit:
-    """One run. `refresh` has the server take over the links now. `tokens`: the API key of each person, which
-    reaches exactly their sessions; `operator` reaches all.
+    """One run. `refresh` has the server take over the links now, `settled` waits until what was told can be
+    searched by all that the server has. `tokens`: the API key of each person, which reaches exactly their
+    sessions; `operator` reaches all.
     """
 
     def __init__(
@@ -180,6 +210,7 @@ class LayerAudit:
         options: LayerOptions,
         rng: random.Random,
         refresh: Callable[[], Awaitable[None]],
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._model = model
@@ -189,6 +220,7 @@ class LayerAudit:
         self._options = options
         self._rng = rng
         self._refresh = refresh
+        self._settled = settled
         self._told_by = {session.secret: session for session in sessions}
         self._erased: set[int] = set()
         self.links = self.told = self.unseen = 0
@@ -199,6 +231,7 @@ class LayerAudit:
 
     async def run(self) -> None:
         await self._all(partial(self._tell, session) for session in self._sessions)
+        await self._settled()
         seconds = [each for each in self._sessions if each.name.startswith("tg:")]
         # A person's second account is somebody else until it is linked.
         await self._all(partial(self._ask, each) for each in seconds)
@@ -247,7 +280,7 @@ class LayerAudit:
             self._client.report("not seeded", route, "", detail=f"{reply.status}: {reply.text[:300]}")
 
     async def _tell(self, session: AuditedSession) -> None:
-        text = f"the code of the garage door is {session.secret}"
+        text = f"{_TOLD}{session.secret}"
         await self._chat(self._requester(session.person), session.key, text)
 
     async def _ask(self, session: AuditedSession, requester: Requester | None = None) -> None:
@@ -324,6 +357,14 @@ class LayerAudit:
         self._erased.add(person)
 
 
+async def _searchable(app: App, *, has_vectors: bool) -> None:
+    """Return once what was said is in the index, and has vectors where they are on."""
+    while not await app.store.index_messages():
+        pass
+    while has_vectors and await app.store.unembedded() is not None:
+        await app.clock.sleep(_LOOK_S)
+
+
 class _ListedPerson(msgspec.Struct):
     names: list[str]
 
@@ -376,7 +417,15 @@ async def run_layer_audit(
             client = InspectingClient(http, origin, canaries, _REFUSAL_S)
             show_progress(f"{len(sessions)} sessions tell a secret each, and ask for those of the others")
             audit = LayerAudit(
-                client, model, sessions, tokens, operator, options, rng, app.known_people.refresh
+                client,
+                model,
+                sessions,
+                tokens,
+                operator,
+                options,
+                rng,
+                app.known_people.refresh,
+                partial(_searchable, app, has_vectors=isolated.memory.vectors),
             )
             await audit.run()
     return LayerReport(
@@ -389,6 +438,7 @@ async def run_layer_audit(
         seconds=time.monotonic() - started,
         prompts=model.prompts,
         told=audit.told,
+        recalled=model.recalled,
         unseen=audit.unseen,
         requests=sum(client.requests.values()),
         leaks=client.leaks,

@@ -4,6 +4,7 @@ the wire format.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -38,6 +39,10 @@ class FormatTerms(msgspec.Struct, frozen=True):
     ending: str
 
 
+TakeTexts = Callable[[list[bytes], int, list[Delta]], int]
+"""Reads payloads from a place on, appends what they add, and returns the place of the first other one."""
+
+
 class AnswerReader(Protocol):
     """Reads one answer of a wire format, payload by payload.
 
@@ -59,6 +64,13 @@ class AnswerReader(Protocol):
 
         Raises:
             RequestFailed: it does not belong to the format, or is an error in the place of an answer.
+        """
+        ...
+
+    @property
+    def take_texts(self) -> "TakeTexts | None":
+        """Reads several payloads at once that are nothing but further text; None where the format does not
+        tell such at a glance.
         """
         ...
 
@@ -218,7 +230,14 @@ class AnswerStream:
 
     def _take_payloads(self, payloads: list[bytes], deltas: list[Delta]) -> None:
         reader = self._reader
-        for payload in payloads:
+        take_texts = reader.take_texts
+        at, end = 0, len(payloads)
+        while at < end:
+            if take_texts is not None and (after := take_texts(payloads, at, deltas)) > at:
+                at = after
+                continue
+            payload = payloads[at]
+            at += 1
             if payload:
                 reader.take(payload, deltas)
                 if reader.done:

@@ -23,6 +23,10 @@ _PIECE_BYTES = 256 * 1024
 """A larger request goes out in pieces, so that other turns need not wait for it."""
 _MOST_PAUSE_S = 0.1
 _LEAST_PAUSE_S = 0.02
+_FINE_STEP_S, _STEP_S = 0.02, 0.1
+"""Pauses end at multiples of these, not of their own: the sockets of all answers that come meanwhile are
+looked at together, and the loop wakes once for many.
+"""
 _PAUSE_SHARE = 10
 """While nobody listens, the socket is left alone for this part of the time that the answer has taken so far:
 each look at it costs as much as to understand a hundred tokens, and the end is seen that much later at most.
@@ -154,12 +158,16 @@ class DirectAnswer:
     # From the connection --------------------------------------------------------------------------
 
     @property
-    def pause_s(self) -> float:
-        """How long the socket may be left alone now; 0: not at all."""
+    def pause_until(self) -> float:
+        """Until when the socket may be left alone; 0: not at all."""
         if not self.gathers or self.has_whole:
             return 0.0
-        seconds = min(_MOST_PAUSE_S, (self._loop.time() - self._since) / _PAUSE_SHARE)
-        return seconds if seconds >= _LEAST_PAUSE_S else 0.0
+        now = self._loop.time()
+        seconds = min(_MOST_PAUSE_S, (now - self._since) / _PAUSE_SHARE)
+        if seconds < _LEAST_PAUSE_S:
+            return 0.0
+        until = now + seconds
+        return until - until % (_FINE_STEP_S if seconds < _MOST_PAUSE_S else _STEP_S)
 
     def wake(self) -> None:
         """Let whoever waits look at what has come."""
@@ -198,6 +206,9 @@ class DirectConnection(asyncio.Protocol):
         self._until_close = False
         self._head_bytes = 0
         self._inflate: Any = None
+        self._pieces: list[bytes] = []
+        # The parser calls it for each chunk of a body, of which a model's answer has one a token.
+        self.on_body = self._pieces.append
 
     async def ask(self, head: bytes, body: bytes, deadline: float) -> DirectAnswer:
         """Send a request and return its answer once the head has come.
@@ -310,7 +321,9 @@ class DirectConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
+            self._take_pieces(answer)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._take_pieces(answer)
             answer.fail(TransferFailed("finish" if answer.has_head else "understand", str(error)))
             self.abort()
             return
@@ -325,9 +338,9 @@ class DirectConnection(asyncio.Protocol):
             return
         if answer.unread_bytes > _MOST_UNREAD_BYTES:
             self._pause()
-        elif (pause_s := answer.pause_s) and not self._is_paused:
+        elif not self._is_paused and (until := answer.pause_until):
             self._pause()
-            self._resumption = self._loop.call_later(pause_s, self.resume_reading, answer)
+            self._resumption = self._loop.call_at(until, self.resume_reading, answer)
 
     def on_message_begin(self) -> None:
         if self._answer is None or self._answer.has_head:
@@ -357,23 +370,35 @@ class DirectConnection(asyncio.Protocol):
         if headers.get("content-encoding") in _COMPRESSED:
             self._inflate = zlib.decompressobj(_INFLATE_ANY)
 
-    def on_body(self, body: bytes) -> None:
-        answer = self._answer
-        if answer is None or answer.has_whole or answer.failure is not None:
+    def _take_pieces(self, answer: DirectAnswer) -> None:
+        """Hand on what the parser has found of the body."""
+        pieces = self._pieces
+        if not pieces:
+            return
+        if answer.has_whole or answer.failure is not None:
+            pieces.clear()
             return
         if self._inflate is not None:
-            try:
-                body = self._inflate.decompress(body, _MOST_UNREAD_BYTES)
-                is_good = not self._inflate.unconsumed_tail
-            except zlib.error:
-                is_good = False
-            if not is_good:
-                answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
-                self.abort()
-                return
+            pieces[:] = [self._inflated(piece, answer) for piece in pieces]
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         if body:
             answer.pieces.append(body)
             answer.unread_bytes += len(body)
+
+    def _inflated(self, piece: bytes, answer: DirectAnswer) -> bytes:
+        if answer.failure is not None:
+            return b""
+        try:
+            body: bytes = self._inflate.decompress(piece, _MOST_UNREAD_BYTES)
+            is_good = not self._inflate.unconsumed_tail
+        except zlib.error:
+            is_good = False
+        if is_good:
+            return body
+        answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
+        self.abort()
+        return b""
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -381,6 +406,7 @@ class DirectConnection(asyncio.Protocol):
             return
         if not (self._has_sent and self._parser.should_keep_alive()):
             self.abort()
+        self._take_pieces(answer)
         answer.end()
 
     def pause_writing(self) -> None:

@@ -12,8 +12,7 @@ import importlib
 import socket
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import msgspec
 from nanobot.core.errors import UrlRefused, UrlUnreadable
 from nanobot.reading.addresses import Address, is_public, parse_address
 from nanobot.reading.hosts import EVERY_PUBLIC_HOST, HostRules, Permit
+from nanobot.reading.resolving import Resolve, permitted_addresses, resolve_with_system
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,16 +30,12 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a host name, for a port. Raises OSError where it has none."""
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _URL_ERRORS = (ValueError, IndexError)
 """What yarl raises for a text that is not a URL; IndexError where nothing follows an @."""
 _MAX_SHOWN_CHARS = 80
 _MAX_URL_CHARS = 8_192
 _CHUNK_BYTES = 64 * 1024
-_RESOLVERS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
 
 
 class FetchBounds(msgspec.Struct, frozen=True):
@@ -58,15 +54,6 @@ class Fetched(msgspec.Struct, frozen=True):
     content_type: str
     charset: str | None
     url: str
-
-
-async def resolve_with_system(host: str, port: int) -> Sequence[str]:
-    """Return the addresses that this machine's resolver knows."""
-    # Not in the threads that all others use: a resolver that does not answer would hold them up.
-    found = await asyncio.get_running_loop().run_in_executor(
-        _RESOLVERS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    )
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 class Fetcher:
@@ -197,19 +184,7 @@ class Fetcher:
             UrlUnreadable: there are none.
         """
         # In the form that aiohttp asks its resolver for: ASCII, whatever the script of the name.
-        host, port = url.raw_host or "", url.port or 0
-        literal = parse_address(host)
-        if literal is not None:
-            addresses = [literal]
-        else:
-            try:
-                texts = await self._resolve(host, port)
-            except (OSError, UnicodeError) as error:
-                raise UrlUnreadable(f"there is no host {host!r}") from error
-            addresses = [address for text in texts if (address := parse_address(text)) is not None]
-        if not addresses or not all(permit(address) for address in addresses):
-            raise UrlRefused(f"{host!r} is not on the public internet: the server does not go there")
-        return addresses
+        return await permitted_addresses(url.raw_host or "", url.port or 0, self._resolve, permit)
 
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> bytes:
         most = self._bounds.max_bytes

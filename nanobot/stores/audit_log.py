@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from nanobot.core.audit_log import AuditedCall, AuditEntry
+from nanobot.core.audit_log import AuditedCall, AuditedConnection, AuditEntry
 
 FILE = "audit.jsonl"
 SessionKeys = Literal["plain", "hashed"]
@@ -36,6 +36,7 @@ class _LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     target: str | None = None
     request_id: str | None = None
     call: AuditedCall | None = None
+    connection: AuditedConnection | None = None
 
 
 class Keeping(msgspec.Struct, frozen=True):
@@ -173,6 +174,7 @@ def _line(entry: AuditEntry, session_keys: SessionKeys) -> _LogLine:
         entry.target,
         entry.request_id,
         entry.call,
+        entry.connection,
     )
 
 

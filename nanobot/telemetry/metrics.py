@@ -116,6 +116,17 @@ class Metrics(Observer):
         self._commits = Counter("nanobot_store_commits_total", "Commits of the store.")
         self._batch = Histogram("nanobot_store_commit_jobs", "How many jobs shared a commit.", _BATCH)
         self._commit_time = Histogram("nanobot_store_commit_seconds", "How long a commit took.", _COMMIT_S)
+        self._vector_searches = Counter(
+            "nanobot_vector_searches_total", "Searches by meaning, by outcome.", ("outcome",)
+        )
+        self._vector_time = Histogram(
+            "nanobot_vector_search_seconds",
+            "How long a search by meaning took, or was waited for.",
+            _LATENCY_S,
+        )
+        self._vectors_made = Counter(
+            "nanobot_vectors_made_total", "Messages and facts that have got vectors."
+        )
         self._requests = Counter(
             "nanobot_http_requests_total",
             "HTTP requests, by route and status.",
@@ -278,3 +289,10 @@ class Metrics(Observer):
         self._commit_count.total += 1
         self._commit_jobs.add(jobs)
         self._committing.add(seconds)
+
+    def vectors_compared(self, outcome: str, seconds: float) -> None:
+        self._vector_searches.add(1, outcome)
+        self._vector_time.of().add(seconds)
+
+    def vectors_made(self, count: int) -> None:
+        self._vectors_made.add(count)

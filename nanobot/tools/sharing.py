@@ -32,6 +32,11 @@ def share_fact(
     policy says otherwise: what is shared is what the person has read in the question.
     """
 
+    def may_be_in_groups(session_key: str) -> bool:
+        """Return whether it is a private chat of somebody whose keys may name groups, too."""
+        scopes = scopes_of(session_key)
+        return scopes.group is None and session_key != scopes.person and not scopes.person.startswith("key:")
+
     async def run(arguments: ShareFactArguments, context: ToolContext) -> str:
         if scopes_of(context.session_key).group is not None:
             raise ToolError("facts are shared from a private chat with the user")
@@ -73,13 +78,8 @@ def share_fact(
         of_session=True,
         group="memory",
         by_default="ask",
-        is_of_use=lambda session_key: _may_be_in_groups(scopes_of(session_key)),
+        is_of_use=may_be_in_groups,
     )
-
-
-def _may_be_in_groups(scopes: Scopes) -> bool:
-    """Return whether it is a private chat of somebody whose keys may name groups, too."""
-    return scopes.group is None and scopes.session != scopes.person and not scopes.person.startswith("key:")
 
 
 async def _meant(memory: Memory, session_key: str, words: str) -> MemoryFact:

@@ -20,6 +20,7 @@ from nanobot.core.store import Limits, Store
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import migrate
 from nanobot.stores.sqlite.backup import backup
+from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.stores.sqlite.opening import DATABASE, LOCK, open_reader
 from nanobot.stores.sqlite.store import open_store
@@ -313,6 +314,33 @@ async def test_a_migration_runs_once_and_keeps_what_is_there(
     db = sqlite3.connect(data / DATABASE)
     assert db.execute("SELECT count(*) FROM later").fetchone() == (1,)
     db.close()
+
+
+def rows_of(db: sqlite3.Connection) -> list[object]:
+    """Return the shape of a database, and what its tables begin with."""
+    schema = db.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+    tables = [name for kind, name, sql in schema if kind == "table" and "fts5" not in sql]
+    return [schema, *(db.execute(f"SELECT * FROM [{name}]").fetchall() for name in tables)]
+
+
+def test_a_new_database_has_at_once_what_the_migrations_lead_to_one_after_the_other() -> None:
+    known = migrate.migrations()
+    with (
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None, factory=Connection)) as new,
+        contextlib.closing(sqlite3.connect(":memory:", isolation_level=None, factory=Connection)) as old,
+    ):
+        commits: list[str] = []
+        new.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
+        migrate.migrate(new, Path("new"))
+        # Each one waits for the disk.
+        assert len(commits) == 1
+        # One that has something in it is brought on step by step.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrate, "migrations", lambda: known[:1])
+            migrate.migrate(old, Path("old"))
+        migrate.migrate(old, Path("old"))
+        assert rows_of(old) == rows_of(new)
+        assert old.execute("PRAGMA user_version").fetchone() == (len(known),)
 
 
 def test_migrations_are_numbered_without_gaps() -> None:

@@ -44,3 +44,18 @@ async def test_settings_that_make_no_sense_fail(tmp_path: Path) -> None:
         assert shell.status == "fail" and text in shell.text
     shell = (await found(tmp_path, shell={"sessions": ["*"]}, workspace={"enabled": False}))["shell"]
     assert "workspace.enabled = true" in shell.text
+
+
+async def test_it_tries_the_network_where_commands_are_to_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = {"sessions": ["*"], "network": "allow", "allowed_hosts": ["pypi.org"]}
+    results = await found(tmp_path, shell=shell)
+    if results["bubblewrap"].status == "ok":
+        assert results["network"].text == "commands reach a proxy, and by it only pypi.org"
+    monkeypatch.setenv("PATH", "/nonexistent")
+    network = (await found(tmp_path, shell=shell))["network"]
+    assert network.status == "warn" and "needs the layer bubblewrap" in network.text
+    assert "apt install bubblewrap" in network.remedy
+    network = (await found(tmp_path, shell={**shell, "allowed_hosts": []}))["network"]
+    assert network.status == "fail" and "shell.allowed_hosts" in network.text

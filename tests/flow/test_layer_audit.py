@@ -1,8 +1,10 @@
 """The audit of people and groups finds no leak in this server, and finds the leaks of others."""
 
+import msgspec
 import pytest
 
 from nanobot.config import Config
+from nanobot.config.tables import MemoryTable
 from nanobot.core.scopes import LayerReach, Scopes
 from nanobot.core.sessions import ALL
 from nanobot.isolation.layers import LayerOptions, layer_lines, run_layer_audit
@@ -24,13 +26,15 @@ async def test_what_is_told_reaches_the_turns_of_its_layer_and_no_others() -> No
     assert report.is_clean
     assert (report.links, report.erased) == (3, 1)
     assert report.told > 40 and not report.unseen
+    assert report.recalled > 20
     assert report.requests > 9 * 20
     assert "0 leaks, seed 5" in "\n".join(layer_lines(report))
 
 
 async def test_where_nothing_comes_back_at_all_the_run_proves_nothing(monkeypatch: Patch) -> None:
     monkeypatch.setattr(people, "other_sessions", lambda db, session_key, limit: ())
-    report = await run_layer_audit(Config(), FEW)
+    without_facts = msgspec.structs.replace(Config(), memory=MemoryTable(enabled=False))
+    report = await run_layer_audit(without_facts, FEW)
     assert not report.leaks and not report.told
     assert not report.is_clean
 

@@ -344,7 +344,7 @@ def test_an_unknown_option_is_told_by_its_name_with_status_2(nanobot: Command) -
     assert "--prot" in err
 
 
-def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
+def test_a_start_loads_nothing_that_only_documents_traces_or_a_local_model_need() -> None:
     code = "import nanobot.cli.serve, sys; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
@@ -352,7 +352,16 @@ def test_a_start_loads_nothing_that_only_documents_or_traces_need() -> None:
     assert not [
         name
         for name in loaded
-        if name.startswith(("opentelemetry", "nanobot.http.openapi", "nanobot.telemetry.spans"))
+        if name.startswith(
+            (
+                "opentelemetry",
+                "nanobot.http.openapi",
+                "nanobot.telemetry.spans",
+                "nanobot.models.local.",
+                "yaml",
+                "aiohttp",
+            )
+        )
     ]
 
 

@@ -59,8 +59,13 @@ def _answer(chunks: Sequence[bytes]) -> Message | None:
     answer = ChatAnswerReader(_SOURCE, _ASKED, random.Random(1), Lessons(FakeClock()), lambda: None)
     deltas: list[Delta] = []
     try:
-        for chunk in chunks:
-            answer.take(chunk, deltas)
+        at = 0
+        while at < len(chunks):
+            start = at
+            at = answer.take_texts(chunks, start, deltas)
+            if at == start:
+                answer.take(chunks[start], deltas)
+                at += 1
         answer.end(deltas)
         message = answer.message()
     except RequestFailed as failed:

@@ -118,6 +118,8 @@ class MessagesAnswerReader:
     `answered` is called once the message is whole.
     """
 
+    take_texts = None
+
     def __init__(
         self,
         source: ErrorSource,

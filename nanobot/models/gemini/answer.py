@@ -99,6 +99,8 @@ class ContentReader:
     the tools by those that the API knows them by. `answered` is called once the message is whole.
     """
 
+    take_texts = None
+
     def __init__(
         self,
         source: ErrorSource,

@@ -7,7 +7,7 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -69,6 +69,13 @@ _STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
     ("finish_reason_unspecified", "stop"),
 )
 """What a finish reason means, by the first of these words that is in it, in lower case."""
+_PLAIN_REASONS: Mapping[str, StopReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
+"""Those of the format itself, which nearly all servers keep to."""
 _BROKEN_OFF = ("error", "abort", "malformed", "unexpected", "cancel")
 _UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
@@ -119,16 +126,24 @@ class ChatAnswerReader:
         self._lenient: LenientDecoder | None = None
         self._texts = TextChunks()
 
+    def take_texts(self, payloads: list[bytes], start: int, deltas: list[Delta]) -> int:
+        """Read the chunks from `start` on that are nothing but further text, as one delta; return the place
+        of the first other one.
+        """
+        if self._tags is not None or self._kind is not TextDelta:
+            return start
+        texts = self._texts.of(payloads, start)
+        if texts and (text := "".join(texts)):
+            self._pieces.append(text)
+            deltas.append(TextDelta(text))
+        return start + len(texts)
+
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one chunk, or one whole answer, and append what it adds to `deltas`.
 
         Raises:
             RequestFailed: it is no chunk of a chat completion, or an error in its place.
         """
-        if self._tags is None and self._kind is TextDelta and (text := self._texts.text_of(payload)):
-            self._pieces.append(text)
-            deltas.append(TextDelta(text))
-            return
         if payload[:1] == b"[" and payload.strip().upper() == b"[DONE]":
             self.done = True
             return
@@ -372,6 +387,10 @@ class ChatAnswerReader:
         Raises:
             RequestFailed: the answer broke off.
         """
+        if (plain := _PLAIN_REASONS.get(reason)) is not None:
+            self.finished = True
+            self._stop_reason = plain
+            return
         name, said = self._source.name, reason.lower()
         if said == _OVERLOADED:
             raise RequestFailed(

@@ -22,7 +22,7 @@ from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
 from nanobot.models.openai.proposals import proposals
-from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMessage, encode
+from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMessage, SentTools, encode
 from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
@@ -74,6 +74,7 @@ class OpenAIChat:
         self._random = random
         self._extra = dict(extra_body or {})
         self._opening = opening
+        self._sent_tools = SentTools()
         self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
@@ -103,11 +104,14 @@ class OpenAIChat:
 
     @property
     def context_tokens(self) -> int:
-        return self._lessons.window(self._context_tokens)
+        lessons = self._lessons
+        return lessons.window(self._context_tokens) if lessons.known() else self._context_tokens
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return self._lessons.abilities(self._abilities)
+        lessons = self._lessons
+        # In nearly all cases there are none.
+        return lessons.abilities(self._abilities) if lessons.known() else self._abilities
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -158,6 +162,7 @@ class OpenAIChat:
             provider=self._provider,
             lessons=lessons,
             opening=self._opening,
+            tools=self._sent_tools,
         )
         reader = ChatAnswerReader(
             self._source, asked, self._random, self._lessons, negotiation.answered, request.tools

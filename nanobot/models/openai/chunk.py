@@ -77,6 +77,8 @@ _string = msgspec.json.Decoder(str).decode
 
 def tokens(count: object) -> int:
     """Return a count of tokens; 0 for what cannot be one."""
+    if type(count) is int and 0 <= count <= _MAX_COUNT:
+        return count
     if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count <= _MAX_COUNT:
         return int(count)
     return 0
@@ -93,16 +95,24 @@ class TextChunks:
         self._before = self._after = b""
         self._tries = 0
 
-    def text_of(self, payload: bytes) -> str | None:
-        """Return the text of the chunk; None where it has to be decoded."""
-        if not self._before or not (payload.startswith(self._before) and payload.endswith(self._after)):
-            return None
-        try:
-            text = _string(payload[len(self._before) : -len(self._after)])
-        except ValueError:
-            return None
-        self._tries = 0
-        return text
+    def of(self, payloads: list[bytes], start: int) -> list[str]:
+        """Return the texts of the chunks from `start` on, up to the first that has to be decoded."""
+        texts: list[str] = []
+        before, after = self._before, self._after
+        if not before:
+            return texts
+        first, last = len(before), -len(after)
+        for at in range(start, len(payloads)):
+            payload = payloads[at]
+            if not (payload.startswith(before) and payload.endswith(after)):
+                break
+            try:
+                texts.append(_string(payload[first:last]))
+            except ValueError:
+                break
+        if texts:
+            self._tries = 0
+        return texts
 
     def learn(self, payload: bytes, text: str) -> None:
         """Note a chunk that says nothing but `text`."""

@@ -125,7 +125,28 @@ RESERVED_FIELDS = frozenset({"model", "messages", "stream", "tools"})
 NO_AUDIO_NOTE = "(A recording came with this message; you cannot listen to it.)"
 """Stands for a recording where the model takes no audio: another one may have heard it earlier."""
 
+_MOST_KEPT_BYTES = 256 * 1024
 _encode = msgspec.json.Encoder().encode
+
+
+class SentTools:
+    """Writes the tools of requests. What was written last is kept: nearly all requests of a model offer the
+    same tools, as the same object.
+    """
+
+    def __init__(self) -> None:
+        self._tools: tuple[ToolSpec, ...] = ()
+        self._written = msgspec.Raw(b"[]")
+
+    def of(self, tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
+        """Return the tools as JSON."""
+        if tools is self._tools:
+            return self._written
+        written = msgspec.Raw(_encode([_ToolSpec(tool) for tool in tools]))
+        # Those that a client brings may be large, and the next request has others.
+        if len(bytes(written)) <= _MOST_KEPT_BYTES:
+            self._tools, self._written = tools, written
+        return written
 
 
 def encode(
@@ -141,6 +162,7 @@ def encode(
     provider: str = "",
     lessons: frozenset[Lesson] = NOTHING,
     opening: tuple[OpeningMessage, ...] = (),
+    tools: SentTools | None = None,
 ) -> bytes:
     """Return the body of the request, as JSON.
 
@@ -150,7 +172,7 @@ def encode(
 
     `salt_field`: the one that gets the session's name, to keep the server's cache apart by it. `provider`
     gets the state back that came from it. `lessons`: what the model takes otherwise. `opening`: what stands
-    before the request's own messages.
+    before the request's own messages. `tools`: what writes those of all requests to one model.
     """
     body: dict[str, object] = {"model": model, "stream": True}
     if includes_usage:
@@ -160,7 +182,7 @@ def encode(
             body["prompt_cache_key"] = request.session_hint
         body.update(_labels(request.labels))
     if request.tools:
-        body["tools"] = [_ToolSpec(tool) for tool in request.tools]
+        body["tools"] = (tools or SentTools()).of(request.tools)
         if request.tool_choice.mode == "required":
             body["tool_choice"] = (
                 _SentToolChoice(_SentName(request.tool_choice.name))

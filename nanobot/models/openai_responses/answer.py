@@ -46,6 +46,8 @@ class ResponseReader:
     `answered` is called once the message is whole.
     """
 
+    take_texts = None
+
     def __init__(
         self,
         source: ErrorSource,

@@ -21,6 +21,7 @@ from nanobot.core.event import (
 from nanobot.core.message import Message
 
 Batch = Sequence[tuple[int, Event]]
+_WITH_MESSAGE = (MessageAdded, ToolFinished)
 _MOST_A_BATCH = 1_024
 """Events that a follower gets at once: what is made of them for its client stays small."""
 
@@ -111,9 +112,7 @@ class LiveTurn:
     @property
     def messages(self) -> tuple[Message, ...]:
         """The messages that the turn has added so far."""
-        return tuple(
-            event.message for _, event in self._events if isinstance(event, MessageAdded | ToolFinished)
-        )
+        return tuple([event.message for _, event in self._events if isinstance(event, _WITH_MESSAGE)])
 
     def so_far(self, after: int = 0) -> Batch:
         """Return the events past the cursor `after`."""

@@ -1,7 +1,6 @@
 """Admission: recognise a resent turn, apply the policy for a busy session, commit everything else."""
 
 from collections.abc import Container
-from functools import lru_cache
 
 import msgspec
 
@@ -12,7 +11,7 @@ from nanobot.core.errors import (
     SessionBusy,
     TurnNotFound,
 )
-from nanobot.core.memory import KnownFacts
+from nanobot.core.memory import NO_FACTS, KnownFacts
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
@@ -21,7 +20,6 @@ from nanobot.stores.sql import (
     facts,
     matching,
     queue,
-    reaches,
     resends,
     responses,
     taking_in,
@@ -188,7 +186,7 @@ class _Load(msgspec.Struct, frozen=True):
     instructions: str | None = None
     """What the session has the agent told."""
     known: KnownFacts | None = None
-    """The facts in reach of the turn; None where they were not read."""
+    """The facts in reach of the turn; None where they are to be read."""
 
     def can_start(self, turn: Turn, capacity: Capacity) -> bool:
         """Return whether the turn may start now: one that another waits for starts however many run."""
@@ -211,15 +209,15 @@ class _Load(msgspec.Struct, frozen=True):
         return not self.running_is_detached and (turn.trace or not self.running_trace)
 
 
-@lru_cache(maxsize=64)
-def _standing_with(remembered: str) -> str:
-    """Return the statement for how a session stands; the same text each time, which is found faster."""
-    return (
-        "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
-        " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-        " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts, s.has_state,"
-        f" {remembered} FROM session s WHERE s.key = ?"
-    )
+_STANDING = (
+    "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
+    " WHERE session = s.id), (SELECT count(*) FROM dispatch"
+    " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts, s.has_state,"
+    " {reach} FROM session s WHERE s.key = ?"
+)
+_STANDING_ALONE = _STANDING.format(reach="NULL")
+# With the same statement: another one would cost each turn more than what it reads.
+_STANDING_WITH_REACH = _STANDING.format(reach=facts.MAY_REACH)
 
 
 def _read_load(
@@ -230,18 +228,14 @@ def _read_load(
     """
     if running_in_all is None:
         running_in_all = queue.count_running(db, capacity.owner)
-    key = turn.session_key
-    # With the same statement: another one would cost each turn more than what it reads.
-    remembered, reach = "NULL", tuple[str, ...]()
-    if is_read := capacity.memory.is_read and turn.trace:
-        remembered, reach = facts.joined(db, reaches.of_session(db, key, capacity.memory))
-    found = db.execute(_standing_with(remembered), (*reach, key)).fetchone()
+    standing = _STANDING_WITH_REACH if capacity.memory.is_read else _STANDING_ALONE
+    found = db.execute(standing, (turn.session_key,)).fetchone()
     if found is None:
         return None, _Load(0, running_in_all)
-    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, *has, bodies = found
+    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, *has, reaches = found
     head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period, *map(bool, has))
     if not waiting:
-        known = facts.from_joined(bodies) if is_read else None
+        known = None if reaches else NO_FACTS
         return head, _Load(0, running_in_all, model=model, instructions=said, known=known)
     found = db.execute(
         "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"

@@ -11,6 +11,17 @@ T = TypeVar("T")
 Value = str | int | float | bytes | None
 
 
+V = TypeVar("V", bound=Value)
+
+
+def among(values: Sequence[V]) -> tuple[str, tuple[V, ...]]:
+    """Return what stands behind IN for one or more values, and what is bound there: some repeat, so that
+    lists of all lengths make few statements, as each one that is known takes memory.
+    """
+    count = 1 << (len(values) - 1).bit_length()
+    return f"({', '.join('?' * count)})", (*values, *(values[-1],) * (count - len(values)))
+
+
 class Rows(Protocol):
     """What a statement returned: tuples, fetched as they are asked for.
 

@@ -11,10 +11,18 @@ from nanobot.stores.sql.tokens import Phrase
 
 _FEW = 8
 _COMMON_SHARE = 0.3
+_RANK = 10.0
+_WEIGHT = 1.5
+_MOST_NEAR = 3
+"""Something is always the nearest: where nobody asked, so many are told."""
 
 
-def best(facts: Sequence[MemoryFact], text: str, limit: int, *, is_asked: bool) -> tuple[MemoryFact, ...]:
-    """Return up to `limit` of the facts, the best first; see `core.memory.Memory.search_facts`."""
+def best(
+    facts: Sequence[MemoryFact], text: str, limit: int, *, is_asked: bool, near: Sequence[MemoryFact] = ()
+) -> tuple[MemoryFact, ...]:
+    """Return up to `limit` of the facts, the best first; see `core.memory.Memory.search_facts`. `near`: those
+    that are near the text in meaning, the best first.
+    """
     texts = [_tokens(fact.subject, fact.text) for fact in facts]
     scores = _scores(texts, terms(text), len(facts) if is_asked else _common(len(facts)))
     if not any(scores):
@@ -24,7 +32,21 @@ def best(facts: Sequence[MemoryFact], text: str, limit: int, *, is_asked: bool) 
         (at for at, score in enumerate(scores) if score),
         key=lambda at: (-scores[at], -facts[at].valid_from, facts[at].id),
     )
-    return tuple(facts[at] for at in ranked[:limit])
+    by_words = [facts[at] for at in ranked]
+    return tuple(_fused(by_words, near if is_asked else near[:_MOST_NEAR])[:limit])
+
+
+def _fused(by_words: Sequence[MemoryFact], near: Sequence[MemoryFact]) -> Sequence[MemoryFact]:
+    """Return both lists as one: what comes early in either comes early, what is in both before it."""
+    if not near:
+        return by_words
+    worth: dict[str, float] = {}
+    of: dict[str, MemoryFact] = {}
+    for found, counts in ((near, _WEIGHT), (by_words, 1.0)):
+        for place, fact in enumerate(found):
+            of[fact.id] = fact
+            worth[fact.id] = worth.get(fact.id, 0.0) + counts / (_RANK + place)
+    return sorted(of.values(), key=lambda fact: -worth[fact.id])
 
 
 def _common(count: int) -> int:

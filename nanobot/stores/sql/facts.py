@@ -27,12 +27,19 @@ _decode_all = msgspec.json.Decoder(tuple[MemoryFact, ...]).decode
 # For a turn ---------------------------------------------------------------------------------------
 
 
-def joined(db: Db, reach: Sequence[LayerReach]) -> tuple[str, tuple[str, ...]]:
-    """Return an expression for the facts in reach of a turn, as `from_joined` takes them, and its values: it
-    can be read along with something else.
-    """
-    values = tuple(value for each in reach for value in (each.layer, each.owner))
-    return _joined(db.dialect.joined("body"), tuple(each.only_public for each in reach)), values
+_STANDS_OF = "EXISTS (SELECT 1 FROM fact WHERE layer = '{}' AND owner = {} AND stands = 1)"
+MAY_REACH = " OR ".join(
+    (
+        # A rewind may take back facts, or bring some.
+        "(s.has_facts = 1",
+        "s.person IS NULL",
+        "EXISTS (SELECT 1 FROM person_link WHERE name = s.person)",
+        _STANDS_OF.format("person", "s.person"),
+        _STANDS_OF.format("group", "s.group_name"),
+        _STANDS_OF.format("session", "s.key") + ")",
+    )
+)
+"""Whether facts may be in reach of a turn of `session s`: where not, none need be read."""
 
 
 @lru_cache(maxsize=64)
@@ -43,11 +50,16 @@ def _joined(bodies: str, only_public: tuple[bool, ...]) -> str:
         f" LIMIT {SHOWN_OF_EACH + 1})"
         for public in only_public
     )
-    return f"(SELECT {bodies} FROM ({' UNION ALL '.join(owners)}))"
+    return f"SELECT {bodies} FROM ({' UNION ALL '.join(owners)})"
 
 
-def from_joined(found: bytes | None) -> KnownFacts:
-    """Return the facts that `joined` has found."""
+def known(db: Db, key: str, rules: MemoryRules) -> KnownFacts:
+    """Return the facts in reach of a turn of the session."""
+    reach = reaches.of_session(db, key, rules)
+    (found,) = db.execute(
+        _joined(db.dialect.joined("body"), tuple(each.only_public for each in reach)),
+        tuple(value for each in reach for value in (each.layer, each.owner)),
+    ).fetchone()
     if found is None:
         return NO_FACTS
     kept: list[MemoryFact] = []
@@ -61,13 +73,6 @@ def from_joined(found: bytes | None) -> KnownFacts:
         else:
             kept.append(fact)
     return KnownFacts(tuple(kept), has_more)
-
-
-def known(db: Db, key: str, rules: MemoryRules) -> KnownFacts:
-    """Return the facts in reach of a turn of the session."""
-    expression, values = joined(db, reaches.of_session(db, key, rules))
-    (found,) = db.execute(f"SELECT {expression}", values).fetchone()
-    return from_joined(found)
 
 
 # Finding ------------------------------------------------------------------------------------------
@@ -93,6 +98,19 @@ def of_owner(db: Db, reach: LayerReach, reader: str | None = None) -> list[Memor
         (reader, reach.layer, reach.owner, reach.only_public),
     )
     return [_with_turn(decode(body), turn_id) for body, turn_id in rows]
+
+
+def numbers(db: Db, *, key: str, rules: MemoryRules) -> dict[int, str]:
+    """Return the numbers of the facts that the session reaches, each with the fact's id."""
+    found: dict[int, str] = {}
+    for each in reaches.of_session(db, key, rules):
+        found.update(
+            db.execute(
+                "SELECT n, id FROM fact WHERE layer = ? AND owner = ? AND stands = 1 AND is_public >= ?",
+                (each.layer, each.owner, each.only_public),
+            )
+        )
+    return found
 
 
 def _with_turn(fact: MemoryFact, turn_id: str | None) -> MemoryFact:

@@ -14,7 +14,7 @@ from nanobot.core.turn import HistoryNote
 from nanobot.core.visible import START, Place, call_key, calls_in, place_after, place_of, unpacked
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace, unseen
-from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.db import Db, among
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.sent_list import Beginnings, SentList
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -220,12 +220,11 @@ def _longest(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
     wanted = beginnings.packed
     known: set[bytes] = set()
     for first in range(0, len(wanted), _MOST_BOUND):
-        some = wanted[first : first + _MOST_BOUND]
-        marks = ", ".join("?" * len(some))
+        marks, some = among(wanted[first : first + _MOST_BOUND])
         known.update(
             bytes(digest)
             for (digest,) in db.execute(
-                f"SELECT digest FROM message WHERE session = ? AND digest IN ({marks})", (session, *some)
+                f"SELECT digest FROM message WHERE session = ? AND digest IN {marks}", (session, *some)
             )
         )
     if not known:

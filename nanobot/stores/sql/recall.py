@@ -12,6 +12,7 @@ import msgspec
 
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
+from nanobot.core.vectors import Near
 from nanobot.stores.sql import branches, terms, tokens, transcript
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.terms import Term
@@ -31,8 +32,8 @@ _UNKNOWN_SHARE = 0.25
 _MOST_SHARE = 0.2
 _MOST_ROWS = 2_500
 _NEWEST = 60
-_COMPARED_CHARACTERS = 4_000
-_FEWEST_WORDS = 3
+COMPARED_CHARACTERS = 4_000
+FEWEST_WORDS = 3
 """A shorter message says nothing by itself."""
 _TOO_FEW = 5
 _LEAST_SHARE = 0.12
@@ -45,7 +46,15 @@ _MOST_COMPARED = 64
 _MOST_VARIED = 16
 _ALIKE_SHARE = 0.7
 _ALIKE_WORTH = 0.6
-_QUESTION_ENDS = ("?", "？", "؟")
+_RANK = 10.0
+_SURE_SHARE = 0.5
+_SURE_WEIGHT = 1.5
+_WEIGHT = 3.0
+"""How much a place among the nearest counts beside one among those with the same words."""
+_LEAST_NEAR = 0.1
+_MOST_NEAR = 3
+"""Something is always the nearest: where nobody asked, so many are told."""
+QUESTION_ENDS = ("?", "？", "؟")
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -65,7 +74,11 @@ class _Line(msgspec.Struct, frozen=True):
         """
         if len(self.stretches) == 1:
             return ids
-        return [id_ for id_ in ids if any(first <= id_ <= last for first, last in self.stretches)]
+        return [id_ for id_ in ids if self.has(id_)]
+
+    def has(self, id_: int) -> bool:
+        """Return whether the message with the id is in one of the stretches."""
+        return any(first <= id_ <= last for first, last in self.stretches)
 
 
 class Hits(msgspec.Struct, frozen=True):
@@ -94,9 +107,10 @@ def search(
     skip: int,
     characters: int,
     is_asked: bool,
+    near: Sequence[Near] = (),
 ) -> Hits:
     """Return the messages in reach that have most in common with the text; see
-    `core.recall.MessageSearch.search_messages`.
+    `core.recall.MessageSearch.search_messages`. `near`: messages that are near it in meaning, the best first.
     """
     lines = _lines(db, reach)
     if not lines:
@@ -111,18 +125,33 @@ def search(
         total += _look_up(db, index, lines, alone, matches, is_asked=is_asked)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
+    fewest_words = 0 if is_asked else FEWEST_WORDS
     compared = sorted(
-        _compare(db, best, own, 0 if is_asked else _FEWEST_WORDS),
-        key=lambda each: (-each.worth, -each.passage.created_at),
+        _compare(db, best, own, fewest_words), key=lambda each: (-each.worth, -each.passage.created_at)
     )
     least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
     varied = _varied([each for each in compared[:MOST_PAGED] if each.worth >= least])
+    if near:
+        by_meaning = _compare(db, _in_reach(lines, near, is_asked=is_asked), own, fewest_words)
+        # A message that has most of what the words say together is likely the one that is meant.
+        is_sure = any(match.score >= _SURE_SHARE * total for _, match in best)
+        varied = _fused(varied, [each.passage for each in by_meaning], _SURE_WEIGHT if is_sure else _WEIGHT)
     sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
     passages = tuple(
         msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
         for passage in varied[skip : skip + limit]
     )
     return Hits(passages, behind)
+
+
+def says_enough(text: str) -> bool:
+    """Return whether a text has so many words that it may be near others in meaning."""
+    return tokens.word_count(tokens.folded(text[:COMPARED_CHARACTERS])) >= FEWEST_WORDS
+
+
+def ranges(db: Db, reach: Sequence[Reach]) -> list[tuple[int, int]]:
+    """Return the first and the last id of each stretch of messages that a search goes through."""
+    return [stretch for line in _lines(db, reach) for stretch in line.stretches]
 
 
 # Which messages -----------------------------------------------------------------------------------
@@ -287,16 +316,19 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
     seen = {own}
     rows = transcript.rows(db, [id_ for id_, _ in best])
     for id_, match in best:
-        row = rows[id_]
+        row = rows.get(id_)
+        if row is None:
+            # It was deleted since it was found.
+            continue
         said = said_in(row.message)
-        folded = tokens.folded(said[:_COMPARED_CHARACTERS])
+        folded = tokens.folded(said[:COMPARED_CHARACTERS])
         if folded in seen or tokens.word_count(folded) < fewest_words:
             continue
         seen.add(folded)
         worth = match.score / (1 + 0.12 * math.log1p(len(folded) / 80))
         if row.message.role != "user":
             worth *= _ASSISTANT_SHARE
-        if said.rstrip().endswith(_QUESTION_ENDS):
+        if said.rstrip().endswith(QUESTION_ENDS):
             # What answers a question stands in what was said, not in what was asked.
             worth *= _QUESTION_SHARE
         message = row.message
@@ -321,6 +353,32 @@ def _varied(compared: list[_Compared]) -> list[Passage]:
                 other.worth *= _ALIKE_WORTH
     compared.sort(key=lambda each: -each.worth)
     return varied + [each.passage for each in compared]
+
+
+# By meaning -----------------------------------------------------------------------------------------
+
+
+def _in_reach(lines: Sequence[_Line], near: Sequence[Near], *, is_asked: bool) -> list[tuple[int, _Match]]:
+    """Return those of the messages that are in reach; where nobody asked, only the very nearest."""
+    found: list[tuple[int, _Match]] = []
+    for each in near:
+        if is_asked or (each.score >= _LEAST_NEAR and len(found) < _MOST_NEAR):
+            line = next((line for line in lines if line.has(each.number)), None)
+            if line is not None:
+                found.append((each.number, _Match(line, each.score)))
+    return found
+
+
+def _fused(by_words: Sequence[Passage], by_meaning: Sequence[Passage], weight: float) -> list[Passage]:
+    """Return both lists as one: what comes early in either comes early, what is in both before it."""
+    worth: dict[str, float] = {}
+    passages: dict[str, Passage] = {}
+    for found, counts in ((by_meaning, weight), (by_words, 1.0)):
+        for place, passage in enumerate(found):
+            text = tokens.folded(passage.text)
+            passages.setdefault(text, passage)
+            worth[text] = worth.get(text, 0.0) + counts / (_RANK + place)
+    return sorted(passages.values(), key=lambda passage: -worth[tokens.folded(passage.text)])
 
 
 def said_in(message: Message) -> str:

@@ -7,7 +7,7 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.message import Message, Usage
 from nanobot.core.turn import Identity
 from nanobot.stores.sql import remembering, transcript, turns, usage
-from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.db import Db, among
 from nanobot.stores.sql.transcript import TranscriptHead
 
 _MOST_BOUND = 500
@@ -107,10 +107,10 @@ def _is_newest(db: Db, head: TranscriptHead, n: int, answering: int, last_seq: i
 def note_delivered(db: Db, turn_ids: tuple[str, ...]) -> None:
     """Note whose answers were delivered whole; see `core.turn.Turns.delivered`."""
     for first in range(0, len(turn_ids), _MOST_BOUND):
-        some = turn_ids[first : first + _MOST_BOUND]
+        marks, some = among(turn_ids[first : first + _MOST_BOUND])
         db.execute(
             "INSERT INTO delivered (session, turn) SELECT session, max(n) FROM turn"
-            f" WHERE id IN ({', '.join('?' * len(some))}) GROUP BY session"
+            f" WHERE id IN {marks} GROUP BY session"
             " ON CONFLICT (session) DO UPDATE SET turn = max(turn, excluded.turn)",
             some,
         )

@@ -14,7 +14,7 @@ from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, MessagePage, Row
 from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql import hidden
-from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.db import Db, among
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
@@ -365,8 +365,8 @@ def rows(db: Db, ids: Sequence[int]) -> dict[int, Row]:
     """Return rows that are there, by the ids of their messages."""
     if not ids:
         return {}
-    marks = ", ".join("?" * len(ids))
-    found = db.execute(f"{_ROW} IN ({marks})", ids).fetchall()
+    marks, bound = among(ids)
+    found = db.execute(f"{_ROW} IN {marks}", bound).fetchall()
     return {values[0]: _row(*values) for values in found}
 
 

@@ -9,6 +9,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
+from nanobot.core.vectors import Vectors
 from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.blobs import no_upload
 from nanobot.stores.sql import assigning, running, turns
@@ -76,6 +77,7 @@ async def open_memory_store(
     observer: Observer = NULL_OBSERVER,
     prices: PriceList | None = None,
     scopes: ScopeRules = DEFAULT_RULES,
+    vectors: Vectors | None = None,
 ) -> SqlStore:
     """Open a store on data in memory, as `open_store` does on a data directory: turns that were running when
     the last store on it was closed are put back in the queue.
@@ -100,4 +102,5 @@ async def open_memory_store(
         limits=limits,
         prices=prices,
         observer=observer,
+        vectors=vectors,
     )

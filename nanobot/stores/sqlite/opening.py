@@ -168,7 +168,6 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         # Also of rows that a migration moves, nothing may be left behind.
         db.execute("PRAGMA secure_delete = ON")
         migrate(db, path)
-        index.renew(db)
         (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(
@@ -177,6 +176,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
             )
         db.execute(f"PRAGMA synchronous = {synchronous}")
         db.execute("PRAGMA journal_size_limit = 67108864")
+        index.renew(db)
         derive(db)
     except sqlite3.Error as error:
         db.close()

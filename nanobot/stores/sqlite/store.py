@@ -10,6 +10,7 @@ from nanobot.core.errors import StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
+from nanobot.core.vectors import Vectors
 from nanobot.stores.blobs import BlobFolder
 from nanobot.stores.sql import assigning, running, turns, uploads
 from nanobot.stores.sql.ports.store import SqlStore
@@ -39,11 +40,12 @@ async def open_store(
     observer: Observer = NULL_OBSERVER,
     prices: PriceList | None = None,
     scopes: ScopeRules = DEFAULT_RULES,
+    vectors: Vectors | None = None,
 ) -> SqlStore:
     """Open, or make, the store of a data directory; turns that a crash cut off are put back in the queue.
 
     `scopes`: whom session keys speak of. Where these are other rules than the last time, all sessions are
-    looked through first.
+    looked through first. `vectors`: what tells which texts mean much the same.
 
     Raises:
         StoreLocked: another server has it.
@@ -69,6 +71,7 @@ async def open_store(
         limits=limits,
         prices=prices,
         observer=observer,
+        vectors=vectors,
     )
 
 

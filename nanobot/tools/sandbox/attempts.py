@@ -11,7 +11,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _X86 = os.uname().machine == "x86_64"
 _IO_URING, _NEW_USER_NAMESPACE = 425, 0x10000000
 _UNSHARE, _KEYCTL = (272, 250) if _X86 else (97, 219)
-_MPTCP = 262
+_MPTCP, _PROXY_PORT = 262, 3128
 
 
 def tried(outside: dict[str, Any]) -> dict[str, list[str]]:
@@ -19,7 +19,8 @@ def tried(outside: dict[str, Any]) -> dict[str, list[str]]:
     needs and does not have, as `lacking`.
 
     `outside`: `file` is a file outside of the workspace that has the user of the command as its owner where
-    the server is no root, `pid` a process outside.
+    the server is no root, `pid` a process outside, `port` one of this machine that takes connections;
+    `has_network`: the command is to reach its proxy, and nothing else.
     """
     file, pid = outside["file"], outside["pid"]
     attempts: dict[str, Callable[[], object]] = {
@@ -29,7 +30,8 @@ def tried(outside: dict[str, Any]) -> dict[str, list[str]]:
         "list a directory outside": lambda: os.listdir(os.path.dirname(file)),  # noqa: PTH120, PTH208
         "read the arguments of other processes": lambda: _read(f"/proc/{pid}/cmdline"),
         "signal a process outside": lambda: os.kill(pid, 0),
-        "open a TCP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+        "open a UDP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        "connect to this machine": lambda: _connected(outside["port"]),
         "open an MPTCP socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, _MPTCP),
         "open a UNIX socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
         "use io_uring": lambda: _call(_IO_URING, 1, ctypes.create_string_buffer(120)),
@@ -42,6 +44,10 @@ def tried(outside: dict[str, Any]) -> dict[str, list[str]]:
         "start a process": _start,
         "a limit of processes": _is_limited,
     }
+    if outside["has_network"]:
+        needs["reach its proxy"] = _greet
+    else:
+        attempts["open a TCP socket"] = lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     broken = [name for name, attempt in attempts.items() if _succeeds(attempt)]
     return {"broken": broken, "lacking": [name for name, need in needs.items() if not _succeeds(need)]}
 
@@ -70,6 +76,21 @@ def _write(path: str) -> None:
     with open(path, "w") as file:  # noqa: PTH123
         file.write("probe")
     os.unlink(path)  # noqa: PTH108
+
+
+def _connected(port: int) -> socket.socket:
+    # Not by a function that looks for names: what it needs cannot be imported any more.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.settimeout(5)
+    made.connect(("127.0.0.1", port))
+    return made
+
+
+def _greet() -> None:
+    with _connected(_PROXY_PORT) as proxy:
+        proxy.sendall(b"?")
+        if proxy.recv(1) != b"!":
+            raise OSError("it does not answer")
 
 
 def _start() -> None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 
-from nanobot.tools.sandbox.confine import READABLE, Order
+from nanobot.tools.sandbox.confine import PROXY_PORT, READABLE, Order
 
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
 SKILLS = "/skills"
@@ -27,6 +27,12 @@ _HIDDEN = (
 _INSIDE = "/run/nanobot"
 _USERS = "agent:x:{uid}:{gid}:agent:/workspace:/bin/sh\n"
 _GROUPS = "agent:x:{gid}:\n"
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_FOR_THE_PROXY = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _PROXY),
+    # Node knows the others only when it is told to.
+    "NODE_USE_ENV_PROXY": "1",
+}
 
 
 def read_parts() -> dict[str, bytes]:
@@ -53,6 +59,8 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         "skills": {name: f"{SKILLS}/{name}" for name in order["skills"]},
     }
     inner["environment"] = {**order["environment"], "HOME": WORKSPACE, "PWD": WORKSPACE, "TMPDIR": TMP}
+    if "network" in order:
+        inner["environment"].update(_FOR_THE_PROXY)
     if order["skills"]:
         inner["environment"]["SKILLS"] = SKILLS
         # There is nothing else in it.

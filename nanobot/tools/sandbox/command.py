@@ -1,12 +1,19 @@
 """A command, what it may use, and how it ends; the protocol of what runs one."""
 
-from collections.abc import Mapping
+import contextlib
+import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from nanobot.core.errors import ToolError
+
+Network = Callable[[socket.socket], contextlib.AbstractAsyncContextManager[None]]
+"""Serves what a command connects to at the socket that it is given, which listens where only that command is:
+as an HTTP proxy. Once it is left, nothing of it goes on.
+"""
 
 
 class SandboxOff(ToolError):
@@ -28,7 +35,7 @@ class Command(msgspec.Struct, frozen=True):
     `arguments`: the path of the program, and what it is called with. `readable`: directories that it may read
     beside those of the system. `has_input`: whether its input stays open, to be written to. `skills`:
     directories that it may read, by the names that they have in the one that its variable `SKILLS` names;
-    all are in one directory.
+    all are in one directory. `network`: what it has for a network; None: it has none.
     """
 
     arguments: tuple[str, ...]
@@ -38,6 +45,7 @@ class Command(msgspec.Struct, frozen=True):
     readable: tuple[str, ...] = ()
     has_input: bool = False
     skills: Mapping[str, str] = {}
+    network: Network | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Gives up, for good, whatever a command must not reach, and becomes the command. Standard library only.
 
-`python -I -S confine.py FD` does so within bubblewrap, by the order that FD has. The launcher calls `enter`.
+`python -I -S confine.py FD` does so within bubblewrap, by the order that FD has; there it also opens what is
+the only network of the command. The launcher calls `enter`.
 """
 
 import ctypes
@@ -41,6 +42,8 @@ READABLE = (
 _OF_THE_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/version", "/sys/devices/system/cpu/online")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _DEATH_SIGNAL = 1
+PROXY_PORT = 3128
+_BACKLOG = 64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -83,8 +86,9 @@ def enter(order: Order) -> None:
     readable += ["/proc"] if order["own_proc"] else _OF_THE_MACHINE
     # Imported before files are closed to it.
     attempts = importlib.import_module("nanobot.tools.sandbox.attempts") if "probe" in order else None
-    landlock.confine(readable, order["writable"], _DEVICES)
-    system_calls.install()
+    has_network = "network" in order
+    landlock.confine(readable, order["writable"], _DEVICES, PROXY_PORT if has_network else None)
+    system_calls.install(network=has_network)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -94,13 +98,29 @@ def enter(order: Order) -> None:
     os.execve(order["command"][0], order["command"], order["environment"])  # noqa: S606 - confined by now
 
 
+def _open_network(handed_in: int) -> None:
+    """Listen at the proxy's port of this namespace, which has nothing else, and hand that socket to the
+    server: it takes what is connected here, and the command has no part in it.
+    """
+    # Most commands have none, and the launcher never needs it.
+    socket = importlib.import_module("socket")
+    with socket.socket() as listener, socket.socket(fileno=handed_in) as server:
+        listener.bind(("127.0.0.1", PROXY_PORT))
+        listener.listen(_BACKLOG)
+        socket.send_fds(server, [b"."], [listener.fileno()])
+
+
 def _main() -> None:
     descriptor = int(sys.argv[1])
     with open(descriptor, "rb") as file:
         order = json.load(file)
-    os.closerange(3, 65536)
+    network = order.get("network", 2)
+    os.closerange(3, network)
+    os.closerange(network + 1, 65536)
     try:
         end_with_parent()
+        if "network" in order:
+            _open_network(network)
         enter(order)
     except BaseException as error:  # noqa: BLE001 - it must never go on unconfined
         os.write(2, f"the sandbox does not start: {error}\n".encode())

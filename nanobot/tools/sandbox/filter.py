@@ -29,8 +29,8 @@ REFUSED = (
     *((66, 191), (220, 192)),
     # mq_open, mq_unlink
     *((240, 180), (241, 181)),
-    # socket, connect, accept, accept4, bind, listen: pairs are all the sockets there are
-    *((41, 198), (42, 203), (43, 202), (288, 242), (49, 200), (50, 201)),
+    # accept, accept4, bind, listen
+    *((43, 202), (288, 242), (49, 200), (50, 201)),
     # reboot, kexec_load, kexec_file_load, init_module, finit_module, delete_module, swapon, swapoff, acct
     *((169, 142), (246, 104), (320, 294), (175, 105), (313, 273), (176, 106), (167, 224), (168, 225)),
     # settimeofday, clock_settime, clock_adjtime, adjtimex, sethostname, setdomainname, syslog, quotactl
@@ -41,6 +41,9 @@ REFUSED = (
     # quotactl_fd, personality, vhangup, migrate_pages, move_pages, statmount, listmount
     *((443, 443), (135, 92), (153, 58), (256, 238), (279, 239), (457, 457), (458, 458)),
 )
+# socket, connect: pairs are all the sockets there are, unless there is a network
+SOCKET, CONNECT = (41, 198), (42, 203)
+SETSOCKOPT = (54, 208)
 # modify_ldt, iopl, ioperm, uselib
 ONLY_X86_64 = (154, 172, 173, 134)
 # A process may change itself only: the argument with the other one's number must be 0.
@@ -56,8 +59,10 @@ SOCKETPAIR, MKNOD, MKNODAT = (53, 199), (133, None), (259, 33)
 X32, NEWEST = 0x40000000, 470
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, *, network: bool = False) -> bytes:
     """Return the program for `machine`. Calls newer than this list are answered as not implemented.
+
+    `network`: TCP sockets may be made and connected, for a namespace that has only what is meant.
 
     Raises:
         KeyError: there is no list for such a machine.
@@ -67,7 +72,7 @@ def program(machine: str) -> bytes:
     lines = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, audit), (RETURN, 0, 0, KILL), (LOAD, 0, 0, 0)]
     lines += [(AT_LEAST, 0, 1, X32), refused, (AT_LEAST, 0, 1, NEWEST), (RETURN, 0, 0, FAIL | errno.ENOSYS)]
     lines += [(EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, FAIL | errno.ENOSYS)]
-    for numbers in REFUSED:
+    for numbers in REFUSED if network else (*REFUSED, SOCKET, CONNECT):
         lines += [(EQUAL, 0, 1, numbers[column]), refused]
     for number in ONLY_X86_64 if machine == "x86_64" else ():
         lines += [(EQUAL, 0, 1, number), refused]
@@ -100,19 +105,34 @@ def program(machine: str) -> bytes:
         *((EQUAL, 1, 0, 1), refused, (LOAD, 0, 0, 24), (AND, 0, 0, 15)),
         *((EQUAL, 2, 0, 1), (EQUAL, 1, 0, 5), refused, allowed),
     )
+    if network:
+        # AF_INET (2), a stream (1), of no protocol by name or TCP (6): MPTCP and SCTP are others.
+        judged(
+            SOCKET[column],
+            0,
+            *((EQUAL, 1, 0, 2), refused, (LOAD, 0, 0, 24), (AND, 0, 0, 15), (EQUAL, 1, 0, 1), refused),
+            *((LOAD, 0, 0, 32), (EQUAL, 1, 0, 0), (EQUAL, 0, 1, 6), allowed, refused),
+        )
+        # Of options those of sockets (1), and of TCP (6) all but other protocols on top of it (31).
+        judged(
+            SETSOCKOPT[column],
+            1,
+            *((EQUAL, 0, 1, 1), allowed, (EQUAL, 1, 0, 6), refused),
+            *((LOAD, 0, 0, 32), (EQUAL, 0, 1, 31), refused, allowed),
+        )
     # Pipes have a name; devices have this bit.
     judged(MKNOD[column], 1, (ANY_BIT, 0, 1, 0x2000), refused, allowed)
     judged(MKNODAT[column], 2, (ANY_BIT, 0, 1, 0x2000), refused, allowed)
     return b"".join(struct.pack("HBBI", *line) for line in [*lines, allowed])
 
 
-def install() -> None:
-    """Confine this process and all that it starts, for good.
+def install(*, network: bool = False) -> None:
+    """Confine this process and all that it starts, for good; `network`: see `program`.
 
     Raises:
         KeyError, OSError: there is no list for this machine, or the kernel does not take it.
     """
-    content = program(os.uname().machine)
+    content = program(os.uname().machine, network=network)
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(content)
     header = struct.pack("HxxxxxxP", len(content) // 8, ctypes.addressof(buffer))

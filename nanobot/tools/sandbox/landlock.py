@@ -10,6 +10,7 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIRECTORY = 1, 2, 4, 8
 _MAKE_CHARACTER, _MAKE_SOCKET, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
 _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
+_PORT, _CONNECT = 2, 2
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -19,9 +20,11 @@ def version() -> int:
     return max(0, int(_libc.syscall(_CREATE, None, 0, 1)))
 
 
-def confine(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str]) -> None:
+def confine(
+    readable: Iterable[str], writable: Iterable[str], devices: Iterable[str], port: int | None = None
+) -> None:
     """Let this process and all that it starts open nothing but what is named; paths that are not there are
-    left out. Where the kernel can, it also connects to no TCP port, and signals nothing outside.
+    left out. Where the kernel can, it also connects to no TCP port but `port`, and signals nothing outside.
 
     Raises:
         OSError: the kernel has no Landlock, or refuses.
@@ -41,6 +44,8 @@ def confine(readable: Iterable[str], writable: Iterable[str], devices: Iterable[
         ):
             for path in paths:
                 _allow(ruleset, path, rights & files)
+        if port is not None and number >= 4:
+            _checked(_libc.syscall(_ADD, ruleset, _PORT, struct.pack("QQ", _CONNECT, port), 0))
         _checked(_libc.prctl(38, 1, 0, 0, 0))
         _checked(_libc.syscall(_RESTRICT, ruleset, 0))
     finally:

@@ -65,6 +65,8 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
     if "probe" in order:
         # The user of the command may not be able to read it.
         importlib.import_module("nanobot.tools.sandbox.attempts")
+    if "network" in order and not order["bubblewrap"]:
+        raise PermissionError("without bubblewrap there is no namespace for a network")
     if os.getuid() == 0:
         if not order["uid"]:
             raise PermissionError("no command runs as root")
@@ -81,7 +83,7 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
         except BaseException as error:  # noqa: BLE001 - it must never go on unconfined
             os.write(fails, f"{type(error).__name__}: {error}".encode())
         os._exit(126)
-    for descriptor in (0, 1, 2, fails, waiting, kills):
+    for descriptor in (0, 1, 2, fails, waiting, kills, *_network(order)):
         os.close(descriptor)
     # The end that the command has is closed when it becomes another program.
     if why := os.read(failed, 4096):
@@ -163,7 +165,7 @@ def _mount(source: str, target: str, flags: int, kind: str = "none", options: st
 def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: dict[str, bytes]) -> None:
     os.setsid()
     # Also whatever the server forgot to close.
-    _close_all_but(0, 1, 2, fails, waiting, kills)
+    _close_all_but(0, 1, 2, fails, waiting, kills, *_network(order))
     os.umask(0o077)
     os.nice(5)
     # Where memory is short the command goes first, not the server.
@@ -216,6 +218,10 @@ def _leave_killer(waiting: int, kills: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     os._exit(0)
+
+
+def _network(order: confine.Order) -> tuple[int, ...]:
+    return (order["network"],) if "network" in order else ()
 
 
 def _close_all_but(*kept: int) -> None:

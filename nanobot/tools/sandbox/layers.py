@@ -1,12 +1,15 @@
 """Which layers hold on this machine: found out by commands that try what they must not be able to do."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,11 +17,11 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
-from nanobot.tools.sandbox.command import Command, CommandLimits
+from nanobot.tools.sandbox.command import Command, CommandLimits, Network
 from nanobot.tools.sandbox.linux import Layer, LayerName, LinuxSandbox
 
 _LIMITS = CommandLimits(wall_s=20.0, memory_bytes=512 << 20, disk_bytes=64 << 20, processes=64)
-ATTEMPTS = 12
+ATTEMPTS = 14
 """How many attempts a probe makes; see `attempts.py`."""
 
 
@@ -66,12 +69,14 @@ def _pythons() -> Iterator[tuple[str, str]]:
             yield real, "" if real.startswith("/usr/") else sys.base_prefix
 
 
-async def _probe(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> ProbeResult:
+async def _probe(
+    layer: Layer, data: Path, clock: Clock, randomness: Randomness, network: Network | None = None
+) -> ProbeResult:
     base = data if await asyncio.to_thread(data.is_dir) else None
     directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="probe-", dir=base))
     outside = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nanobot-probe-"))
     try:
-        report = await _report(layer, directory, outside, clock, randomness)
+        report = await _report(layer, directory, outside, clock, randomness, network)
     except (OSError, ToolError, msgspec.DecodeError) as error:
         return ProbeResult(layer.name, None, str(error))
     finally:
@@ -84,22 +89,58 @@ async def _probe(layer: Layer, data: Path, clock: Clock, randomness: Randomness)
     return ProbeResult(layer.name, layer)
 
 
+async def probe_network(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> str:
+    """Return why commands in `layer` cannot have a network that is nothing but the proxy; empty: they can."""
+    if not layer.bubblewrap:
+        return "a network needs the layer bubblewrap: the launcher alone has no namespace for it"
+    met = asyncio.Event()
+    result = await _probe(layer, data, clock, randomness, partial(_greeting, met))
+    if result.layer is None:
+        return result.why
+    return "" if met.is_set() else "what a command connects to does not arrive"
+
+
+@contextlib.asynccontextmanager
+async def _greeting(met: asyncio.Event, listener: socket.socket) -> AsyncIterator[None]:
+    """Be the network of a probe: answer a byte with another."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            if await reader.read(1):
+                met.set()
+                writer.write(b"!")
+
+    async with await asyncio.start_server(greet, sock=listener):
+        yield
+
+
 async def _report(
-    layer: Layer, directory: Path, outside: Path, clock: Clock, randomness: Randomness
+    layer: Layer,
+    directory: Path,
+    outside: Path,
+    clock: Clock,
+    randomness: Randomness,
+    network: Network | None,
 ) -> _Report:
     sandbox = LinuxSandbox(directory / "state", layer, clock, randomness)
     workspace = directory / "workspace"
     await asyncio.to_thread(_make, directory, workspace, outside, sandbox)
     victim = await asyncio.to_thread(_start_victim)
     try:
-        probe = {"file": str(outside / "file"), "pid": victim.pid}
-        running = await sandbox.start_order(
-            Command((), workspace, limits=_LIMITS), {"probe": probe, "environment": {}}
-        )
-        output = b""
-        while chunk := await running.read():
-            output += chunk
-        ending = await running.wait()
+        with socket.create_server(("127.0.0.1", 0)) as port:
+            probe = {
+                "file": str(outside / "file"),
+                "pid": victim.pid,
+                "port": port.getsockname()[1],
+                "has_network": network is not None,
+            }
+            running = await sandbox.start_order(
+                Command((), workspace, limits=_LIMITS, network=network), {"probe": probe, "environment": {}}
+            )
+            output = b""
+            while chunk := await running.read():
+                output += chunk
+            ending = await running.wait()
     finally:
         await asyncio.to_thread(_end_victim, victim)
     if ending.status != 0:

@@ -18,7 +18,7 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
-from nanobot.tools.sandbox.command import Command, Ending, SandboxOff
+from nanobot.tools.sandbox.command import Command, Ending, Network, SandboxOff
 from nanobot.tools.sandbox.users import Users, free_numbers
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -102,6 +102,8 @@ class LinuxSandbox:
 
     async def start_order(self, command: Command, what: dict[str, Any]) -> "LinuxRunning":
         """Start what the launcher is told by `what`, in the workspace of `command` and with its limits."""
+        if command.network is not None and not self.has_network:
+            raise SandboxOff("a network needs bubblewrap: the launcher alone has no namespace for it")
         workspace = command.workspace
         self._running[workspace] += 1
         uid = 0
@@ -114,6 +116,11 @@ class LinuxSandbox:
             raise
         running.when_over(lambda: self._over(workspace, uid))
         return running
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a command can have a network: only where it has a namespace of its own for it."""
+        return bool(self._layer.bubblewrap)
 
     def _over(self, workspace: Path, uid: int) -> None:
         self._used_at[workspace] = self._clock.now()
@@ -161,14 +168,21 @@ def _users(randomness: Randomness) -> Users | None:
 
 
 async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRunning":
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    try:
-        with theirs:
+    with contextlib.ExitStack() as stack:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        given = [stack.enter_context(theirs)]
+        handed = None
+        if command.network is not None:
+            handed, theirs = socket.socketpair()
+            handed.setblocking(False)
+            given.append(stack.enter_context(theirs))
+            order = {**order, "network": theirs.fileno()}
+        try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-I", "-S", str(_LAUNCHER), str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
+                *("-I", "-S", str(_LAUNCHER), str(given[0].fileno())),
+                pass_fds=[each.fileno() for each in given],
                 stdin=asyncio.subprocess.PIPE if command.has_input else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
@@ -177,10 +191,14 @@ async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRu
                 # No secret of the server's environment is near a command.
                 env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
             )
-    except OSError as error:
-        ours.close()
-        raise ToolError(f"no process can be started: {error.strerror}") from error
+        except OSError as error:
+            ours.close()
+            if handed is not None:
+                handed.close()
+            raise ToolError(f"no process can be started: {error.strerror}") from error
     running = LinuxRunning(process, ours, command, uid)
+    if handed is not None and command.network is not None:
+        running.serve(handed, command.network)
     await running.send(msgspec.json.encode(order) + b"\n")
     return running
 
@@ -196,13 +214,17 @@ class LinuxRunning:
         self._command = command
         self._uid = uid
         self._ending: asyncio.Task[Ending] | None = None
-        self._stopped = asyncio.Event()
+        self._network: asyncio.Task[None] | None = None
 
     async def send(self, order: bytes) -> None:
         """Give the launcher its order, once."""
         with contextlib.suppress(ConnectionError):
             await asyncio.get_running_loop().sock_sendall(self._control, order)
         self._ending = asyncio.create_task(self._follow())
+
+    def serve(self, handed: socket.socket, network: Network) -> None:
+        """Let `network` serve the socket that will come from `handed`, until the command has ended."""
+        self._network = asyncio.create_task(_serve(handed, network))
 
     def when_over(self, call: Callable[[], None]) -> None:
         """Call `call` once it has ended."""
@@ -244,6 +266,9 @@ class LinuxRunning:
                 while not line.endswith(b"\n") and (chunk := await loop.sock_recv(self._control, _CHUNK)):
                     line += chunk
         await self._process.wait()
+        if self._network is not None:
+            self._network.cancel()
+            await asyncio.wait([self._network])
         if not line.endswith(b"\n"):
             await self._end_user()
             return Ending(None, "its launcher was ended")
@@ -257,3 +282,29 @@ class LinuxRunning:
         if self._uid:
             nothing = Command((), self._command.workspace)
             await (await _launch({"end_user": self._uid}, nothing, 0)).wait()
+
+
+async def _serve(handed: socket.socket, network: Network) -> None:
+    with handed:
+        listener = await _received(handed)
+    if listener is None:
+        return
+    with listener:
+        async with network(listener):
+            await asyncio.Event().wait()
+
+
+async def _received(handed: socket.socket) -> socket.socket | None:
+    """Return the socket that is handed over, None where the other end is closed before."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(handed, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(handed)
+    with contextlib.suppress(OSError):
+        _, descriptors, _, _ = socket.recv_fds(handed, 1, 1)
+        if descriptors:
+            return socket.socket(fileno=descriptors[0])
+    return None

@@ -14,7 +14,7 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.observer import Observer
 from nanobot.core.skill import CommandFolders
 from nanobot.core.turn import Turn
-from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running, Sandbox
+from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Network, Running, Sandbox
 from nanobot.tools.shell.output import HeadAndTail, Unread
 from nanobot.workers.slots import FairSlots
 
@@ -79,7 +79,8 @@ class _Background:
 
 class ShellCommands(Observer):
     """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
-    with the turn. `skills`: the folders that they are shown beside their own.
+    with the turn. `skills`: the folders that they are shown beside their own. `network`: returns what a
+    command of a session has for a network; None: none has one.
 
     `close` ends all.
     """
@@ -90,8 +91,10 @@ class ShellCommands(Observer):
         directory: Directory,
         settings: ShellSettings,
         skills: CommandFolders | None = None,
+        network: Callable[[str], Network] | None = None,
     ) -> None:
         self._sandbox = sandbox
+        self._network = network
         self._skills = skills
         self._directory = directory
         self._settings = settings
@@ -167,6 +170,7 @@ class ShellCommands(Observer):
                 self._settings.readable,
                 has_input,
                 self._skills.folders(session_key) if self._skills is not None else {},
+                self._network(session_key) if self._network is not None else None,
             )
         )
 

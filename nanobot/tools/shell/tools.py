@@ -1,6 +1,7 @@
 """The tools with which the agent runs commands."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ PYTHON = "python"
 _BYTES_PER_TOKEN = 3
 _MOST_BYTES = 60_000
 _FOREGROUND_S, _LONGEST_WAIT_S = 120.0, 30.0
+_MOST_HOSTS = 8
 _SPARE_S = 30.0
 """For the wait for a slot, the start and the end; commands have a time limit of their own."""
 
@@ -53,10 +55,10 @@ class StopArguments(msgspec.Struct, frozen=True):
 
 
 def shell_tools(
-    commands: ShellCommands, access: ShellAccess, *, has_python: bool = False
+    commands: ShellCommands, access: ShellAccess, *, has_python: bool = False, hosts: Sequence[str] = ()
 ) -> tuple[Tool, ...]:
     """Return the tools that run commands by `commands`, in those sessions that `access` lets. `has_python`:
-    also the one that runs Python.
+    also the one that runs Python. `hosts`: what commands reach of the network; none: nothing.
     """
 
     def check(text: str, context: ToolContext) -> None:
@@ -118,8 +120,8 @@ def shell_tools(
     return (
         Tool(
             RUN,
-            "Run a shell command in the workspace, without network. Each starts there anew; files stay, also"
-            " those in /tmp. uploads/ and shared/ are not there.",
+            f"Run a shell command in the workspace, {_network(hosts)}. Each starts there anew; files stay,"
+            " also those in /tmp. uploads/ and shared/ are not there.",
             RunArguments,
             run,
             timeout_s=longest_s,
@@ -164,6 +166,15 @@ def shell_tools(
         ),
         *((python_tool,) if has_python else ()),
     )
+
+
+def _network(hosts: Sequence[str]) -> str:
+    """Return what a model is told of the network."""
+    if not hosts:
+        return "without network"
+    further = len(hosts) - _MOST_HOSTS
+    names = ", ".join(hosts[:_MOST_HOSTS]) + (f" and {further} more" if further > 0 else "")
+    return f"with http(s) to {names} only, by the proxy that its environment names"
 
 
 def _script(code: str) -> str:

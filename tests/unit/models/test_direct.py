@@ -250,3 +250,23 @@ async def test_the_socket_is_left_alone_while_nobody_listens(is_heard: bool, mos
     assert 10 < socket.looks - 1 <= most_looks, "the head was another one"
     assert is_heard == (socket.looks - 1 == 200)
     answer.close()
+
+
+async def test_sockets_that_are_left_alone_are_looked_at_together_and_none_later_than_by_itself() -> None:
+    clock = SteppedLoop()
+    begun: list[tuple[float, DirectAnswer]] = []
+    for wait_s in (3.307, 0.608, 3.185):
+        clock.pass_s(wait_s)
+        connection = DirectConnection(Anyone(), "there", clock)  # type: ignore[arg-type]
+        answer = DirectAnswer(connection, clock)  # type: ignore[arg-type]
+        answer.gathers = True
+        begun.append((clock.time(), answer))
+    clock.pass_s(1.917)
+    looks: set[float] = set()
+    for _ in range(3):
+        for since, answer in begun:
+            until = answer.pause_until
+            assert clock.time() < until <= clock.time() + min(0.1, (clock.time() - since) / 10)
+            looks.add(round(until, 3))
+        clock.pass_s(0.027)
+    assert looks == {9.1}

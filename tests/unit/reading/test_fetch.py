@@ -13,7 +13,8 @@ import pytest
 
 from nanobot.core.errors import NanobotError, UrlRefused, UrlUnreadable
 from nanobot.reading.addresses import Address, is_public
-from nanobot.reading.fetch import FetchBounds, Fetched, Fetcher, resolve_with_system
+from nanobot.reading.fetch import FetchBounds, Fetched, Fetcher
+from nanobot.reading.resolving import resolve_with_system
 from tests.certificate import certificate
 from tests.upstream import CUT, HANG, Reply, Upstream, raw
 

@@ -6,7 +6,7 @@ from functools import partial
 from nanobot.core.memory import FactChange, FactPage, MemoryFact, NewFact
 from nanobot.core.origin import Origin
 from nanobot.core.scopes import Layer
-from nanobot.stores.sql import fact_search, facts, remembering
+from nanobot.stores.sql import fact_search, facts, recall, remembering
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -18,6 +18,7 @@ class SqlMemory:
         self._database = shared.database
         self._clock = shared.clock
         self._rules = shared.limits.memory
+        self._vectors = shared.vectors
 
     async def remember(self, session_key: str, new: NewFact) -> MemoryFact:
         def job(db: Db) -> MemoryFact:
@@ -38,11 +39,25 @@ class SqlMemory:
     async def search_facts(
         self, session_key: str, text: str, *, limit: int, is_asked: bool = True
     ) -> tuple[MemoryFact, ...]:
+        near = await self._near(session_key, text, is_asked=is_asked)
+
         def query(db: Db) -> tuple[MemoryFact, ...]:
             standing = facts.standing(db, key=session_key, rules=self._rules)
-            return fact_search.best(standing, text, limit, is_asked=is_asked)
+            of = {fact.id: fact for fact in standing} if near else {}
+            nearest = [of[id_] for id_ in near if id_ in of]
+            return fact_search.best(standing, text, limit, is_asked=is_asked, near=nearest)
 
         return await self._database.read(query)
+
+    async def _near(self, session_key: str, text: str, *, is_asked: bool) -> Sequence[str]:
+        """Return the ids of the facts in reach that are near the text in meaning, where that can be told."""
+        if self._vectors is None or not recall.says_enough(text):
+            return ()
+        numbers = await self._database.read(partial(facts.numbers, key=session_key, rules=self._rules))
+        if not numbers:
+            return ()
+        found = await self._vectors.nearest_facts(text, tuple(numbers), patient=is_asked)
+        return [numbers[each.number] for each in found if each.number in numbers]
 
     async def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
         return await self._database.read(

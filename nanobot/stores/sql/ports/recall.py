@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from nanobot.core.recall import Passage, Reach
+from nanobot.core.vectors import Near
 from nanobot.stores.sql import recall
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -14,6 +15,7 @@ class SqlMessageSearch:
     def __init__(self, shared: Shared) -> None:
         self._database = shared.database
         self._index = shared.index
+        self._vectors = shared.vectors
 
     async def search_messages(
         self,
@@ -34,6 +36,7 @@ class SqlMessageSearch:
             skip=skip,
             characters=characters,
             is_asked=is_asked,
+            near=await self._near(text, reach, is_asked=is_asked),
         )
         hits = await self._database.read(query)
         if hits.behind:
@@ -41,3 +44,10 @@ class SqlMessageSearch:
                 await self._database.write(partial(self._index.index_session, session=session))
             hits = await self._database.read(query)
         return hits.passages
+
+    async def _near(self, text: str, reach: Sequence[Reach], *, is_asked: bool) -> Sequence[Near]:
+        """Return the messages in reach that are near the text in meaning, where that can be told."""
+        if self._vectors is None or not recall.says_enough(text):
+            return ()
+        ranges = await self._database.read(partial(recall.ranges, reach=reach))
+        return await self._vectors.nearest(text, ranges, patient=is_asked) if ranges else ()

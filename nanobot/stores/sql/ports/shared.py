@@ -14,6 +14,7 @@ from nanobot.core.memory import MemoryRules
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.core.turn import Turn
+from nanobot.core.vectors import Vectors
 from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.live import Live
 from nanobot.stores.sql.db import Database, SearchIndex
@@ -135,6 +136,7 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     prices: PriceList
     observer: Observer
+    vectors: Vectors | None = None
 
     def ids_of(self, turn_id: str) -> tuple[str, ...]:
         """Return the ids of a turn that has not ended: its own, and those of the turns that joined it."""

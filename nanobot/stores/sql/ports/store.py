@@ -6,6 +6,7 @@ from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.store import Limits
+from nanobot.core.vectors import Vectors
 from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
 from nanobot.stores.sql.db import Database, SearchIndex
@@ -14,6 +15,7 @@ from nanobot.stores.sql.ports.approvals import SqlApprovals
 from nanobot.stores.sql.ports.compactions import SqlCompactions
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
+from nanobot.stores.sql.ports.embeddings import SqlEmbeddings
 from nanobot.stores.sql.ports.extractions import SqlExtractions
 from nanobot.stores.sql.ports.memory import SqlMemory
 from nanobot.stores.sql.ports.people import SqlPeople
@@ -30,7 +32,8 @@ class SqlStore:
     """`core.store.Store` on an SQL database: each method is that of the port that it belongs to.
 
     `owner` names this process where several use the database; `unended` are the turns that had not ended when
-    it was opened. `probe` commits something that changes nothing.
+    it was opened. `probe` commits something that changes nothing. `vectors`: what tells which texts mean much
+    the same; None: texts are compared by their words alone.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class SqlStore:
         limits: Limits | None = None,
         prices: PriceList | None = None,
         observer: Observer = NULL_OBSERVER,
+        vectors: Vectors | None = None,
     ) -> None:
         live = Live()
         limits = limits or Limits()
@@ -61,6 +65,7 @@ class SqlStore:
             limits=limits,
             prices=prices or PriceList(),
             observer=observer,
+            vectors=vectors,
         )
         for turn in unended:
             live.open(LiveTurn(turn.id, turn.added, session_key=turn.session_key, input=turn.input))
@@ -77,6 +82,7 @@ class SqlStore:
         self._offer_people(SqlPeople(shared, deleting))
         self._offer_compactions(SqlCompactions(shared))
         self._offer_extractions(SqlExtractions(shared))
+        self._offer_embeddings(SqlEmbeddings(shared))
         self._offer_message_search(SqlMessageSearch(shared))
         self._offer_memory(SqlMemory(shared))
         self._offer_responses(SqlResponses(shared))
@@ -155,6 +161,11 @@ class SqlStore:
         self.unread_turns = extractions.unread_turns
         self.add_extracted = extractions.add_extracted
         self.sessions_with_unread = extractions.sessions_with_unread
+
+    def _offer_embeddings(self, embeddings: SqlEmbeddings) -> None:
+        self.begin_embedding = embeddings.begin_embedding
+        self.unembedded = embeddings.unembedded
+        self.add_vectors = embeddings.add_vectors
 
     def _offer_message_search(self, messages: SqlMessageSearch) -> None:
         self.search_messages = messages.search_messages

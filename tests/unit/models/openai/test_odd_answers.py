@@ -24,8 +24,14 @@ def read(
     """Return the deltas and the message of an answer, and check that both say the same."""
     reader = ChatAnswerReader(SOURCE, asked, random.Random(1), lessons or Lessons(FakeClock()), lambda: None)
     deltas: list[Delta] = []
-    for payload in events:
-        reader.take(payload.removeprefix(b"data: ").removesuffix(b"\n\n"), deltas)
+    payloads = [payload.removeprefix(b"data: ").removesuffix(b"\n\n") for payload in events]
+    at = 0
+    while at < len(payloads):
+        start = at
+        at = reader.take_texts(payloads, start, deltas)
+        if at == start:
+            reader.take(payloads[start], deltas)
+            at += 1
     reader.end(deltas)
     message = reader.message()
     said = "".join(part.text for part in message.parts if isinstance(part, Text | Thinking))

@@ -25,7 +25,7 @@ def chunks() -> TextChunks:
 )
 def test_the_text_of_a_chunk_like_an_earlier_one_is_what_decoding_says(chunks: TextChunks, text: str) -> None:
     payload = chunk(text)
-    assert chunks.text_of(payload) == text
+    assert chunks.of([payload], 0) == [text]
     assert decode(payload).choices[0].delta.content == text  # type: ignore[index,union-attr]
 
 
@@ -44,18 +44,26 @@ def test_the_text_of_a_chunk_like_an_earlier_one_is_what_decoding_says(chunks: T
     ],
 )
 def test_a_chunk_that_says_anything_else_is_to_be_decoded(chunks: TextChunks, payload: bytes) -> None:
-    assert chunks.text_of(payload) is None
+    assert chunks.of([payload], 0) == []
+
+
+def test_chunks_are_read_up_to_the_first_that_says_anything_else(chunks: TextChunks) -> None:
+    other = chunk("three", usage={"prompt_tokens": 1})
+    payloads = [chunk("none"), chunk("one"), chunk(""), chunk("two"), other, chunk("four")]
+    assert chunks.of(payloads, 1) == ["one", "", "two"]
+    assert chunks.of(payloads, 4) == []
+    assert chunks.of(payloads, 6) == []
 
 
 def test_nothing_is_learnt_from_a_chunk_with_two_fields_of_the_name() -> None:
     chunks = TextChunks()
     chunks.learn(chunk("one", extra={"content": "one"}), "one")
-    assert chunks.text_of(chunk("two", extra={"content": "one"})) is None
+    assert chunks.of([chunk("two", extra={"content": "one"})], 0) == []
 
 
 def test_a_server_that_changes_every_chunk_is_given_up() -> None:
     chunks = TextChunks()
     for number in range(9):
         chunks.learn(chunk("one", number=number), "one")
-    assert chunks.text_of(chunk("two", number=3)) == "two"
-    assert chunks.text_of(chunk("two", number=8)) is None
+    assert chunks.of([chunk("two", number=3)], 0) == ["two"]
+    assert chunks.of([chunk("two", number=8)], 0) == []
