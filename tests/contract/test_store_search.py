@@ -433,8 +433,10 @@ async def test_each_search_brings_an_index_that_is_built_anew_forward(
     await harness.close()
 
 
-async def test_where_nothing_can_be_written_what_is_in_the_index_is_found(harness: StoreHarness) -> None:
+async def test_where_nothing_can_be_written_what_is_in_the_index_is_found(tmp_path: Path) -> None:
     """As on a full disk: searches take in what was said since, where they can."""
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
     await harness.say("a", "where is the parrot?", "in the cage")
     assert await found(harness, "parrot") == ["a"]
     await harness.say("b", "the dodo", "is gone")
