@@ -10,7 +10,7 @@ import msgspec
 from nanobot.agent.budget import TurnBudget
 from nanobot.agent.limits import AgentSettings, Show
 from nanobot.agent.long_turn import LongTurn, StepSummaries
-from nanobot.agent.model_call import ModelCall, TakeBack, window_set
+from nanobot.agent.model_call import ModelCall, TakeBack
 from nanobot.agent.offer import Offer, Offers
 from nanobot.agent.permissions import Permissions, TurnPermissions
 from nanobot.agent.recaller import Recaller
@@ -20,6 +20,7 @@ from nanobot.agent.token_ratios import LEAST, TokenRatios
 from nanobot.agent.tool_calls import ToolCalls, what_was_read
 from nanobot.agent.toolset import Toolset
 from nanobot.agent.transcript import Emit, TurnTranscript
+from nanobot.agent.turn_requests import TurnRequests, window_set
 from nanobot.context.build import (
     further_tools,
     hint_of,
@@ -253,28 +254,34 @@ class Agent:
             offer = self._offers.of(persona, abilities, turn.account_key, leaves_trace=turn.trace)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, limits, self._clock, model.name, produced)
-        model_call = ModelCall(
+        requests = TurnRequests(
             turn,
             model,
-            show,
-            take_back,
-            audience=audience,
             persona=persona,
             tools=offered_tools(turn, offer.always),
-            offer=offer,
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
+            offer=offer,
             recaller=self._recaller,
             profile=profile,
             budget_tokens=budget_tokens,
+            clock=self._clock,
+            limits=self._settings,
+            secret=self._secret,
+        )
+        model_call = ModelCall(
+            turn,
+            model,
+            requests,
+            show,
+            take_back,
+            audience=audience,
             ratios=self._ratios,
             call_ids={part.id for message in earlier for part in message.parts if isinstance(part, ToolCall)},
             budget=budget,
-            clock=self._clock,
             limits=self._settings,
             schemas=self._schemas,
             observer=self._observer,
-            secret=self._secret,
         )
         read = what_was_read(turn, produced, self._toolset)
         most_calls = self._settings.max_calls_per_step

@@ -8,6 +8,7 @@ and in steps, as each change costs the provider's cache of the prefix.
 import logging
 import statistics
 from collections import deque
+from collections.abc import Callable
 
 from nanobot.core.message import Audio, Image, Message, Usage, estimate_tokens
 from nanobot.core.model import ModelRequest
@@ -50,8 +51,16 @@ class TokenRatios:
         learned = self._of.get(model)
         return 1.0 if learned is None else learned.used
 
-    def learn(self, model: str, request: ModelRequest, fixed_tokens: int, usage: Usage | None) -> None:
-        """Take note of what the provider counted of a request, `fixed_tokens` of which are no history."""
+    def learn(
+        self,
+        model: str,
+        request: ModelRequest,
+        fixed_tokens: Callable[[ModelRequest], int],
+        usage: Usage | None,
+    ) -> None:
+        """Take note of what the provider counted of a request; `fixed_tokens` says how much of it is no
+        history.
+        """
         if usage is None or not usage.prompt_tokens:
             return
         learned = self._of.get(model)
@@ -60,9 +69,9 @@ class TokenRatios:
             if learned.passed_over % _SEEN_OFTEN:
                 return
         estimated = _estimated(request.messages)
-        if estimated < max(_SHORTEST_TOKENS, 2 * fixed_tokens):
+        if estimated < _SHORTEST_TOKENS or estimated < 2 * (fixed := fixed_tokens(request)):
             return
-        ratio = (usage.prompt_tokens - fixed_tokens) / estimated
+        ratio = (usage.prompt_tokens - fixed) / estimated
         if not _BELIEVED[0] <= ratio <= _BELIEVED[1]:
             return
         if learned is None:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import neutral
@@ -22,7 +23,7 @@ from nanobot.core.unseen import escaped, without_unseen
 _MOST_LISTED = 200
 
 
-@click.group("approvals")
+@click.group("approvals", cls=Group)
 def command() -> None:
     """List, approve and deny the calls of tools that wait for a person, also while a server runs."""
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from nanobot import config as settings_of
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, MODEL, OPTIONS, settings
 from nanobot.cli.terminal import neutral
 from nanobot.config import FILE, Config, sets_nothing
@@ -27,7 +28,7 @@ class _Setting(msgspec.Struct, frozen=True):
     origin: str
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
     """Show the settings that apply."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, settings
 from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
@@ -19,7 +20,7 @@ from nanobot.isolation.run import run_isolation_audit
 _LARGEST_SEED = 2**32
 
 
-@click.group("audit")
+@click.group("audit", cls=Group)
 def command() -> None:
     """Check that nothing of one session reaches another."""
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import neutral
@@ -22,7 +23,7 @@ _DEFAULT_SCOPES = ("chat", "sessions:read", "sessions:write", "files")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
 
-@click.group("keys")
+@click.group("keys", cls=Group)
 def command() -> None:
     """Create, list and revoke API keys, also while a server runs."""
 

@@ -14,6 +14,7 @@ import msgspec
 
 from nanobot.app.mcp import check_installed, mcp_settings
 from nanobot.cli import mcp_login, mcp_serve
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral
 from nanobot.core.clock import SystemClock
@@ -45,7 +46,7 @@ class ServerReport(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-@click.group("mcp")
+@click.group("mcp", cls=Group)
 def command() -> None:
     """List the MCP servers of the settings, and check that they can be connected to; be one."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from nanobot.api.wire import memory as wire
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, session_key, settings
 from nanobot.cli.store import offline_store, store_to_change
 from nanobot.cli.terminal import local_time, neutral, one_line
@@ -23,7 +24,7 @@ from nanobot.core.scopes import LAYERS, Layer
 _MOST_FOUND = 100
 
 
-@click.group("memory")
+@click.group("memory", cls=Group)
 def command() -> None:
     """List, search, add, forget and export what is remembered.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nanobot.app import known_providers, weights_directory
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.progress import pull
 from nanobot.cli.terminal import size
@@ -22,7 +23,7 @@ from nanobot.models.weights import installed as weights
 from nanobot.models.weights.machine import this_machine
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
     """List the providers of models; list, fetch and remove the small models that run on this machine."""
 

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import local_time, neutral
@@ -14,7 +15,7 @@ from nanobot.core.people import Person, PersonSession
 _MOST_SESSIONS = 100
 
 
-@click.group("people")
+@click.group("people", cls=Group)
 def command() -> None:
     """List people and link their accounts, also while a server runs."""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from nanobot.app.skills import files_of
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.skills import check_system
 from nanobot.cli.terminal import neutral, one_line
@@ -19,7 +20,7 @@ from nanobot.tools.plugins.installed import InstalledPlugin, PluginFolder, descr
 from nanobot.tools.plugins.wheel import unpack_wheel
 
 
-@click.group("plugins")
+@click.group("plugins", cls=Group)
 def command() -> None:
     """List, add and remove plugins: skills and MCP servers in one folder, also while a server runs."""
 

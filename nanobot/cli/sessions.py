@@ -3,9 +3,10 @@
 import click
 
 from nanobot.cli import sessions_change, sessions_compact, sessions_list, sessions_show
+from nanobot.cli.group import Group
 
 
-@click.group("sessions")
+@click.group("sessions", cls=Group)
 def command() -> None:
     """List, search, read, name, copy, summarise, export, import and delete conversations."""
 

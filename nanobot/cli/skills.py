@@ -1,18 +1,22 @@
 """`nanobot skills list|add|check|remove`: they work beside a running server, which sees changes by itself."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
+from nanobot.app import choose_model
 from nanobot.app.skills import files_of, skill_folders
 from nanobot.cli import audit_log
+from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.config import Config
 from nanobot.core.errors import SkillError
 from nanobot.core.skill import SKILL_FILE, SkillSource
+from nanobot.models.providers import LOCAL
 from nanobot.stores.workspaces.tree import is_supported
 from nanobot.tools.skills.folder import CheckedSkill, read_folder, read_skill, scan
 from nanobot.tools.skills.installing import copy_skill, remove_skill
@@ -30,7 +34,7 @@ class _ShownSkill(msgspec.Struct):
     problems: tuple[str, ...] = ()
 
 
-@click.group("skills")
+@click.group("skills", cls=Group)
 def command() -> None:
     """List, add, check and remove the agent's skills, also while a server runs."""
 
@@ -55,6 +59,8 @@ def list_(as_json: bool, config_file: Path | None, data: str | None) -> None:
             click.echo(f"  left out: {neutral('; '.join(skill.problems))}")
         else:
             click.echo(f"  {_cut(skill.description)}")
+    if config.skills.enabled and choose_model(config, os.environ).name.provider == LOCAL:
+        click.echo("the small model on this machine answers here, and is told of none: its window is small")
     click.echo(f"put further ones into {config.skills_folder}, or use `nanobot skills add DIR`")
 
 

@@ -231,7 +231,8 @@ class Sessions(Protocol):
 
     async def index_messages(self) -> bool:
         """Have searches find what was said until now, as `search` does by itself; return whether they find
-        all of it: not while an index that is being built anew lacks some of what was said before this start.
+        all of it: not while an index that is being built anew lacks some of what was said before this start,
+        nor where nothing can be written.
         """
         ...
 

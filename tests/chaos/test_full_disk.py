@@ -49,6 +49,10 @@ def readiness(server: Server) -> int:
     return httpx2.get(f"{server.url.removesuffix('/v1')}/ready", timeout=20).status_code
 
 
+def found(server: Server, words: str) -> httpx2.Response:
+    return httpx2.get(f"{server.url}/sessions", params={"q": words}, timeout=20)
+
+
 def refused(server: Server, text: str) -> openai.APIStatusError:
     with pytest.raises(openai.APIStatusError) as caught:
         ask(server, text)
@@ -111,10 +115,14 @@ def test_admission_on_a_full_disk_says_so_and_works_again_when_there_is_space(
         server.start()
         server.wait_ready()
         assert ask(server, "one") == "one"
+        assert len(found(server, "one").json()["data"]) == 1
         filler = fill(small_disk)
         errors = [refused(server, f"a text that is in vain {number} " + "x" * 5000) for number in range(5)]
         assert {(error.status_code, error.code) for error in errors} == {(503, "store_error")}
         assert "full" in errors[0].message
+        # Reading and searching need no space.
+        searched = found(server, "one")
+        assert (searched.status_code, len(searched.json()["data"])) == (200, 1), searched.text
         filler.unlink()
         assert ask(server, "two") == "two"
         server.stop(10)

@@ -431,3 +431,15 @@ async def test_each_search_brings_an_index_that_is_built_anew_forward(
     assert len(await found(harness, "parrot")) == 4
     assert len(await found(harness, "parrot")) == 8
     await harness.close()
+
+
+async def test_where_nothing_can_be_written_what_is_in_the_index_is_found(tmp_path: Path) -> None:
+    """As on a full disk: searches take in what was said since, where they can."""
+    harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
+    await harness.open()
+    await harness.say("a", "where is the parrot?", "in the cage")
+    assert await found(harness, "parrot") == ["a"]
+    await harness.say("b", "the dodo", "is gone")
+    await harness.store.database.write(lambda db: db.execute("PRAGMA query_only = ON"))
+    assert not await harness.store.index_messages()
+    assert (await found(harness, "parrot"), await found(harness, "dodo")) == (["a"], [])

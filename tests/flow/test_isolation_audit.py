@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-import nanobot.agent.model_call
+import nanobot.agent.turn_requests
 import nanobot.api.turns
 import nanobot.api.usage
 import nanobot.app.endpoints
@@ -128,7 +128,7 @@ async def test_a_prompt_with_a_line_of_another_session_is_found_out(monkeypatch:
         before.append(said)
         return shown
 
-    monkeypatch.setattr(nanobot.agent.model_call, "build", leaky)
+    monkeypatch.setattr(nanobot.agent.turn_requests, "build", leaky)
     found = await leaks_of("secret")
     assert {leak.channel for leak in found if leak.where == "prompt"}
     assert all(leak.requester != f"session {leak.owner}" for leak in found)
@@ -246,7 +246,7 @@ async def test_sessions_that_share_their_name_at_the_provider_are_found_out(monk
     def shared(*arguments: Any, **named: Any) -> ModelRequest:
         return msgspec.structs.replace(build(*arguments, **named), session_hint="everybody")
 
-    monkeypatch.setattr(nanobot.agent.model_call, "build", shared)
+    monkeypatch.setattr(nanobot.agent.turn_requests, "build", shared)
     found = await leaks_of_caches()
     assert {leak.where.partition(",")[0] for leak in found} >= {
         *SALTED,

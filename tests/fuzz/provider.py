@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Sequence
 
 import msgspec
 from hypothesis import given
@@ -51,7 +50,7 @@ def check_chunks(content: bytes) -> None:
     _answer(content.split(b"\n"))
 
 
-def _answer(chunks: Sequence[bytes]) -> Message | None:
+def _answer(chunks: list[bytes]) -> Message | None:
     """Return the message that the chunks make;
 
     None where they are refused. Raises where a promise of `ChatAnswerReader` is broken.

@@ -22,7 +22,7 @@ def learned(ratios: TokenRatios, model: str, *counted: float, fixed: int = 100) 
     """Return what is used after each count, of so many tokens for one estimated."""
     used = []
     for ratio in counted:
-        ratios.learn(model, request(), fixed, Usage(int(ratio * SIZE) + fixed, 1))
+        ratios.learn(model, request(), lambda _: fixed, Usage(int(ratio * SIZE) + fixed, 1))
         used.append(ratios.of(model))
     return used
 
@@ -78,7 +78,7 @@ def test_what_says_nothing_about_the_history_is_not_learned_from(
 ) -> None:
     ratios = TokenRatios()
     for _ in range(50):
-        ratios.learn("m", request(messages), 10, usage)
+        ratios.learn("m", request(messages), lambda _: 10, usage)
     assert ratios.of("m") == 1.0
 
 

@@ -87,3 +87,10 @@ def test_the_shells_complete_commands_and_options(tmp_path: Path) -> None:
     assert "plain,--tls-cert" in completed("bash", "nanobot serve --tls", tmp_path, "--tls")
     assert "serve" in completed("zsh", "nanobot ser", tmp_path, "ser")
     assert completed("fish", "nanobot ser", tmp_path, "ser")[0].startswith("plain,serve")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_group_says_what_its_commands_do_in_whole_sentences(
+    nanobot: Nanobot, name: str
+) -> None:
+    assert "..." not in nanobot(name, "--help").out.partition("Commands:")[2]

@@ -108,3 +108,13 @@ def test_a_skill_is_removed_and_nothing_beside_it(nanobot: Nanobot, data: Path) 
     for name in ("offers", "../skills/bills", "bills/", "."):
         assert nanobot("skills", "remove", name, "--data", str(data)).status == 2
     assert [each.name for each in (data / "skills").iterdir()] == ["bills"]
+
+
+def test_where_the_small_model_answers_it_is_said_that_it_is_told_of_none(
+    nanobot: Nanobot, data: Path
+) -> None:
+    note = "is told of none"
+    assert note in nanobot("skills", "list", "--data", str(data)).out
+    (data.parent / "nanobot.toml").write_text('[model]\nname = "echo"\n')
+    settings = str(data.parent / "nanobot.toml")
+    assert note not in nanobot("skills", "list", "--data", str(data), "--config", settings).out

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -41,6 +42,7 @@ from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
+_log = logging.getLogger(__name__)
 _MOST_REBUILT_A_SEARCH = 8
 """How many steps the index that is being built anew comes forward with each search."""
 
@@ -94,11 +96,16 @@ class SqlSessions:
 
     async def index_messages(self) -> bool:
         write, index = self._database.write, self._index
-        while await write(index.index_some):
-            pass
-        for _ in range(_MOST_REBUILT_A_SEARCH):
-            if not await write(index.rebuild_some):
-                break
+        try:
+            while await write(index.index_some):
+                pass
+            for _ in range(_MOST_REBUILT_A_SEARCH):
+                if not await write(index.rebuild_some):
+                    break
+        except StoreError as error:
+            # Where nothing can be written, the disk being full, what is in the index is found all the same.
+            _log.warning("the search index stays behind: %s", error.message)
+            return False
         return await self._database.read(index.is_whole)
 
     async def session(self, session_key: str) -> Session:
