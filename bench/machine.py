@@ -131,14 +131,20 @@ class Server:
                 )
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                connection.request("GET", path)
-                if connection.getresponse().status == 200:
-                    return time.perf_counter() - self.started_at
+                with contextlib.closing(connection):
+                    connection.request("GET", path)
+                    if connection.getresponse().status == 200:
+                        return time.perf_counter() - self.started_at
             time.sleep(0.001)
         raise ProcessFailed(f"{self.name} gave no 200 on {path} within {timeout_s:g} s:\n{self.last_words()}")
 
     def last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+
+    def kill(self) -> None:
+        """End the process as a crash does: at once, with nothing put in order. What is below it is left."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """End the process and all below it: asked first, made to after 5 s."""
