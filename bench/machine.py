@@ -9,6 +9,7 @@ import ctypes
 import http.client
 import os
 import platform
+import random
 import signal
 import socket
 import sqlite3
@@ -74,10 +75,14 @@ def _resident(pid: int, kind: str) -> int:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that was free a moment ago, outside the range from which outgoing
+    connections and other servers take theirs: who starts later finds it still free.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _die_with_parent() -> None:

@@ -13,7 +13,10 @@ from bench.eval.talk import Talk, call, idle
 from bench.eval.task import Failed, Tasks, check
 from bench.eval.tasks import ALL
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tasks are for Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the tasks are for Linux"),
+    pytest.mark.timeout(600),
+]
 
 QUICK = (
     "a sum",
@@ -25,7 +28,7 @@ QUICK = (
     "no and not quite",
     "a question waits",
 )
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 IMPATIENT_S = 3.0
 """What a model that does nothing is waited for."""
 

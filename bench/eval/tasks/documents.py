@@ -53,7 +53,12 @@ def _deep(talk: Talk) -> Reply:
     return call("read_file", **{"file": "uploads/manual.pdf", "from": goes_on[-1]}) if goes_on else talk.last
 
 
-@TASKS.add("a page of a long PDF", "reads on in a manual of 120 pages until it finds the place", _deep)
+@TASKS.add(
+    "a page of a long PDF",
+    "reads on in a manual of 120 pages until it finds the place",
+    _deep,
+    settings="[files]\nread_timeout_s = 120\n",
+)
 def _a_page(world: World) -> None:
     pages = [
         [f"Page {number}", *[f"Bolt {number}-{each} has no torque that matters here." for each in range(40)]]
