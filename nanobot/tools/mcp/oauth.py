@@ -204,7 +204,7 @@ class TokenAuth(httpx2.Auth):
         return _Renewing(self._server.url, storage, login, is_refused=is_refused)
 
 
-class _Machine(ClientCredentialsOAuthProvider):
+class _MachineLogin(ClientCredentialsOAuthProvider):
     """Gets a new token, whatever was kept."""
 
     async def _initialize(self) -> None:
@@ -214,7 +214,7 @@ class _Machine(ClientCredentialsOAuthProvider):
 
 def machine_provider(url: str, client: OAuthClient, storage: Storage) -> OAuthClientProvider:
     """Return what gets tokens for a client that is no person, with its own secret."""
-    return _Machine(
+    return _MachineLogin(
         url,
         storage,
         client.client_id or "",
