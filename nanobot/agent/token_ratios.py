@@ -25,6 +25,8 @@ _SHORTEST_TOKENS = 2_000
 """In a shorter request, what is no history counts too much."""
 _BELIEVED = (0.3, 4.0)
 """A count further off than that is no count of this request."""
+_FEWEST_COUNTED = _SHORTEST_TOKENS * _BELIEVED[0]
+"""A request that was counted as less is too short, or its count is not believed."""
 _MOST_MODELS = 1_000
 _log = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ class TokenRatios:
         """Take note of what the provider counted of a request; `fixed_tokens` says how much of it is no
         history.
         """
-        if usage is None or not usage.prompt_tokens:
+        if usage is None or not usage.prompt_tokens or usage.prompt_tokens < _FEWEST_COUNTED:
+            # As most are: looking through their messages costs more than the whole rest of this.
             return
         learned = self._of.get(model)
         if learned is not None and len(learned.samples) >= _FEWEST_SAMPLES:
