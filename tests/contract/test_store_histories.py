@@ -5,7 +5,7 @@ from itertools import count
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnded
@@ -232,6 +232,7 @@ async def branch_texts(harness: StoreHarness, key: str) -> list[list[str]]:
     ]
 
 
+@settings(max_examples=30)
 @given(steps=STEPS, is_whole=st.booleans())
 async def test_a_list_means_the_same_whether_it_is_long_or_short(
     harness: StoreHarness, steps: list[tuple[str, int, str, str]], is_whole: bool

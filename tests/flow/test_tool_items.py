@@ -93,6 +93,24 @@ async def test_a_stream_tells_what_runs_and_is_taken_up_again_wherever_it_broke(
             ]
 
 
+async def test_calls_that_are_too_many_are_items_that_failed_live_and_later(
+    open_harness: OpenHarness,
+) -> None:
+    calls = tuple(ToolCall(f"c{number}", "calculate", '{"expression": "6*7"}') for number in range(4))
+    model = ScriptedModel(Say((), Message("assistant", calls, "tool_calls", Usage(1, 1))), "42")
+    async with connected(await open_harness(model, agent={"max_calls_per_step": 3})) as client:
+        events = await events_of(await asking(client, stream=True))
+        final = events[-1].response
+        statuses = [item.status for item in final.output if item.type == "mcp_call"]
+        assert statuses == ["completed"] * 3 + ["failed"]
+        assert checked(await client.responses.retrieve(final.id)).model_dump() == final.model_dump()
+        for heard in range(len(events) - 1):
+            rest = await client.responses.retrieve(final.id, stream=True, starting_after=heard)
+            assert [event.model_dump() async for event in rest] == [
+                event.model_dump() for event in events[heard + 1 :]
+            ]
+
+
 async def test_the_stream_helper_adds_the_calls_up(open_harness: OpenHarness) -> None:
     async with connected(await open_harness(ScriptedModel(TWO_CALLS, "42"))) as client:
         async with client.responses.stream(model="nanobot", input="6*7?", extra_headers=TOOLS) as stream:

@@ -31,6 +31,8 @@ _MOST_JOBS_A_COMMIT = 128
 _MOST_ANSWERED_AT_ONCE = 32
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
+_BETWEEN_S = 0.25
+"""How long jobs alone run between two pieces of spare work where it is never quiet."""
 
 
 class _Ticket:
@@ -85,15 +87,19 @@ class Writer:
         observer: Observer = NULL_OBSERVER,
         spare: Spare | None = None,
         quiet_s: float = 1.0,
+        patience_s: float = 5.0,
     ) -> None:
         """Start the thread.
 
-        `spare` runs when nothing has been asked for `quiet_s`, at first and after jobs.
+        `spare` runs when nothing has been asked for `quiet_s`, at first and after jobs. Where it has
+        not been quiet for `patience_s`, a piece is done now and then all the same.
         """
         self._observer = observer
         self._db = db
         self._spare = spare
         self._quiet_s = quiet_s if spare is not None else None
+        self._patience_s = patience_s
+        self._spare_due = time.monotonic() + patience_s
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._answers: deque[_Ticket] = deque()
@@ -124,6 +130,7 @@ class Writer:
                 first = self._tickets.get(timeout=wait_s)
             except queue.Empty:
                 wait_s = self._do_spare()
+                self._spare_due = time.monotonic() + self._patience_s
                 continue
             if first is None:
                 return
@@ -141,6 +148,10 @@ class Writer:
             del first, batch
             if last:
                 return
+            if time.monotonic() >= self._spare_due:
+                again_s = self._do_spare()
+                pause_s = _BETWEEN_S if again_s == 0.0 else max(self._patience_s, again_s or 0.0)
+                self._spare_due = time.monotonic() + pause_s
 
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.

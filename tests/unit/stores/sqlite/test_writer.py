@@ -136,3 +136,22 @@ async def test_spare_work_that_fails_is_logged_and_jobs_are_answered_all_the_sam
         await writer.close()
     db.close()
     assert any(record.exc_info and "spare work" in record.message for record in caplog.records)
+
+
+async def test_spare_work_is_done_also_where_it_is_never_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    pieces: list[int] = []
+
+    def spare(_: Connection) -> float:
+        pieces.append(len(pieces))
+        return 0.0
+
+    writer = Writer(db, path, spare=spare, quiet_s=3_600.0, patience_s=0.0)
+    async with asyncio.timeout(BOUND_S):
+        for number in range(20):
+            await writer.do(Note(str(number)))
+        await writer.close()
+    db.close()
+    assert pieces
