@@ -64,7 +64,7 @@ class ServerAsks:
             self._calls.remove(call)
 
     async def __call__(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
-        """Return what was answered to this question when the call was made before; else that it was dismissed."""
+        """Return what was answered to this question before this call; else that it was dismissed."""
         if len(self._calls) == 1:
             return self._answer(self._calls[0], params)
         for call in self._calls:
