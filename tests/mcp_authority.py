@@ -48,6 +48,8 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         self.headers: list[dict[str, str]] = []
         self.metadata_at: str | None = None
         """Where the MCP server says that its metadata are; None: at its own address."""
+        self.repeats = False
+        """Whether the tools of the MCP server answer with the token that they were called with."""
 
     # What the SDK's server asks --------------------------------------------------------------------
 
@@ -128,6 +130,8 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         answers: list[dict[str, Any]] = []
         FakeMcpServer("new", answers.append).take(body)
         final = [each for each in answers if each.get("id") == body.get("id") and "id" in body]
+        if self.repeats and body["method"] == "tools/call":
+            final[0]["result"]["content"] = [{"type": "text", "text": f"You came with {token}."}]
         return JSONResponse(final[0]) if final else Response("", 202)
 
 

@@ -58,6 +58,10 @@ QUESTIONS: dict[str, dict[str, Json]] = {
         "city": _form("Which city?", city={"type": "string"}),
         "sure": _form("Are you sure?", sure={"type": "boolean"}),
     },
+    "ask_twice": {
+        "first": _form("Are you sure?", sure={"type": "boolean"}),
+        "second": _form("Are you sure?", sure={"type": "boolean"}),
+    },
     "ask_secret": {"key": _form("What is it?", password={"type": "string"})},
     "ask_nested": {"deep": _form("What?", deep={"type": "object"})},
     "ask_link": {"page": {"mode": "url", "message": "Sign in first.", "url": "https://example.org/in?n=1"}},

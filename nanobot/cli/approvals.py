@@ -48,12 +48,17 @@ def list_(state: str, session: str | None, as_json: bool, config_file: Path | No
             ApprovalFilter(session_key=session, state=wanted), now=SystemClock().now(), limit=_MOST_LISTED
         )
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        click.echo(msgspec.json.encode([_shown(each) for each in found]))
         return
     if not found:
         click.echo("no call waits for an approval" if state == "pending" else "there is none")
     for approval in found:
         click.echo(_described(approval))
+
+
+def _shown(approval: Approval) -> Approval:
+    asks = approval.question
+    return approval if asks is None else msgspec.structs.replace(approval, question=asks.shown)
 
 
 @command.command("approve")

@@ -238,7 +238,7 @@ async def live(life: Life) -> LifeReport:
         if life.scenario == "tools":
             gate.set()
             first = await harness.ask(KEY, FIRST, dedupe_key="first")
-        elif one_call:
+        elif life.scenario == "approval" or life.scenario == "question":
             gate.set()
             first = await harness.ask(KEY, FIRST, dedupe_key="first")
             words = YES if life.scenario == "approval" else CITY

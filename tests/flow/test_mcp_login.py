@@ -123,6 +123,19 @@ async def test_a_login_brings_a_token_that_is_used_renewed_and_shown_nowhere(
     assert not [each for each in secret if each in shown]
 
 
+async def test_a_server_that_repeats_the_token_does_not_bring_it_into_the_transcript(
+    open_harness: OpenHarness, authority: Authority, tmp_path: Path
+) -> None:
+    await log_in(tmp_path, authority)
+    authority.repeats = True
+    model = ScriptedModel(ask("echo", text="kumquat"), "Done.")
+    harness = await connected(
+        await open_harness(model, agent=WIDE, mcp=at(authority), policy=POLICY, data=tmp_path)
+    )
+    assert (await harness.door.chat("k", [ASK])).said == "Done."
+    assert "You came with ***." in results(model)[-1].content
+
+
 async def test_on_a_machine_without_a_browser_the_address_is_pasted(
     authority: Authority, tmp_path: Path
 ) -> None:

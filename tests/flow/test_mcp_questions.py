@@ -112,6 +112,24 @@ async def test_several_questions_are_asked_one_after_another(open_harness: OpenH
 
 
 @pytest.mark.parametrize("era", ERAS)
+async def test_a_yes_answers_one_question_and_not_the_next_of_the_same_words(
+    open_harness: OpenHarness, era: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(*of_two("ask_twice"))
+    harness = await opened(open_harness, model, era, env={"CALLS": str(log)})
+    assert "Are you sure?" in (await harness.door.chat("k", [ASK])).said
+    assert "Are you sure?" in (await harness.door.chat("k", says("yes"))).said
+    assert len(model.requests) == 1
+    assert (await harness.door.chat("k", says("no"))).said == "Done."
+    assert '"second": {"sure": false}' in results(model)[-1].content
+    if era == "old":
+        first = ["first cancel"]
+        second = ["first accept", "second cancel"]
+        assert log.read_text().splitlines() == [*first, *second, "first accept", "second accept"]
+
+
+@pytest.mark.parametrize("era", ERAS)
 async def test_a_form_is_answered_over_the_api_and_its_content_is_checked(
     open_harness: OpenHarness, era: str
 ) -> None:

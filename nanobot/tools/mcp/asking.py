@@ -6,6 +6,7 @@ older protocol is told that its question was dismissed; it asks the same again.
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,16 @@ class UnderWay:
         self.order = order
         self.asked: InputRequest | None = None
         self.is_unclear = False
+        self._times: Counter[str] = Counter()
+
+    def key_of(self, params: types.ElicitRequestParams) -> str:
+        """Return what the question is known by where it is asked now. One that was asked before in this call,
+        in the same words, is another one, perhaps about something else: it has not been answered by that.
+        """
+        key = _key(params)
+        self._times[key] += 1
+        times = self._times[key]
+        return key if times == 1 else f"{key} {times}"
 
 
 class ServerAsks:
@@ -53,7 +64,7 @@ class ServerAsks:
             self._calls.remove(call)
 
     async def __call__(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
-        """Return what was answered to this question before; else that it was dismissed."""
+        """Return what was answered to this question before this call; else that it was dismissed."""
         if len(self._calls) == 1:
             return self._answer(self._calls[0], params)
         for call in self._calls:
@@ -61,7 +72,7 @@ class ServerAsks:
         return types.ElicitResult(action="cancel")
 
     def _answer(self, call: UnderWay, params: types.ElicitRequestParams) -> types.ElicitResult:
-        asked = request(_key(params), params)
+        asked = request(call.key_of(params), params)
         known = call.order.answers.get(asked.key)
         if known is not None:
             return answer(known)

@@ -23,6 +23,7 @@ from nanobot.tools.mcp.messages import (
     CallTool,
     Event,
     GetPrompt,
+    InputRequest,
     InputRequired,
     NotDone,
     Order,
@@ -305,6 +306,11 @@ class McpConnection:
 
     async def ask(self, order: Order) -> Answer:
         """Return what the server answers. Waits for a connection that is being made."""
+        answer = await self._answer(order)
+        http = self._http_client
+        return answer if http is None or http.auth is None else _masked(answer, http.auth.secrets)
+
+    async def _answer(self, order: Order) -> Answer:
         self.calls += 1
         try:
             client = await self._connected()
@@ -413,6 +419,19 @@ class McpConnection:
             self._break()
             return NotDone(order.id, "the server has closed the session", again=True)
         return Answered(order.id, f"{text} (error {error.error.code})", is_error=True)
+
+
+def _masked(answer: Answer, secrets: tuple[str, ...]) -> Answer:
+    """Return the answer without the token that the server was sent: what it says is kept and shown."""
+    if isinstance(answer, NotDone):
+        return msgspec.structs.replace(answer, why=without_secrets(answer.why, secrets))
+    if isinstance(answer, Answered):
+        return msgspec.structs.replace(answer, text=without_secrets(answer.text, secrets))
+    asks = tuple(
+        InputRequest(each.key, msgspec.Raw(without_secrets(bytes(each.params).decode(), secrets).encode()))
+        for each in answer.asks
+    )
+    return msgspec.structs.replace(answer, asks=asks, so_far=without_secrets(answer.so_far, secrets))
 
 
 async def _all_pages(list_page: Callable[..., Awaitable[Any]], field: str, more: list[str]) -> list[Any]:

@@ -186,8 +186,12 @@ class TokenAuth(httpx2.Auth):
                     self.needs_login = ""
                     return
                 except OAuthFlowError as error:
-                    self.needs_login = told(error)
-                    raise LoginNeeded(self.needs_login) from None
+                    # Another process may have been first: what renews a token does so once.
+                    theirs = await asyncio.to_thread(self._file.load)
+                    if theirs is None or theirs in (now, login) or _is_over(theirs):
+                        self.needs_login = told(error)
+                        raise LoginNeeded(self.needs_login) from None
+                    _sign(request, theirs)
                 finally:
                     await flow.aclose()
                     self._login = await asyncio.to_thread(self._file.load)

@@ -12,6 +12,7 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.dispatch import Command
 from nanobot.core.event import MessageAdded
 from nanobot.core.message import AskedCall, Message, Text, user
+from nanobot.core.tool_question import ToolQuestion
 from nanobot.stores.audit_log import FILE
 from nanobot.stores.sqlite.store import open_store
 from tests.unit.cli.commandline import Nanobot
@@ -22,7 +23,7 @@ from tests.unit.cli.test_sessions import server_on
 KEY = "wx:dm:ann"
 
 
-async def _fill(directory: Path) -> None:
+async def _fill(directory: Path, question: ToolQuestion | None = None) -> None:
     clock = SystemClock()
     store = await open_store(directory, clock)
     orders = cast("AsyncGenerator[Command, None]", store.orders(8))
@@ -30,7 +31,12 @@ async def _fill(directory: Path) -> None:
     await asyncio.sleep(0)
     asks = tuple(
         AskedCall(
-            f"appr_{to}", f"call_{to}", "send", f'{{"to": "{to}\\u001b[2J\u202e\u3164"}}', clock.now() + 600
+            f"appr_{to}",
+            f"call_{to}",
+            "send",
+            f'{{"to": "{to}\\u001b[2J\u202e\u3164"}}',
+            clock.now() + 600,
+            question=question,
         )
         for to in ("ann", "bob")
     )
@@ -61,6 +67,13 @@ def test_what_waits_is_listed_with_its_arguments_and_nothing_that_moves_the_curs
     assert not {"\x1b", "\u202e", "\u3164"} & set(listed)
     assert '"ann\\u001b[2J\\u202e\\u3164"' in listed
     assert "no call waits" in nanobot("approvals", "list", "--session", "other", "--data", data).out
+
+
+def test_what_a_tool_needs_to_go_on_is_not_listed(nanobot: Nanobot, tmp_path: Path) -> None:
+    asyncio.run(_fill(tmp_path / "data", ToolQuestion("it", "Sure?", state="the canary of the state")))
+    listed = nanobot("approvals", "list", "--json", "--data", str(tmp_path / "data")).out
+    assert "Sure?" in listed and "canary" not in listed
+    assert "canary" not in nanobot("approvals", "list", "--data", str(tmp_path / "data")).out
 
 
 def test_calls_are_approved_and_denied_also_beside_a_server(nanobot: Nanobot, data: str) -> None:

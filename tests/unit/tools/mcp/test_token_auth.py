@@ -132,6 +132,22 @@ async def test_many_at_once_renew_a_token_once(tmp_path: Path) -> None:
     assert site.count("/token") == 1
 
 
+async def test_a_token_that_another_process_renews_at_the_same_moment_is_used(tmp_path: Path) -> None:
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/token":
+            # The other one was first: its answer is in the file, and the token that renews is used up.
+            site.file.save(login("theirs"))
+            return httpx2.Response(400, json={"error": "invalid_grant"})
+        is_good = request.headers["authorization"] == "Bearer access-theirs"
+        return httpx2.Response(200 if is_good else 401)
+
+    site = Site(tmp_path, answer)
+    site.file.save(login("old", is_over=True))
+    auth = site.auth()
+    assert (await site.post(auth)).status_code == 200
+    assert not auth.needs_login and site.count("/token") == 1
+
+
 async def test_a_token_that_is_refused_right_after_it_was_renewed_needs_a_person(tmp_path: Path) -> None:
     async def answer(request: httpx2.Request) -> httpx2.Response:
         return renewed() if request.url.path == "/token" else httpx2.Response(401)
