@@ -16,6 +16,7 @@ from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Limits
 from nanobot.stores.sql import tokens
 from nanobot.stores.sql.ports import sessions as ports
+from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite import index, upkeep
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.derived import derive
@@ -440,6 +441,7 @@ async def test_where_nothing_can_be_written_what_is_in_the_index_is_found(tmp_pa
     await harness.say("a", "where is the parrot?", "in the cage")
     assert await found(harness, "parrot") == ["a"]
     await harness.say("b", "the dodo", "is gone")
+    assert isinstance(harness.store, SqlStore)
     await harness.store.database.write(lambda db: db.execute("PRAGMA query_only = ON"))
     assert not await harness.store.index_messages()
     assert (await found(harness, "parrot"), await found(harness, "dodo")) == (["a"], [])

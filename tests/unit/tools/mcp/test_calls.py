@@ -68,7 +68,9 @@ async def test_a_call_is_made_again_only_where_that_does_no_harm(
 
 async def test_the_second_answer_counts() -> None:
     process = Process(AGAIN, Answered(0, "kumquat"))
-    assert (await calls(process).ask(of("k"), order, is_repeatable=False)).text == "kumquat"
+    answer = await calls(process).ask(of("k"), order, is_repeatable=False)
+    assert isinstance(answer, Answered)
+    assert answer.text == "kumquat"
 
 
 async def test_one_session_leaves_half_of_the_calls_to_others() -> None:

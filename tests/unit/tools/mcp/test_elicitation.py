@@ -115,8 +115,8 @@ def test_a_no_answers_only_what_it_can_answer() -> None:
 
 
 def test_defaults_count_where_nothing_is_filled_in() -> None:
-    fields = {"a": {"type": "string", "default": "x"}, "b": {"type": "integer", "default": "no number"}}
-    assert checked(question("it", form(**fields)), {}) == {"a": "x"}
+    asked = form(a={"type": "string", "default": "x"}, b={"type": "integer", "default": "no number"})
+    assert checked(question("it", asked), {}) == {"a": "x"}
 
 
 @pytest.mark.parametrize(
