@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Where the environment forbids byte code on the disk, each start would compile all modules anew (a second).
 COMPILE := $(BIN)/python -m compileall -q nanobot
 
-.PHONY: serve test check bench compare files memory hostile escape chaos fuzz fuzz-api docs vendor lock clean
+.PHONY: serve test check bench compare files memory eval hostile escape chaos fuzz fuzz-api docs vendor lock clean
 
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
@@ -40,6 +40,9 @@ files: $(VENV)/.corpus          ## write a corpus of documents, read it, and put
 
 memory: $(VENV)/.dev            ## measure what is found again of long conversations, and what it costs
 	$(BIN)/python -m bench.memory $(ARGS)
+
+eval: $(VENV)/.dev              ## give the agent tasks, and check what came of them (Linux; ARGS="--model local" for a real model)
+	$(BIN)/python -m bench.eval $(ARGS)
 
 hostile: $(VENV)/.dev           ## attack a server, and see what others notice of it (Linux)
 	$(BIN)/python -m bench.hostile $(ARGS)

@@ -9,6 +9,7 @@ import ctypes
 import http.client
 import os
 import platform
+import random
 import signal
 import socket
 import sqlite3
@@ -74,10 +75,14 @@ def _resident(pid: int, kind: str) -> int:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that was free a moment ago, outside the range from which outgoing
+    connections and other servers take theirs: who starts later finds it still free.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _die_with_parent() -> None:
@@ -131,14 +136,20 @@ class Server:
                 )
             with contextlib.suppress(OSError, http.client.HTTPException):
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                connection.request("GET", path)
-                if connection.getresponse().status == 200:
-                    return time.perf_counter() - self.started_at
+                with contextlib.closing(connection):
+                    connection.request("GET", path)
+                    if connection.getresponse().status == 200:
+                        return time.perf_counter() - self.started_at
             time.sleep(0.001)
         raise ProcessFailed(f"{self.name} gave no 200 on {path} within {timeout_s:g} s:\n{self.last_words()}")
 
     def last_words(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+
+    def kill(self) -> None:
+        """End the process as a crash does: at once, with nothing put in order. What is below it is left."""
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         """End the process and all below it: asked first, made to after 5 s."""

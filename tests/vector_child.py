@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from nanobot.core.vectors import Near
-from nanobot.stores.vectors.messages import Embed, Found, Made, Reply, Request
+from nanobot.stores.vectors.messages import Embed, FoundNear, Made, Reply, Request
 from nanobot.stores.vectors.serving import serve
 
 
@@ -25,7 +25,7 @@ class Obedient:
             time.sleep(3_600)
         if isinstance(request, Embed):
             return Made(bytes([len(text)]))
-        return Found((Near(7, 0.5),))
+        return FoundNear((Near(7, 0.5),))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from nanobot.agent.question import question
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.transcript import TurnTranscript
 from nanobot.core.errors import ApprovalChanged
-from nanobot.core.event import Fact, MessageAdded, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.event import Fact, MessageAdded, ToolFinished, TurnEnded, starts_of
 from nanobot.core.message import Message, ToolCall
 
 MOST_TRIES = 3
@@ -63,7 +63,7 @@ class Consultation:
             try:
                 await self._transcript.commit(
                     MessageAdded(settled.message),
-                    *(ToolStarted(call) for call in settled.calls),
+                    *starts_of(settled.message),
                     *(ToolFinished(Message("tool", (result,))) for result in settled.results),
                 )
             except ApprovalChanged:

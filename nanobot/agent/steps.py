@@ -10,7 +10,7 @@ from nanobot.agent.model_call import ModelCall
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.transcript import TurnTranscript
 from nanobot.core.errors import ApprovalChanged
-from nanobot.core.event import MessageAdded, ToolStarted, TurnEnded
+from nanobot.core.event import MessageAdded, TurnEnded, starts_of
 from nanobot.core.message import Message, ToolCall
 from nanobot.core.parts import call_for
 from nanobot.core.turn import Turn
@@ -84,8 +84,8 @@ class TurnSteps:
             elif used_up is None and (calls := self._collect()):
                 # It goes on once it has read the answers.
                 collecting = Message("assistant", calls, "tool_calls")
-                started = map(ToolStarted, calls)
-                await transcript.commit(MessageAdded(message), MessageAdded(collecting), *started)
+                added = MessageAdded(message), MessageAdded(collecting)
+                await transcript.commit(*added, *starts_of(collecting))
                 await self._tool_calls.run(calls, (), transcript.add_results)
             elif not await transcript.commit(MessageAdded(message), self._end()):
                 # Otherwise users' messages joined: the store has dropped the end, and the turn goes on.
@@ -151,7 +151,8 @@ class TurnSteps:
             if waiting and not run and not too_many:
                 return await self._consultation.ask(waiting, judged, self._end())
             try:
-                await self._transcript.commit(MessageAdded(judged), *map(ToolStarted, run))
+                # Also those that are refused: they are open until their results say so.
+                await self._transcript.commit(MessageAdded(judged), *starts_of(judged))
                 break
             except ApprovalChanged:
                 # What a person had agreed to was taken back a moment ago.

@@ -9,6 +9,7 @@ from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import AskedCall, AskingResult, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
+from nanobot.core.parts import is_collecting
 from nanobot.core.tool import NONE_DEFERRED, DeferredTools
 from nanobot.core.turn import Turn
 
@@ -153,9 +154,15 @@ class ToolCalls:
         return settled
 
     def split(self, message: Message) -> tuple[tuple[ToolCall, ...], tuple[ToolCall, ...]]:
-        """Return the server's calls of a message: those to run, and those that are too many."""
+        """Return the server's calls of a message: those to run, and those that are too many. Those that wait
+        for the answers of parts run, however many the model has made.
+        """
         own = tuple(call for call in message.tool_calls if not call.for_client)
-        return own[: self._max_calls], own[self._max_calls :]
+        if len(own) <= self._max_calls:
+            return own, ()
+        collecting = tuple(call for call in own if is_collecting(self._turn.id, call))
+        made = tuple(call for call in own if call not in collecting)
+        return (*made[: self._max_calls], *collecting), made[self._max_calls :]
 
     async def refuse(self, calls: Sequence[ToolCall], finish: Finish) -> None:
         """Answer calls that are too many for one step."""

@@ -23,6 +23,7 @@ from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.removing import remove_tree
 from nanobot.tools.network.networks import CommandNetworks, Note
 from nanobot.tools.network.rules import NetworkBounds, NetworkRules, parse_allowed
+from nanobot.tools.sandbox.bubblewrap import TMP, WORKSPACE
 from nanobot.tools.sandbox.command import CommandLimits
 from nanobot.tools.sandbox.layers import probe_layers, probe_network
 from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
@@ -32,6 +33,7 @@ from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
 
 TEMPORARY_FOLDER = "commands"
+_OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
 _log = logging.getLogger(__name__)
 
 
@@ -186,13 +188,19 @@ def shell_settings(config: Config) -> ShellSettings:
     """Return what commands may use.
 
     Raises:
-        ConfigError: a directory that is to be readable is none.
+        ConfigError: a directory that is to be readable is none, or is where commands have one of their own.
     """
     table = config.shell
     for path in table.readable:
         if not Path(path).is_absolute() or not Path(path).is_dir():
             raise ConfigError(
                 f"shell.readable has {path!r}, which is no directory: name one in full", tables=("shell",)
+            )
+        if any(Path(path).is_relative_to(own) for own in _OWN_OF_COMMANDS):
+            raise ConfigError(
+                f"shell.readable has {path!r}, which commands would not see: they have"
+                f" {', '.join(_OWN_OF_COMMANDS)} of their own. Name a directory elsewhere",
+                tables=("shell",),
             )
     limits = CommandLimits(
         wall_s=table.timeout_s,

@@ -31,7 +31,7 @@ _MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]", "dropped": "[-]"}
 _SHOWS_ITS_CHANGES = frozenset({"edit_file", "write_file", "apply_patch"})
 
 
-class Line(msgspec.Struct, frozen=True):
+class ToolLine(msgspec.Struct, frozen=True):
     """A line of the chat; `text` is safe to show."""
 
     text: str
@@ -58,37 +58,37 @@ class ToolReport:
     def is_running(self) -> bool:
         return bool(self._running)
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ToolLine]:
         """Return what runs, and for how many seconds."""
         running = list(self._running.values())
         shown = [
-            Line(f"· {_with_time(title(each.call), int(self._now() - each.since))}")
+            ToolLine(f"· {_with_time(title(each.call), int(self._now() - each.since))}")
             for each in running[:_MOST_RUNNING]
         ]
         rest = len(running) - len(shown)
-        return [*shown, *([Line(f"  and {rest} more")] if rest else [])]
+        return [*shown, *([ToolLine(f"  and {rest} more")] if rest else [])]
 
-    def finish(self, result: ToolResult) -> list[Line]:
+    def finish(self, result: ToolResult) -> list[ToolLine]:
         """Return what remains of the call that has this result."""
         ran = self._running.pop(result.call_id, None)
         name = title(ran.call) if ran is not None else "a tool"
         took = f" ({self._now() - ran.since:.1f} s)" if ran is not None else ""
         if result.is_error:
-            return [Line(f"✗ {name}{took}", "failed"), *_indented(_first_lines(result.content), "failed")]
-        return [Line(f"· {name}{took}"), *self._outcome(ran.call if ran is not None else None, result)]
+            return [ToolLine(f"✗ {name}{took}", "failed"), *_indented(_first_lines(result.content), "failed")]
+        return [ToolLine(f"· {name}{took}"), *self._outcome(ran.call if ran is not None else None, result)]
 
-    def end(self) -> list[Line]:
+    def end(self) -> list[ToolLine]:
         """Return what remains of the calls that have no result at the end of the answer."""
-        left = [Line(f"✗ {title(each.call)} (not finished)", "failed") for each in self._running.values()]
+        left = [ToolLine(f"✗ {title(each.call)} (not finished)", "failed") for each in self._running.values()]
         self._running.clear()
         return left
 
-    def _outcome(self, call: ToolCall | None, result: ToolResult) -> list[Line]:
+    def _outcome(self, call: ToolCall | None, result: ToolResult) -> list[ToolLine]:
         if result.plan is not None:
             before, self._plan = self._plan, result.plan
             return plan_lines(result.plan, before)
         changed = changes(call.name, call.arguments) if call is not None else []
-        written = [Line(f"  wrote {_safe(one_line(', '.join(result.files)))}")] if result.files else []
+        written = [ToolLine(f"  wrote {_safe(one_line(', '.join(result.files)))}")] if result.files else []
         if changed:
             return changed
         if written and call is not None and call.name in _SHOWS_ITS_CHANGES:
@@ -102,12 +102,12 @@ def title(call: ToolCall) -> str:
     return _cut(_safe(one_line(f"{call.name} {gist}")))
 
 
-def asked_lines(asks: Iterable[AskedCall]) -> list[Line]:
+def asked_lines(asks: Iterable[AskedCall]) -> list[ToolLine]:
     """Return what calls would change that a person is asked about."""
     return [line for ask in asks for line in changes(ask.tool, ask.arguments)]
 
 
-def changes(tool: str, arguments: str) -> list[Line]:
+def changes(tool: str, arguments: str) -> list[ToolLine]:
     """Return what a call changes in files, as a diff; nothing of a call that is no edit."""
     given = _given(arguments)
     if tool == "edit_file":
@@ -121,21 +121,22 @@ def changes(tool: str, arguments: str) -> list[Line]:
     return _bounded(told)
 
 
-def plan_lines(plan: TaskPlan, before: TaskPlan) -> list[Line]:
+def plan_lines(plan: TaskPlan, before: TaskPlan) -> list[ToolLine]:
     """Return how far the plan is, and the steps of it that have changed."""
     if not plan.steps:
-        return [Line("  the plan is dropped")]
+        return [ToolLine("  the plan is dropped")]
     done = sum(step.status in ("done", "dropped") for step in plan.steps)
     goal = f"{_safe(one_line(plan.goal))}: " if plan.goal else ""
     changed = [step for step in plan.steps if step not in before.steps]
     shown = [
-        Line(_cut(f"  {_MARKS[step.status]} {_safe(one_line(step.text))}")) for step in changed[:_MOST_STEPS]
+        ToolLine(_cut(f"  {_MARKS[step.status]} {_safe(one_line(step.text))}"))
+        for step in changed[:_MOST_STEPS]
     ]
     more = len(changed) - len(shown)
     return [
-        Line(_cut(f"  {goal}{done} of {len(plan.steps)} steps done")),
+        ToolLine(_cut(f"  {goal}{done} of {len(plan.steps)} steps done")),
         *shown,
-        *([Line(f"  … {more} more steps")] if more else []),
+        *([ToolLine(f"  … {more} more steps")] if more else []),
     ]
 
 
@@ -182,14 +183,14 @@ def _difference(old: str, new: str) -> Iterable[str]:
     return ["…" if line.startswith("@@") else line for line in islice(told, 3, None)]
 
 
-def _bounded(told: Iterable[str]) -> list[Line]:
+def _bounded(told: Iterable[str]) -> list[ToolLine]:
     every = list(told)
     tones: dict[str, Tone] = {"+": "added", "-": "removed"}
     shown = [
-        Line(f"  {_cut(_safe(line))}", tones.get(line[:1], "dim")) for line in every[:MOST_CHANGED_LINES]
+        ToolLine(f"  {_cut(_safe(line))}", tones.get(line[:1], "dim")) for line in every[:MOST_CHANGED_LINES]
     ]
     more = len(every) - len(shown)
-    return [*shown, *([Line(f"  … {more} more lines")] if more else [])]
+    return [*shown, *([ToolLine(f"  … {more} more lines")] if more else [])]
 
 
 def _first_lines(content: str) -> list[str]:
@@ -200,8 +201,8 @@ def _first_lines(content: str) -> list[str]:
     return [*told[:MOST_RESULT_LINES], f"… {more} more lines"]
 
 
-def _indented(told: Sequence[str], tone: Tone = "dim") -> list[Line]:
-    return [Line(f"  {_cut(_safe(line))}", tone) for line in told]
+def _indented(told: Sequence[str], tone: Tone = "dim") -> list[ToolLine]:
+    return [ToolLine(f"  {_cut(_safe(line))}", tone) for line in told]
 
 
 def _safe(text: str) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
-from nanobot.cli.chat_tools import Line, Tone, ToolReport, asked_lines, title
+from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, title
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
 
@@ -123,13 +123,13 @@ class RichView:
     def _spaced(self, rendered: list[str]) -> list[str]:
         return rendered if self._is_first or not rendered else ["", *rendered]
 
-    def _leave(self, told: list[Line]) -> None:
+    def _leave(self, told: list[ToolLine]) -> None:
         """Put the lines on the screen for good, in place of those that may change."""
         if told:
             self._screen.settle(self._coloured(told))
             self._is_first = False
 
-    def _coloured(self, told: Iterable[Line]) -> list[str]:
+    def _coloured(self, told: Iterable[ToolLine]) -> list[str]:
         return [f"{_COLOURS[line.tone]}{self._cut(line.text)}{_PLAIN}" for line in told]
 
     def _cut(self, text: str) -> str:
@@ -174,7 +174,7 @@ class PlainView:
             self._is_line_open = not event.text.endswith("\n")
         elif isinstance(event, ToolStarted):
             self._tools.start(event.call)
-            self._lines([Line(f"[{title(event.call)}]")])
+            self._lines([ToolLine(f"[{title(event.call)}]")])
         elif isinstance(event, ToolFinished):
             for result in event.message.tool_results:
                 self._lines(self._tools.finish(result))
@@ -188,7 +188,7 @@ class PlainView:
         self._lines(self._tools.end())
         self._end_line()
 
-    def _lines(self, told: list[Line]) -> None:
+    def _lines(self, told: list[ToolLine]) -> None:
         for line in told:
             self._end_line()
             self.note(line.text)

@@ -499,11 +499,15 @@ class StoreTooNew(StoreError):
 
 
 class VectorsUnavailable(StoreError):
-    """What makes vectors of texts cannot run; what needs none goes on."""
+    """What makes vectors of texts cannot run; what needs none goes on. Never shown."""
+
+    code = "vectors_unavailable"
 
 
 class VectorsBrokenOff(VectorsUnavailable):
-    """What makes vectors of texts has failed over one of them."""
+    """What makes vectors of texts has failed over one of them. Never shown."""
+
+    code = "vectors_broken_off"
 
 
 class ApprovalChanged(StoreError):

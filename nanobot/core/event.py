@@ -8,7 +8,7 @@ cursor is the number of units up to its end. `events_of` rebuilds the events fro
 cursor from a live stream still fits when the deltas are long gone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Literal
 
@@ -117,11 +117,17 @@ def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:
         if message.role == "assistant":
             events.extend(_deltas(message))
         events.append(MessageAdded(message))
-        # The client's calls are never started here, nor are those that nobody has agreed to.
-        events.extend(
-            ToolStarted(call) for call in message.tool_calls if not call.for_client and not call.is_withheld
-        )
+        events.extend(starts_of(message))
     return tuple(events)
+
+
+def starts_of(message: Message) -> Iterator[ToolStarted]:
+    """Yield the starts of the message's calls, which come right behind it. The client's calls are never
+    started here, nor are those that nobody has agreed to.
+    """
+    for call in message.tool_calls:
+        if not call.for_client and not call.is_withheld:
+            yield ToolStarted(call)
 
 
 def with_words(facts: tuple[Fact, ...]) -> tuple[Event, ...]:

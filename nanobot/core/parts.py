@@ -39,3 +39,10 @@ def call_for(turn_id: str, name: str) -> ToolCall:
     """Return the call that waits for the answer of a part, which is always the same."""
     arguments = msgspec.json.encode({"answer_of": name}).decode()
     return ToolCall(call_id(f"{turn_id} {name}"), DELEGATE, arguments)
+
+
+def is_collecting(turn_id: str, call: ToolCall) -> bool:
+    """Return whether the turn made the call itself, as one of `call_for`."""
+    if call.name != DELEGATE or (named := _NAME.search(call.arguments)) is None:
+        return False
+    return call == call_for(turn_id, named[0])

@@ -13,6 +13,8 @@ Content = dict[str, Any]
 MAX_WORDS_CHARS = 200
 """The longest message that is taken for the value of a field."""
 MAX_VALUE_CHARS = 4_000
+MAX_WHOLE = 2**63 - 1
+"""The largest whole number that an answer may have, in either direction: one that all programs can hold."""
 _FORMATS = {
     "email": re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}"),
     "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"),
@@ -215,11 +217,9 @@ def _fits(field: QuestionField, value: object) -> bool:
         case "yes_no":
             return isinstance(value, bool)
         case "integer":
-            return isinstance(value, int) and not isinstance(value, bool) and _within(field, value)
+            return isinstance(value, int) and _is_number(value) and _within(field, value)
         case "number":
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                return False
-            return math.isfinite(value) and _within(field, value)
+            return isinstance(value, int | float) and _is_number(value) and _within(field, value)
         case "choice":
             return isinstance(value, str) and value in values
         case "choices":
@@ -232,8 +232,26 @@ def _fits(field: QuestionField, value: object) -> bool:
         case _:
             if not isinstance(value, str) or len(value) > MAX_VALUE_CHARS or not _within(field, len(value)):
                 return False
+            if not _is_text(value):
+                return False
             form = _FORMATS.get(field.format)
             return form is None or form.fullmatch(value) is not None
+
+
+def _is_number(value: float) -> bool:
+    """Return whether it is a number that every program takes as it is written."""
+    if isinstance(value, bool):
+        return False
+    return abs(value) <= MAX_WHOLE if isinstance(value, int) else math.isfinite(value)
+
+
+def _is_text(value: str) -> bool:
+    """Return whether it has no half of a surrogate pair, which can be neither stored nor sent."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _within(field: QuestionField, value: float) -> bool:

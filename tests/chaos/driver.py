@@ -24,7 +24,8 @@ from nanobot.core.errors import ModelOverloaded
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.core.tool import Tool, ToolContext
+from nanobot.core.tool import Tool, ToolContext, ToolOutput
+from nanobot.core.tool_question import QuestionField, ToolQuestion
 from nanobot.core.turn import Answer, WhenBusy
 from nanobot.stores.sqlite.connection import Connection
 from tests.chaos.harness import Harness, open_harness
@@ -34,6 +35,8 @@ KEY, FIRST, SECOND, AFTER = "chaos:dm:1", "please do it", "and this too", "are y
 RUNS, REPORT = "runs", "report.json"
 
 YES = "yes, do it"
+CITY = "Ulm"
+"""What is answered to the question that a tool asks."""
 Commit = Literal["recovery", "start", "admission", "steer", "join", "step", "decision", "result", "end"]
 _MARKS: tuple[tuple[str, Commit], ...] = (
     ("UPDATE dispatch SET owner = NULL, lease_until = NULL WHERE owner", "recovery"),
@@ -65,7 +68,7 @@ class Death(msgspec.Struct, frozen=True):
 
 class Life(msgspec.Struct, frozen=True):
     directory: str
-    scenario: Literal["tools", "steer", "queue", "again", "approval"] = "tools"
+    scenario: Literal["tools", "steer", "queue", "again", "approval", "question"] = "tools"
     death: Death | None = None
 
 
@@ -164,9 +167,9 @@ class Diligent:
     context_tokens = 32_000
     abilities: frozenset[Ability] = frozenset()
 
-    def __init__(self, *, uses_tools: bool, gate: asyncio.Event, asks: bool = False) -> None:
+    def __init__(self, *, uses_tools: bool, gate: asyncio.Event, one_call: str = "") -> None:
         self.asked = asyncio.Event()
-        self._asks = asks
+        self._one_call = one_call
         self.fails = False
         self._uses_tools = uses_tools
         self._gate = gate
@@ -181,8 +184,8 @@ class Diligent:
         calls: tuple[ToolCall, ...] = ()
         if self._uses_tools and said[-1] == FIRST and results < 3:
             calls = (_call("again"), _call("once")) if results < 2 else (_call("last"),)
-        if self._asks and said[-1] == FIRST:
-            calls = (ToolCall("call_asked", "asked", '{"id": "asked"}'),)
+        if self._one_call and said[-1] == FIRST and not results:
+            calls = (ToolCall(f"call_{self._one_call}", self._one_call, f'{{"id": "{self._one_call}"}}'),)
         text = "" if calls else f"done: {said[-1]}"
         if text:
             yield TextDelta(text)
@@ -208,7 +211,16 @@ def _tools(directory: Path) -> list[Tool]:
         await asyncio.to_thread(record, directory / RUNS, f"{context.call_id}\n")
         return f"{NOTED} {arguments.id}"
 
+    async def ask_back(arguments: NoteArguments, context: ToolContext) -> str | ToolOutput:
+        if context.answered is None:
+            await asyncio.to_thread(record, directory / RUNS, "begun\n")
+            question = ToolQuestion("it", "Which city?", (QuestionField("city", "text", is_required=True),))
+            return ToolOutput("It asks.", question=question)
+        await asyncio.to_thread(record, directory / RUNS, f"{context.call_id}\n")
+        return f"{NOTED} {arguments.id} {context.answered.content}"
+
     return [
+        Tool("asking", "Asks something first.", NoteArguments, ask_back, repeatable=False),
         Tool("again", "May be repeated.", NoteArguments, run, repeatable=True, concurrent=False),
         Tool("once", "May not be repeated.", NoteArguments, run, repeatable=False, concurrent=False),
         Tool("asked", "Needs somebody's consent.", NoteArguments, run, by_default="ask"),
@@ -219,16 +231,18 @@ async def live(life: Life) -> LifeReport:
     """Send what a client would send, again where it was sent in a life before, and return what came of it."""
     directory = Path(life.directory)
     gate = asyncio.Event()
-    model = Diligent(uses_tools=life.scenario == "tools", gate=gate, asks=life.scenario == "approval")
+    one_call = {"approval": "asked", "question": "asking"}.get(life.scenario, "")
+    model = Diligent(uses_tools=life.scenario == "tools", gate=gate, one_call=one_call)
     async with open_harness(directory, model, _tools(directory)) as harness:
         second = None
         if life.scenario == "tools":
             gate.set()
             first = await harness.ask(KEY, FIRST, dedupe_key="first")
-        elif life.scenario == "approval":
+        elif one_call:
             gate.set()
             first = await harness.ask(KEY, FIRST, dedupe_key="first")
-            second = await harness.ask(KEY, YES, dedupe_key="second")
+            words = YES if life.scenario == "approval" else CITY
+            second = await harness.ask(KEY, words, dedupe_key="second")
         elif life.scenario == "again":
             first, second = await _fail_and_again(harness, model, gate)
         else:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.agent.question import WAITING
+from nanobot.agent.question import ASKED_BACK, WAITING
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
-from tests.chaos.driver import AFTER, FIRST, RUNS, SECOND, YES, Commit, Death, Life, Lives
+from tests.chaos.driver import AFTER, CITY, FIRST, RUNS, SECOND, YES, Commit, Death, Life, Lives
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks, and dies by SIGKILL")
 
@@ -177,6 +177,52 @@ def test_a_call_that_waits_for_consent_is_run_at_most_once_wherever_the_server_d
     assert rest == [f"assistant: done: {YES}", f"user: {AFTER}", f"assistant: done: {AFTER}"]
     times = sum(ran(tmp_path).values())
     assert times == 1 or (str(death) == "after-step-2" and times == 0)
+
+
+def test_a_call_that_asks_back_has_the_write_boundaries_that_the_points_name(
+    tmp_path: Path, lives: Lives
+) -> None:
+    commits = lives.ends(Life(str(tmp_path), "question")).commits
+    # What the call asks is one commit with its result until then and the end of the turn.
+    assert {kind: commits[kind] for kind in ("admission", "decision", "step", "result", "end")} == {
+        "admission": 3,
+        "decision": 1,
+        "step": 2,
+        "result": 1,
+        "end": 3,
+    }
+
+
+@pytest.mark.parametrize("death", points(admission=2, decision=1, step=2, result=1, end=2), ids=str)
+def test_a_call_that_asks_back_goes_on_at_most_once_wherever_the_server_dies(
+    death: Death, tmp_path: Path, lives: Lives
+) -> None:
+    """The question stands, the answer counts, and the call goes on with it once. One that was cut off, as
+    it began or as it went on, is not made again: the model is told that its outcome is unknown.
+    """
+    lives.dies(Life(str(tmp_path), "question", death))
+    report = lives.ends(Life(str(tmp_path), "question"))
+    first, begun, result, *rest = report.transcript
+    assert (first, begun) == (f"user: {FIRST}", "assistant:  [asking call_asking]")
+    after = [f"user: {AFTER}", f"assistant: done: {AFTER}"]
+    times = ran(tmp_path)
+    if str(death) in ("after-step-1", "before-end-1"):
+        assert result == f"tool call_asking: {OUTCOME_UNKNOWN}"
+        # Nobody was asked, so that what was said answers nothing.
+        assert rest == [
+            f"assistant: done: {FIRST}", f"user: {CITY}", f"assistant: done: {CITY}", *after
+        ]  # fmt: skip
+        assert times == Counter(begun=0 if str(death) == "after-step-1" else 1)
+        return
+    assert result == f"tool call_asking: {ASKED_BACK}"
+    question, said, call, result, *rest = rest
+    assert "Which city?" in question and said == f"user: {CITY}"
+    assert call.startswith("assistant:  [asking ")
+    is_cut_off = str(death) in ("after-step-2", "before-result-1")
+    assert result.endswith(OUTCOME_UNKNOWN if is_cut_off else 'noted asking {"city": "Ulm"}')
+    assert rest == [f"assistant: done: {CITY}", *after]
+    assert times.pop("begun") == 1
+    assert sum(times.values()) == (0 if str(death) == "after-step-2" else 1)
 
 
 @pytest.mark.parametrize("death", points(start=1), ids=str)

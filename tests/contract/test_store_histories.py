@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted, TurnEnde
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.sessions import Row
 from nanobot.core.turn import Identity, Turn
+from nanobot.stores.sql import admission, sent_list
 from tests.contract.store_harness import StoreHarness, done, said
 
 _keys = count(1)
@@ -175,6 +177,21 @@ async def paths(harness: StoreHarness, key: str) -> list[list[int]]:
     ]
 
 
+def next_request(
+    client: list[Message], change: str, at: int, text: str, numbers: Iterator[int]
+) -> list[Message]:
+    """Return the client's list with one change, and with what it asks next."""
+    client = with_their_calls(changed(client, change, at, text, numbers))
+    last = client[-1] if client else None
+    questions = [index for index, each in enumerate(client) if each.role == "user"]
+    if change == "regenerate" and questions:
+        return client[: questions[at % len(questions)] + 1]
+    if last is not None and last.tool_calls:
+        results = (ToolResult(call.id, f"for {call.id}") for call in last.tool_calls)
+        return [*client, *(Message("tool", (result,)) for result in results)]
+    return [*client, user(f"{text} {next(numbers)}")]
+
+
 @given(steps=STEPS, is_whole=st.booleans())
 async def test_the_model_is_shown_what_the_clients_list_says_and_no_branch_is_lost(
     harness: StoreHarness, steps: list[tuple[str, int, str, str]], is_whole: bool
@@ -183,16 +200,7 @@ async def test_the_model_is_shown_what_the_clients_list_says_and_no_branch_is_lo
     client: list[Message] = []
     before: list[list[int]] = []
     for change, at, text, how in steps:
-        client = changed(client, change, at, text, numbers)
-        client = with_their_calls(client)
-        last = client[-1] if client else None
-        questions = [index for index, each in enumerate(client) if each.role == "user"]
-        if change == "regenerate" and questions:
-            client = client[: questions[at % len(questions)] + 1]
-        elif last is not None and last.tool_calls:
-            client += [Message("tool", (ToolResult(call.id, f"for {call.id}"),)) for call in last.tool_calls]
-        else:
-            client.append(user(f"{text} {next(numbers)}"))
+        client = next_request(client, change, at, text, numbers)
         earlier, new = split(client)
         turn = Turn(f"turn_{key}_{next(numbers)}", key, new, "api", is_whole=is_whole)
         await harness.store.admit(turn, Identity(turn.id.encode().ljust(32)), earlier)
@@ -207,3 +215,51 @@ async def test_the_model_is_shown_what_the_clients_list_says_and_no_branch_is_lo
         for path in before:
             assert any(kept[: len(path)] == path for kept in after), "a branch was lost"
         before = after
+
+
+WAYS = ((), (sent_list,), (sent_list, admission))
+"""In which places a list is taken for a long one: nowhere, when it is compared, when it is taken in, too."""
+
+
+async def branch_texts(harness: StoreHarness, key: str) -> list[list[str]]:
+    """Return what the rows of every branch say, and who put them there."""
+    return [
+        [
+            f"{row.is_input} {row.message}"
+            for row in await harness.store.messages(key, limit=1000, tip=branch.tip)
+        ]
+        for branch in await harness.store.branches(key)
+    ]
+
+
+@given(steps=STEPS, is_whole=st.booleans())
+async def test_a_list_means_the_same_whether_it_is_long_or_short(
+    harness: StoreHarness, steps: list[tuple[str, int, str, str]], is_whole: bool
+) -> None:
+    session, numbers = next(_keys), count(1)
+    client: list[Message] = []
+    for change, at, text, how in steps:
+        client = next_request(client, change, at, text, numbers)
+        earlier, new = split(client)
+        number = next(numbers)
+        notes, histories, branches, replies = [], [], [], []
+        for way, places in enumerate(WAYS):
+            key = f"session {session} {way}"
+            turn = Turn(f"turn_{key}_{number}", key, new, "api", is_whole=is_whole)
+            identity = Identity(turn.id.encode().ljust(32))
+            with pytest.MonkeyPatch.context() as patch:
+                for place in places:
+                    patch.setattr(place, "is_long", bool)
+                admitted = await harness.store.admit(turn, identity, earlier)
+                again = await harness.store.admit(
+                    turn, msgspec.structs.replace(identity, is_retry=True), earlier
+                )
+            assert (again.joined, again.answered_by) == (True, turn.id)
+            notes.append(admitted.history)
+            replies.append(await answer(harness, how, number))
+            histories.append([str(row.message) for row in await harness.store.messages(key, limit=1000)])
+            branches.append(await branch_texts(harness, key))
+        client.append(replies[0])
+        assert notes[1:] == notes[:1] * 2
+        assert histories[1:] == histories[:1] * 2
+        assert branches[1:] == branches[:1] * 2

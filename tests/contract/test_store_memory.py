@@ -1,5 +1,6 @@
 """Facts: what stands after changes, rewinds and deletions, who reaches it, and what a turn is given of it."""
 
+import contextlib
 from itertools import count
 from pathlib import Path
 
@@ -14,17 +15,19 @@ from nanobot.core.errors import (
     InvalidRequest,
     MemoryFull,
     MessageNotFound,
+    NanobotError,
     NotAllowed,
     SessionNotFound,
     TurnNotFound,
 )
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.memory import FactChange, MemoryFact, MemoryRules, NewFact
-from nanobot.core.message import Message, ToolCall, ToolResult
+from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.origin import Origin
-from nanobot.core.scopes import Layer
+from nanobot.core.scopes import DEFAULT_RULES, Layer
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits, Store
+from nanobot.stores.sql import facts
 from nanobot.testing import MemoryData, open_memory_store
 from tests.contract.store_harness import StoreHarness, StubEngine, done, failed, said, unfollowed
 
@@ -537,6 +540,83 @@ async def test_whatever_is_written_where_nobody_reads_what_is_not_in_reach(
         assert await given_to_turn(harness, key) == seen
     await harness.close()
     data.close()
+
+
+_KEYS = (ALICE, BOB, ALICE_IN_G, BOB_IN_G, "tg:dm:42", "tg:group:h:user:42", "plain")
+_DOINGS = st.tuples(
+    st.sampled_from(
+        [
+            "turn",
+            "fact",
+            "fact of a turn",
+            "link",
+            "unlink",
+            "forget",
+            "rewind",
+            "edit",
+            "delete",
+            "erase",
+            "fork",
+        ]
+    ),
+    st.sampled_from(_KEYS),
+    st.sampled_from(_KEYS),
+    st.sampled_from([None, "person", "group", "session"]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_DOINGS, max_size=16))
+async def test_a_turn_is_given_the_facts_that_its_session_reaches_whatever_became_of_them(
+    doings: list[tuple[str, str, str, Layer | None, bool]],
+) -> None:
+    data, harness = await in_memory()
+    await with_history(harness)
+    for at, (doing, key, other, layer, flag) in enumerate(doings):
+        harness.clock.advance(1)
+        # What cannot be done is refused, and changes nothing.
+        with contextlib.suppress(NanobotError):
+            await _do(harness, doing, key, other, layer, at=at, flag=flag)
+        for each in _KEYS:
+            if each in (key, other) or at == len(doings) - 1:
+                claim = await harness.start(each, f"question {at}")
+                assert claim.history is not None
+                assert claim.history.known == facts.known(data.db, each, harness.limits.memory)
+                await harness.store.append(claim, done("ok"))
+    await harness.close()
+    data.close()
+
+
+async def _do(
+    harness: StoreHarness, doing: str, key: str, other: str, layer: Layer | None, *, at: int, flag: bool
+) -> None:
+    store = harness.store
+    if doing == "turn":
+        await harness.say(key, f"say {at}", "ok")
+    elif doing == "fact":
+        await remember(harness, key, f"fact {at}", layer=layer, is_public=flag, is_pinned=flag)
+    elif doing == "fact of a turn":
+        claim = await harness.say(key, f"say {at}", "ok")
+        await remember(harness, key, f"fact {at}", layer=layer, turn_id=claim.turn.id, is_public=flag)
+    elif doing == "link":
+        await store.link_people(DEFAULT_RULES.of(key).person, DEFAULT_RULES.of(other).person)
+    elif doing == "unlink":
+        await store.unlink_name(DEFAULT_RULES.of(key).person)
+    elif doing == "forget":
+        (fact,) = (await store.facts(key, limit=1)).facts or (None,)
+        if fact is not None:
+            await store.forget(key, fact.id)
+    elif doing == "rewind":
+        await store.rewind_session(key, 2 if flag else 4)
+    elif doing == "edit":
+        await harness.say(key, f"edited {at}", "ok", earlier=(user(f"said before {at}"), said("hm")))
+    elif doing == "delete":
+        await store.delete_session(key)
+    elif doing == "erase":
+        await store.erase_person(DEFAULT_RULES.of(key).person)
+    elif doing == "fork":
+        await store.fork_session(key, f"{other}" if flag else f"wx:dm:forked{at}")
 
 
 def test_a_fact_that_is_stored_says_nothing_of_the_turn_that_a_later_reader_could_see() -> None:

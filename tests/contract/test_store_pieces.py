@@ -311,3 +311,36 @@ def count_rows(harness: StoreHarness) -> tuple[int, int]:
     (messages,) = db.execute("SELECT count(*) FROM message").fetchone()
     db.close()
     return sessions, messages
+
+
+async def test_a_long_list_that_is_sent_again_while_it_is_taken_in_is_taken_in_once(
+    disk_harness: StoreHarness,
+) -> None:
+    harness = disk_harness
+    first, again, third = await asyncio.gather(
+        harness.admit("new", "and now?", earlier=SENT),
+        harness.admit("new", "and now?", earlier=SENT, is_retry=True),
+        harness.admit("new", "and now?", earlier=SENT, is_retry=True),
+    )
+    assert {first.answered_by, again.answered_by, third.answered_by} == {first.turn_id}
+    rows = await vars(harness.store)["database"].read(
+        lambda db: db.execute("SELECT count(*) FROM message").fetchone()[0]
+    )
+    assert rows == LENGTH + 1
+
+
+async def test_a_long_list_that_is_sent_again_does_not_overtake_itself_where_others_write_meanwhile(
+    disk_harness: StoreHarness,
+) -> None:
+    harness = disk_harness
+    for number in range(8):
+        key = f"session {number}"
+        claim = await harness.start(key, "and now?", earlier=SENT)
+        await harness.store.append(claim, done("this"))
+        sent = (*SENT, user("and now?"), said("this"))
+        first, _, again = await asyncio.gather(
+            harness.admit(key, "and then?", earlier=sent),
+            harness.admit(key, "something else"),
+            harness.admit(key, "and then?", earlier=sent, is_retry=True),
+        )
+        assert again.answered_by == first.turn_id

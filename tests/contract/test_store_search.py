@@ -443,3 +443,4 @@ async def test_where_nothing_can_be_written_what_is_in_the_index_is_found(tmp_pa
     await harness.store.database.write(lambda db: db.execute("PRAGMA query_only = ON"))
     assert not await harness.store.index_messages()
     assert (await found(harness, "parrot"), await found(harness, "dodo")) == (["a"], [])
+    await harness.close()

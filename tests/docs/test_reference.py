@@ -145,6 +145,8 @@ NOT_ON_THE_WIRE = {
     "skill_error",
     "stale_attempt",
     "tool_error",
+    "vectors_broken_off",
+    "vectors_unavailable",
 }
 
 

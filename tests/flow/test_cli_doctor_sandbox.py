@@ -39,6 +39,7 @@ async def test_settings_that_make_no_sense_fail(tmp_path: Path) -> None:
     for table, text in (
         ({"sessions": ["\n"]}, "session pattern"),
         ({"sessions": ["*"], "readable": ["usr"]}, "'usr', which is no directory"),
+        ({"sessions": ["*"], "readable": ["/tmp"]}, "which commands would not see"),
     ):
         shell = (await found(tmp_path, shell=table))["shell"]
         assert shell.status == "fail" and text in shell.text

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.flow.test_delegate import DELEGATED, Roles, handing, result_of, rows
@@ -183,3 +184,21 @@ async def test_a_part_of_an_earlier_turn_is_none_of_this_one(open_harness: OpenH
     await harness.door.chat("k", "How many birds?")
     assert (await harness.door.chat("k", "And now?")).said == "ok"
     assert "begun no such part" in result_of(roles.asked[-1])
+
+
+async def test_answers_come_in_also_where_the_model_makes_more_calls_than_are_run(
+    open_harness: OpenHarness,
+) -> None:
+    made_calls = [ToolCall(f"c{number}", "calculate", '{"expression": "6*7"}') for number in range(3)]
+    step = (*made_calls, ToolCall("w1", "get_weather", "{}", for_client=True))
+    many = Say((), Message("assistant", step, "tool_calls"))
+    roles = Roles([handing(wait=False), many, "Sunny, twelve."], "12")
+    harness = await open_harness(ScriptedModel(roles), agent={"max_calls_per_step": 2})
+    reply = await harness.door.chat("k", TWO, tools=[WEATHER])
+    (made,) = reply.json["choices"][0]["message"]["tool_calls"]
+    await stopped(harness)
+    result = {"role": "tool", "tool_call_id": made["id"], "content": "sunny"}
+    assert (await harness.door.chat("k", [result], tools=[WEATHER])).said == "Sunny, twelve."
+    brought = results(roles.asked[-1])[1:]
+    assert "12" in brought
+    assert sum("too many calls" in each for each in brought) == 1

@@ -117,6 +117,24 @@ async def test_calls_without_number_in_one_answer_are_all_answered_and_few_are_r
     assert "at most 3 are" in results[-1]
 
 
+async def test_a_stream_of_a_step_with_too_many_calls_goes_on_where_it_broke(
+    open_harness: OpenHarness,
+) -> None:
+    calls = tuple(ToolCall(f"c{number}", "calculate", '{"expression": "6*7"}') for number in range(5))
+    step = Message("assistant", calls, "tool_calls", Usage(1, 1))
+    model = ScriptedModel(Say((), step), "Forty-two.")
+    harness = await open_harness(model, agent={"max_calls_per_step": 3})
+    shows_tools = {"x-events": "tools"}
+    live = await harness.door.chat("k", "hi", stream=True, headers=shows_tools)
+    ids = [event.id for event in live.events if event.id]
+    assert live.text.count("event: tool_started") == live.text.count("event: tool_finished") == 5
+    for at, id_ in enumerate(ids):
+        after = id_.rpartition(":")[2]
+        rest = await harness.door.get(f"/v1/turns/{live.turn_id}/stream?after={after}", headers=shows_tools)
+        # What came in several pieces comes in one.
+        assert {event.id for event in rest.events if event.id} <= set(ids[at + 1 :] or ids[-1:])
+
+
 async def test_of_thousands_of_calls_in_one_answer_some_hundreds_are_kept_and_answered(
     open_harness: OpenHarness, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,7 +57,9 @@ def _taken(kind: bytes, pieces: list[bytes]) -> Form | None:
     with refused_in_words():
         taken = _runner().run(
             read_form(
-                Request({"headers": [(b"content-type", kind)]}, receive), max_bytes=10_000, timeout_s=60
+                Request({"method": "POST", "raw_path": b"/", "headers": [(b"content-type", kind)]}, receive),
+                max_bytes=10_000,
+                timeout_s=60,
             )
         )
         assert sum(map(len, (file.content for file in taken.files))) <= sum(map(len, pieces))

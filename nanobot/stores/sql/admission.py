@@ -102,6 +102,8 @@ def admit(
     head, load = _read_load(db, turn, capacity)
     is_made = head is None
     if head is None:
+        if foreseen is not None and foreseen.standing and taken_in is None:
+            return SessionMoved()
         head = transcript.open_session(db, turn.session_key, now)
         if turn.delegation is not None:
             delegated.belong(db, head.session, turn.delegation)

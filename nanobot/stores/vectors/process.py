@@ -28,7 +28,7 @@ from nanobot.stores.vectors.messages import (
     Failed,
     FindFacts,
     FindMessages,
-    Found,
+    FoundNear,
     Made,
     Reply,
     Request,
@@ -128,7 +128,7 @@ class VectorProcess:
         try:
             async with asyncio.timeout(_PATIENCE_S if patient else self._wait_s):
                 reply = await self._ask(request, _SOON)
-            if isinstance(reply, Found):
+            if isinstance(reply, FoundNear):
                 outcome, near = "found", reply.near
         except TimeoutError:
             outcome = "late"

@@ -40,7 +40,7 @@ def packed(vectors: Array) -> bytes:
     return bytes(np.round(vectors * (_LARGEST / np.maximum(largest, 1e-9))).astype(np.int8).tobytes())
 
 
-class _Kept:
+class _KeptVectors:
     """The vectors of one session."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Scanner:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._state: Any = None
-        self._sessions: OrderedDict[int, _Kept] = OrderedDict()
+        self._sessions: OrderedDict[int, _KeptVectors] = OrderedDict()
 
     def messages(self, query: Array, ranges: Sequence[tuple[int, int]]) -> tuple[Near, ...]:
         """Return the messages with ids in the ranges that are nearest, the best first."""
@@ -130,9 +130,9 @@ class Scanner:
             self._sessions.clear()
             self._state = state
 
-    def _session(self, session: int) -> _Kept:
+    def _session(self, session: int) -> _KeptVectors:
         """Return the vectors of the session, with those that have come since."""
-        kept = self._sessions.setdefault(session, _Kept())
+        kept = self._sessions.setdefault(session, _KeptVectors())
         self._sessions.move_to_end(session)
         last = int(kept.ids[-1]) if len(kept.ids) else (session << SEQ_BITS) - 1
         found = self._db.execute(
@@ -143,7 +143,7 @@ class Scanner:
             kept.add(found)
         return kept
 
-    def _drop_old(self, used: dict[int, _Kept]) -> None:
+    def _drop_old(self, used: dict[int, _KeptVectors]) -> None:
         total = sum(len(kept.ids) for kept in self._sessions.values())
         for session in list(self._sessions):
             if total <= _MOST_KEPT:

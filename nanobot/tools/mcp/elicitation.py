@@ -1,12 +1,14 @@
 """What a server asks back, as a question to a person; what is not asked, and why."""
 
 import re
+import unicodedata
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from nanobot.core.tool_question import AnsweredQuestion, QuestionChoice, QuestionField, ToolQuestion, checked
+from nanobot.core.unseen import without_unseen
 from nanobot.tools.mcp.messages import InputAnswer, InputRequest, InputRequired
 
 MAX_MESSAGE_CHARS = 4_000
@@ -92,9 +94,14 @@ def question(server: str, params: dict[str, Any], *, state: str = "", note: str 
     fields = _fields(params.get("requestedSchema") or {})
     for field in fields:
         told = field.name, field.title, field.description, text
-        if field.kind in ("text", "integer", "number") and any(map(_SECRET.search, told)):
+        if field.kind in ("text", "integer", "number") and any(map(_asks_for_secret, told)):
             raise ValueError(_NO_SECRETS.format(repr(field.name)))
     return ToolQuestion(who, text, fields, state=state, note=note)
+
+
+def _asks_for_secret(text: str) -> bool:
+    # As people read it: nothing that is not seen, and broad letters as the usual ones.
+    return _SECRET.search(unicodedata.normalize("NFKC", without_unseen(text))) is not None
 
 
 def _link(url: str) -> str:
@@ -142,8 +149,10 @@ def _with_default(field: QuestionField, default: object) -> QuestionField:
 
 
 def _field(name: str, schema: Any, *, is_required: bool) -> QuestionField:
-    if not isinstance(schema, dict) or not name or len(name) > MAX_NAME_CHARS:
-        raise ValueError(_not_simple(repr(name[:MAX_NAME_CHARS])))
+    # A name with what nobody sees could not be answered to.
+    is_plain = 0 < len(name) <= MAX_NAME_CHARS and "\n" not in name and without_unseen(name) == name
+    if not isinstance(schema, dict) or not is_plain:
+        raise ValueError(_not_simple(ascii(name[:MAX_NAME_CHARS])))
     title, description = _text(schema.get("title")), _text(schema.get("description"))
     if schema.get("format") == "password" or schema.get("writeOnly") is True:
         raise ValueError(_NO_SECRETS.format(repr(name)))
@@ -201,7 +210,13 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """Return a bound; None where it is none that a number could have."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _not_simple(what: str) -> str:

@@ -5,6 +5,7 @@ still good do not pass through it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -23,7 +24,7 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from pydantic import AnyUrl
+from pydantic import AnyUrl, ValidationError
 
 from nanobot.tools.mcp.messages import HttpServer, OAuthClient
 from nanobot.tools.mcp.token_file import StoredLogin, TokenFile
@@ -31,6 +32,7 @@ from nanobot.tools.mcp.token_file import StoredLogin, TokenFile
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _MAX_SCOPE_CHARS = 1_000
+_SENDABLE = re.compile(r"[\x21-\x7e]{1,32768}")
 _EARLY_S = 30.0
 """So long before it expires, a token is renewed."""
 Shows = Callable[[str], Awaitable[None]]
@@ -58,6 +60,8 @@ class Storage:
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         assert self.provider is not None  # noqa: S101 - who makes it sets it
+        if not _SENDABLE.fullmatch(tokens.access_token):
+            raise LoginNeeded("the token that it was given is none that can be sent")
         context = self.provider.context
         login = StoredLogin(
             self._url,
@@ -121,9 +125,12 @@ class _Renewing(OAuthClientProvider):
 
 
 class TokenAuth(httpx2.Auth):
-    """Signs the requests to one server with the token of its login, and has it renewed."""
+    """Signs the requests to one server with the token of its login, and has it renewed. `renew_s`: how long
+    each step of that may take, as others wait for it.
+    """
 
-    def __init__(self, server: HttpServer, file: TokenFile) -> None:
+    def __init__(self, server: HttpServer, file: TokenFile, renew_s: float = 30.0) -> None:
+        self._renew_s = renew_s
         self._server = server
         self._file = file
         # Of all connections with this login: who renews a token makes the one before useless.
@@ -159,36 +166,70 @@ class TokenAuth(httpx2.Auth):
             response = yield request
             self.needs_login = "nobody has logged in" if response.status_code == _UNAUTHORIZED else ""
             return
+        request.headers.pop("Authorization", None)
         async with self._lock:
             # Another request may have had it renewed meanwhile, or a person has logged in.
             now = await asyncio.to_thread(self._file.load)
             if now is not None and now != login and not _is_over(now):
-                self._login, self.needs_login = now, ""
+                self._login = now
                 _sign(request, now)
-                yield request
-                return
-            flow = self._provider(now or login, is_refused=is_refused).async_auth_flow(request)
-            try:
-                outgoing = await anext(flow)
-                while True:
-                    response = yield outgoing
-                    outgoing = await flow.asend(response)
-            except StopAsyncIteration:
-                self.needs_login = ""
-            except LoginNeeded as error:
-                self.needs_login = str(error)
-                raise
-            finally:
-                await flow.aclose()
-                self._login = await asyncio.to_thread(self._file.load)
+            else:
+                flow = self._provider(now or login, is_refused=is_refused).async_auth_flow(request)
+                try:
+                    outgoing = await anext(flow)
+                    while outgoing is not request or "Authorization" not in request.headers:
+                        if outgoing is not request:
+                            outgoing.extensions["timeout"] = httpx2.Timeout(self._renew_s).as_dict()
+                        response = yield outgoing
+                        outgoing = await self._next(flow, outgoing, response)
+                except StopAsyncIteration:
+                    self.needs_login = ""
+                    return
+                except OAuthFlowError as error:
+                    self.needs_login = told(error)
+                    raise LoginNeeded(self.needs_login) from None
+                finally:
+                    await flow.aclose()
+                    self._login = await asyncio.to_thread(self._file.load)
+        # Others use the new token while this one waits for its answer.
+        self.needs_login = ""
+        response = yield request
+        if response.status_code == _UNAUTHORIZED:
+            self.needs_login = "its token is refused"
+            raise LoginNeeded(self.needs_login)
+        if _is_too_little(response) and self._login is not None:
+            await self._note_scope(self._login, extract_scope_from_www_auth(response))
+
+    async def _next(
+        self,
+        flow: AsyncGenerator[httpx2.Request, httpx2.Response],
+        asked: httpx2.Request,
+        response: httpx2.Response,
+    ) -> httpx2.Request:
+        """Return what the flow asks next, once it has read the response.
+
+        Raises:
+            StopAsyncIteration: nothing more.
+            httpx2.ReadTimeout: the response does not end.
+        """
+        try:
+            async with asyncio.timeout(self._renew_s):
+                return await flow.asend(response)
+        except TimeoutError:
+            raise httpx2.ReadTimeout(
+                f"its token could not be renewed within {self._renew_s:g} s", request=asked
+            ) from None
 
     async def _note_scope(self, login: StoredLogin, scope: str | None) -> None:
         """Remember what the next login is to ask for."""
         self.needs_login = "its token does not allow this"
         if scope is None or len(scope) > _MAX_SCOPE_CHARS or scope == login.wanted_scope:
             return
-        self._login = msgspec.structs.replace(login, wanted_scope=scope)
-        await asyncio.to_thread(self._file.save, self._login)
+        async with self._lock:
+            # Not over a login that has come meanwhile: its token may allow this.
+            if await asyncio.to_thread(self._file.load) == login:
+                self._login = msgspec.structs.replace(login, wanted_scope=scope)
+                await asyncio.to_thread(self._file.save, self._login)
 
     @property
     def _can_by_itself(self) -> bool:
@@ -204,7 +245,7 @@ class TokenAuth(httpx2.Auth):
         return _Renewing(self._server.url, storage, login, is_refused=is_refused)
 
 
-class _Machine(ClientCredentialsOAuthProvider):
+class _MachineLogin(ClientCredentialsOAuthProvider):
     """Gets a new token, whatever was kept."""
 
     async def _initialize(self) -> None:
@@ -214,7 +255,7 @@ class _Machine(ClientCredentialsOAuthProvider):
 
 def machine_provider(url: str, client: OAuthClient, storage: Storage) -> OAuthClientProvider:
     """Return what gets tokens for a client that is no person, with its own secret."""
-    return _Machine(
+    return _MachineLogin(
         url,
         storage,
         client.client_id or "",
@@ -294,6 +335,16 @@ def _sign(request: httpx2.Request, login: StoredLogin) -> None:
 def _is_too_little(response: httpx2.Response) -> bool:
     challenge = response.headers.get("www-authenticate", "")
     return response.status_code == _FORBIDDEN and "insufficient_scope" in challenge
+
+
+def told(error: Exception) -> str:
+    """Return what an error of a login says. Of an answer that is no OAuth it would have the contents, which
+    may be tokens.
+    """
+    causes = (error, error.__cause__, error.__context__)
+    if any(isinstance(each, ValidationError) for each in causes):
+        return "it answered what is no OAuth"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def without_secrets(text: str, secrets: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from nanobot.tools.mcp.addresses import ForbiddenAddress, check
 from nanobot.tools.mcp.http_client import bounded
 from nanobot.tools.mcp.messages import HttpServer
-from nanobot.tools.mcp.oauth import Storage, login_provider, machine_provider, without_secrets
+from nanobot.tools.mcp.oauth import Storage, login_provider, machine_provider, told, without_secrets
 from nanobot.tools.mcp.token_file import TokenFile
 
 _TIMEOUT_S = 30.0
@@ -163,7 +163,4 @@ async def _say_hello(server: HttpServer, provider: httpx2.Auth) -> int:
 
 def _why(error: Exception, server: HttpServer) -> str:
     secrets = (server.oauth.client_secret,) if server.oauth and server.oauth.client_secret else ()
-    if isinstance(error, ValidationError):
-        return "it answered what is no OAuth"
-    text = " ".join(str(error).split()) or type(error).__name__
-    return without_secrets(text, secrets)[:_MAX_WHY_CHARS]
+    return without_secrets(told(error), secrets)[:_MAX_WHY_CHARS]

@@ -21,7 +21,7 @@ from nanobot.tools.network.rules import parse_authority
 Open = Callable[[str, int], Awaitable[list[Address]]]
 """Returns the addresses that a host may be connected to at, for a port.
 
-Raises Refused, UrlRefused, UrlUnreadable: it may not, or there are none.
+Raises ProxyRefused, UrlRefused, UrlUnreadable: it may not, or there are none.
 """
 Count = Callable[[int], None]
 _CHUNK = 65_536
@@ -35,7 +35,7 @@ _OF_ONE_HOP = frozenset(
 _FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
 
-class Refused(Exception):
+class ProxyRefused(Exception):
     """What is asked for is not done; the text says why, in one line of ASCII."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
@@ -52,7 +52,7 @@ class Target(NamedTuple):
     head: h11.Request | None
 
 
-class Exchange:
+class ProxyExchange:
     """A connection of a command, by its streams. After `run`: where it wanted to (`host` empty: it did not
     say), at which `address` it was connected, and why it was `refused`; `sent` and `received` are bytes of
     the command's.
@@ -74,7 +74,7 @@ class Exchange:
             target = await self._target()
             self.host, self.port = target.host, target.port
             reader, writer = await self._connect(target, addresses)
-        except Refused as refusal:
+        except ProxyRefused as refusal:
             self.refused = refusal.why
             await self._refuse(refusal)
             return
@@ -86,7 +86,7 @@ class Exchange:
                     else:
                         await self._request(target.head, reader, writer, idle)
                     await asyncio.gather(_flushed(writer), _flushed(self._writer))
-        except Refused as refusal:
+        except ProxyRefused as refusal:
             self.refused = refusal.why
         finally:
             writer.transport.abort()
@@ -98,20 +98,22 @@ class Exchange:
             async with asyncio.timeout(_HEAD_S):
                 request = await self._event()
         except TimeoutError:
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"no request within {_HEAD_S:g} s") from None
+            raise ProxyRefused(HTTPStatus.REQUEST_TIMEOUT, f"no request within {_HEAD_S:g} s") from None
         except (h11.RemoteProtocolError, OSError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP request to a proxy") from None
+            raise ProxyRefused(HTTPStatus.BAD_REQUEST, "this is no HTTP request to a proxy") from None
         if not isinstance(request, h11.Request):
-            raise Refused(HTTPStatus.BAD_REQUEST, "this is no HTTP request to a proxy")
+            raise ProxyRefused(HTTPStatus.BAD_REQUEST, "this is no HTTP request to a proxy")
         if request.method == b"CONNECT":
             place = parse_authority(request.target, None)
             if place is None:
-                raise Refused(HTTPStatus.BAD_REQUEST, "CONNECT needs HOST:PORT")
+                raise ProxyRefused(HTTPStatus.BAD_REQUEST, "CONNECT needs HOST:PORT")
             return Target(*place, None)
         match = _HTTP.fullmatch(request.target)
         place = parse_authority(match[1], 80) if match else None
         if match is None or place is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "the proxy takes CONNECT, and requests of http://HOST/")
+            raise ProxyRefused(
+                HTTPStatus.BAD_REQUEST, "the proxy takes CONNECT, and requests of http://HOST/"
+            )
         path = match[2] if match[2].startswith(b"/") else b"/" + match[2]
         return Target(*place, _written_anew(request, match[1], path))
 
@@ -132,18 +134,18 @@ class Exchange:
                         self.address = str(address)
                         return await asyncio.open_connection(sock=connected, limit=_CHUNK)
         except TimeoutError:
-            raise Refused(
+            raise ProxyRefused(
                 HTTPStatus.GATEWAY_TIMEOUT, f"{target.host} did not answer within {_CONNECT_S:g} s"
             ) from None
         except UrlRefused:
-            raise Refused(
+            raise ProxyRefused(
                 HTTPStatus.FORBIDDEN, f"{target.host} is not on the public internet: it is not reached"
             ) from None
         except UrlUnreadable:
-            raise Refused(HTTPStatus.BAD_GATEWAY, f"there is no host {target.host}") from None
-        raise Refused(HTTPStatus.BAD_GATEWAY, f"{target.host}:{target.port} takes no connection")
+            raise ProxyRefused(HTTPStatus.BAD_GATEWAY, f"there is no host {target.host}") from None
+        raise ProxyRefused(HTTPStatus.BAD_GATEWAY, f"{target.host}:{target.port} takes no connection")
 
-    async def _refuse(self, refusal: Refused) -> None:
+    async def _refuse(self, refusal: ProxyRefused) -> None:
         body = f"{refusal.why}\n".encode()
         # Programs show the first line, few of them what comes after it.
         head = (

@@ -12,7 +12,7 @@ from nanobot.core.clock import Clock
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.hosts import Permit
 from nanobot.reading.resolving import Resolve, permitted_addresses, system_resolver
-from nanobot.tools.network.exchange import Exchange, Refused
+from nanobot.tools.network.exchange import ProxyExchange, ProxyRefused
 from nanobot.tools.network.rules import NetworkBounds, NetworkRules
 from nanobot.workers.slots import FairSlots
 
@@ -73,10 +73,10 @@ class CommandNetworks:
         """Return where `host` is connected to: resolved once, and each address checked.
 
         Raises:
-            Refused, UrlRefused, UrlUnreadable
+            ProxyRefused, UrlRefused, UrlUnreadable
         """
         if (why := self.rules.refusal(host, port)) is not None:
-            raise Refused(HTTPStatus.FORBIDDEN, why)
+            raise ProxyRefused(HTTPStatus.FORBIDDEN, why)
         return await permitted_addresses(host, port, self._resolve, self.rules.permit(host, self._permit))
 
     def slot(self, session_key: str) -> contextlib.AbstractAsyncContextManager[None]:
@@ -123,7 +123,7 @@ class _CommandNetwork:
         async with self._networks.slot(self._session_key):
             has_slot.set()
             reader, writer = await asyncio.open_connection(sock=accepted)
-            exchange = Exchange(reader, writer, self._spend)
+            exchange = ProxyExchange(reader, writer, self._spend)
             try:
                 await exchange.run(self._addresses)
             finally:
@@ -133,7 +133,7 @@ class _CommandNetwork:
     async def _addresses(self, host: str, port: int) -> list[Address]:
         bounds = self._networks.bounds
         if self._connections >= bounds.connections:
-            raise Refused(
+            raise ProxyRefused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"this command has had {bounds.connections} connections (shell.connections)",
             )
@@ -147,12 +147,12 @@ class _CommandNetwork:
         self._bytes += size
         most = self._networks.bounds.max_bytes
         if self._bytes > most:
-            raise Refused(
+            raise ProxyRefused(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"this command has moved {most >> 20} MiB (shell.network_mb)",
             )
 
-    def _noted(self, exchange: Exchange) -> None:
+    def _noted(self, exchange: ProxyExchange) -> None:
         if exchange.address is None:
             place = exchange.host, exchange.port
             if place in self._refusals or len(self._refusals) >= _MOST_REFUSALS:

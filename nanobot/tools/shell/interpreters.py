@@ -38,7 +38,7 @@ class InterpreterSettings(msgspec.Struct, frozen=True):
     longest_s: float = 86_400.0
 
 
-class Outcome(NamedTuple):
+class CodeOutcome(NamedTuple):
     """What came of a piece of code: `ending` of it, or of the whole interpreter where `is_lost`: then its
     variables are gone. `note`: what the model is to know of the interpreter.
     """
@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
     note: str
 
 
-class _Call:
+class _CodeCall:
     """A piece of code at work: its output, up to the mark that it ends with."""
 
     def __init__(self, mark: str, most_bytes: int) -> None:
@@ -90,7 +90,7 @@ class _Interpreter:
         self.note = ""
         self._running = running
         self._late = Unread(_LATE_BYTES)
-        self._call: _Call | None = None
+        self._call: _CodeCall | None = None
         self.ending = asyncio.create_task(self._follow(places))
 
     async def _follow(self, places: contextlib.AsyncExitStack) -> Ending:
@@ -106,7 +106,7 @@ class _Interpreter:
 
     async def run(self, code: str, mark: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str, bool]:
         """Run a piece of code; return how it ended, what it wrote, and whether all has ended."""
-        call = _Call(mark, most_bytes)
+        call = _CodeCall(mark, most_bytes)
         if self._late:
             call.output.add(f"[written since the last call]\n{self._late.take()}\n[now]\n".encode())
         self._call = call
@@ -129,22 +129,22 @@ class _Interpreter:
             True,
         )
 
-    def _ended(self, call: _Call) -> tuple[Ending, str, bool]:
+    def _ended(self, call: _CodeCall) -> tuple[Ending, str, bool]:
         if call.status.done():
             return Ending(call.status.result()), call.output.text(), False
         call.broken_off()
         return self.ending.result(), call.output.text(), True
 
-    async def _done(self, call: _Call, timeout_s: float) -> bool:
+    async def _done(self, call: _CodeCall, timeout_s: float) -> bool:
         """Return whether the code, or all of it, has ended in time."""
         either: list[asyncio.Future[Any]] = [call.status, self.ending]
         return bool((await asyncio.wait(either, timeout=timeout_s, return_when="FIRST_COMPLETED"))[0])
 
-    async def _settle(self, call: _Call) -> None:
+    async def _settle(self, call: _CodeCall) -> None:
         if not await self._interrupted(call):
             await self.stop()
 
-    async def _interrupted(self, call: _Call) -> bool:
+    async def _interrupted(self, call: _CodeCall) -> bool:
         """Interrupt the code, more than once: it may catch one. Return whether it has ended."""
         for _ in range(_INTERRUPTS):
             await self._send({"interrupt": True})
@@ -187,7 +187,7 @@ class Interpreters:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
-    async def run(self, session_key: str, code: str, timeout_s: float, most_bytes: int) -> Outcome:
+    async def run(self, session_key: str, code: str, timeout_s: float, most_bytes: int) -> CodeOutcome:
         """Run a piece of code in the session's interpreter, which is started where there is none.
 
         Raises:
@@ -209,7 +209,7 @@ class Interpreters:
                 self._rest(session_key, interpreter)
             # It is told once somebody hears it, not to a call that was broken off.
             note, interpreter.note = interpreter.note, ""
-            return Outcome(ending, output, is_lost, note)
+            return CodeOutcome(ending, output, is_lost, note)
 
     def _rest(self, session_key: str, interpreter: _Interpreter) -> None:
         """The session uses it no more for now."""

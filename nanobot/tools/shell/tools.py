@@ -11,7 +11,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands
-from nanobot.tools.shell.interpreters import Interpreters, Outcome
+from nanobot.tools.shell.interpreters import CodeOutcome, Interpreters
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
 PYTHON = "python"
@@ -218,7 +218,7 @@ def _bounded(output: str, context: ToolContext) -> str:
     return output if len(output) <= most else f"[{len(output) - most} characters left out]\n{output[-most:]}"
 
 
-def _shown_of_session(outcome: Outcome) -> str:
+def _shown_of_session(outcome: CodeOutcome) -> str:
     """Return what a model is shown of a piece of code, and of the interpreter that it ran in."""
     note = f"[{outcome.note}]\n" if outcome.note else ""
     if outcome.ending.status is None or outcome.is_lost:

@@ -1,8 +1,10 @@
 """`core.turn.Turns`: turns are admitted, followed and cancelled."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Container
 from functools import partial
+from weakref import WeakValueDictionary
 
 from nanobot.core.accounts import TurnSettled, UnendedTurn
 from nanobot.core.dispatch import Cancel
@@ -38,6 +40,7 @@ class SqlTurns:
         self._recent = RecentPlaces()
         # Those of the thread that compares long lists.
         self._recent_long = RecentPlaces()
+        self._long_lists: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
 
     async def admit(
         self,
@@ -54,12 +57,29 @@ class SqlTurns:
         self._observer.turn_offered(turn)
         is_new = False
         try:
-            admitted = await self._admit(turn, identity, SentList(earlier), refusal, left)
+            admitted = await self._in_turn(turn, identity, SentList(earlier), refusal, left)
             is_new = admitted.admission.turn_id == turn.id and admitted.joins is None
         finally:
             if not is_new:
                 self._observer.turn_dropped(turn)
         return admitted.admission
+
+    async def _in_turn(
+        self,
+        turn: Turn,
+        identity: Identity,
+        sent: SentList,
+        refusal: NanobotError | None,
+        left: Container[str],
+    ) -> Admitted:
+        """Admit the turn. That of a long list takes several jobs: a request that is sent again meanwhile
+        waits for the end of them, as it would overtake itself.
+        """
+        if not sent.is_long:
+            return await self._admit(turn, identity, sent, refusal, left)
+        request = (turn.session_key, identity.digest)
+        async with self._long_lists.setdefault(request, asyncio.Lock()):
+            return await self._admit(turn, identity, sent, refusal, left, is_long_list=True)
 
     async def _admit(
         self,
@@ -68,6 +88,8 @@ class SqlTurns:
         sent: SentList,
         refusal: NanobotError | None,
         left: Container[str],
+        *,
+        is_long_list: bool = False,
     ) -> Admitted:
         left_out = self._commands.left_out_by(turn)
 
@@ -90,7 +112,6 @@ class SqlTurns:
             )
 
         foreseen: Foreseen | None = None
-        is_long_list = sent.is_long
         for _ in range(_MOST_TRIES):
             if is_long_list:
                 foreseen = await self._foreseen(turn, identity, sent, left)

@@ -85,3 +85,13 @@ def test_nothing_is_written_where_something_was_said_meanwhile(data: MemoryData)
     assert rows(data) == before
     again = admit(data, TURN, SENT, foreseen(data))
     assert isinstance(again, Admitted) and again.admission.history == "rewound"
+
+
+def test_no_session_is_made_where_that_of_the_list_was_deleted_meanwhile(data: MemoryData) -> None:
+    head = transcript.open_session(data.db, "a", 0)
+    transcript.append(data.db, head, SENT.messages, turn=None, is_input=True, now=0)
+    transcript.save_head(data.db, head)
+    known = foreseen(data)
+    data.db.execute("DELETE FROM session WHERE id = ?", (head.session,))
+    assert isinstance(admit(data, TURN, SENT, known), SessionMoved)
+    assert transcript.find_head(data.db, "a") is None

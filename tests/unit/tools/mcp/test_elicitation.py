@@ -24,6 +24,8 @@ def form(message: str = "What?", **fields: dict[str, Any]) -> dict[str, Any]:
         ("What?", {"x": {"type": "string", "title": "Access token"}}),
         ("What?", {"x": {"type": "integer", "description": "the PIN of your card"}}),
         ("Enter your password", {"value": {"type": "string"}}),
+        ("Enter your pass\u200bword", {"value": {"type": "string"}}),
+        ("What?", {"x": {"type": "string", "title": "\uff50\uff41\uff53\uff53word"}}),
     ],
 )
 def test_secrets_are_not_asked_for(message: str, fields: dict[str, Any]) -> None:
@@ -46,6 +48,8 @@ def test_what_only_sounds_like_a_secret_is() -> None:
         {f"x{number}": {"type": "string"} for number in range(21)},
         {"x" * 101: {"type": "string"}},
         {"x": True},
+        {"city\u200b": {"type": "string"}},
+        {"city\ncode": {"type": "string"}},
     ],
 )
 def test_what_is_not_simple_or_too_much_is_refused(fields: dict[str, Any]) -> None:
@@ -113,3 +117,29 @@ def test_a_no_answers_only_what_it_can_answer() -> None:
 def test_defaults_count_where_nothing_is_filled_in() -> None:
     fields = {"a": {"type": "string", "default": "x"}, "b": {"type": "integer", "default": "no number"}}
     assert checked(question("it", form(**fields)), {}) == {"a": "x"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("number", 10**400),
+        ("number", -(10**400)),
+        ("number", float("inf")),
+        ("integer", 10**400),
+        ("integer", 2**63),
+        ("integer", True),
+        ("string", "half of a pair: \ud800"),
+        ("string", ["a"]),
+        ("boolean", 1),
+    ],
+)
+def test_what_no_program_could_keep_or_send_is_no_answer(kind: str, value: object) -> None:
+    asks = question("it", form(x={"type": kind}))
+    with pytest.raises(ValueError, match="x must be"):
+        checked(asks, {"x": value})
+
+
+def test_bounds_that_no_number_could_have_are_none() -> None:
+    endless = {"minimum": -(10**400), "maximum": 10**400, "default": 10**400}
+    (field,) = question("it", form(x={"type": "integer", **endless})).fields
+    assert (field.least, field.most, field.default) == (None, None, None)
