@@ -28,7 +28,8 @@ for once something has been written.
 _log = logging.getLogger(__name__)
 _MOST_JOBS_A_COMMIT = 128
 """A job waits for those that share its commit."""
-_MOST_ANSWERED_AT_ONCE = 32
+_MOST_SUBMITTED_AT_ONCE = 64
+_MOST_ANSWERED_AT_ONCE = 64
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
 _BETWEEN_S = 0.25
@@ -101,7 +102,8 @@ class Writer:
         self._patience_s = patience_s
         self._spare_due = time.monotonic() + patience_s
         self._path = path
-        self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._tickets: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
+        self._submitted: list[_Ticket] = []
         self._answers: deque[_Ticket] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -113,13 +115,24 @@ class Writer:
         if self._closed:
             raise StoreError("the store is closed", public_message="the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._tickets.put(_Ticket(job, then, future))
+        if not self._submitted:
+            self._loop.call_soon(self._submit)
+        self._submitted.append(_Ticket(job, then, future))
         return await future
+
+    def _submit(self) -> None:
+        """Pass on what the event loop has asked for in one go: the thread is woken once, and all shares a
+        commit. Woken by the first job, it would be in the way of what asks for the others.
+        """
+        tickets, self._submitted = self._submitted, []
+        for at in range(0, len(tickets), _MOST_SUBMITTED_AT_ONCE):
+            self._tickets.put(tickets[at : at + _MOST_SUBMITTED_AT_ONCE])
 
     async def close(self) -> None:
         """Finish the jobs that were submitted, then stop."""
         if not self._closed:
             self._closed = True
+            self._submit()
             self._tickets.put(None)
             await asyncio.to_thread(self._thread.join)
 
@@ -135,7 +148,7 @@ class Writer:
             if first is None:
                 return
             wait_s = self._quiet_s
-            batch = [first]
+            batch = first
             last = self._drain(batch)
             began = time.perf_counter()
             self._commit(batch)
@@ -182,14 +195,14 @@ class Writer:
 
     def _drain(self, batch: list[_Ticket]) -> bool:
         """Add to `batch` what waits already; return whether the end was among it."""
-        while len(batch) < _MOST_JOBS_A_COMMIT:
+        while len(batch) <= _MOST_JOBS_A_COMMIT - _MOST_SUBMITTED_AT_ONCE:
             try:
-                ticket = self._tickets.get_nowait()
+                tickets = self._tickets.get_nowait()
             except queue.Empty:
                 return False
-            if ticket is None:
+            if tickets is None:
                 return True
-            batch.append(ticket)
+            batch += tickets
         return False
 
     def _commit(self, batch: list[_Ticket]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nanobot.core.errors import SessionBusy, StoreError
+from nanobot.core.observer import Observer
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.writer import Writer
@@ -97,18 +98,49 @@ async def test_others_run_between_the_answers_of_a_commit_of_many_jobs(writer: W
 
     def look() -> None:
         rounds.append(len(told))
-        if len(told) <= 100:
+        if len(told) <= 200:
             loop.call_soon(look)
 
     jobs = [asyncio.ensure_future(writer.do(wait, told.append))]
-    jobs += [asyncio.ensure_future(writer.do(Note(str(number)), told.append)) for number in range(100)]
+    jobs += [asyncio.ensure_future(writer.do(Note(str(number)), told.append)) for number in range(200)]
     await asyncio.sleep(0)
     loop.call_soon(look)
     release.set()
     async with asyncio.timeout(BOUND_S):
         await asyncio.gather(*jobs)
-    assert told == list(range(1, 102))
-    assert max(after - before for before, after in pairwise(rounds)) <= 32
+    assert told == list(range(1, 202))
+    assert max(after - before for before, after in pairwise(rounds)) <= 64
+
+
+async def test_many_jobs_at_once_share_few_commits_none_of_them_large(
+    tmp_path: Path,
+) -> None:
+    commits: list[int] = []
+
+    class Counting(Observer):
+        def committed(self, jobs: int, seconds: float) -> None:
+            commits.append(jobs)
+
+    db = sqlite3.connect(tmp_path / "db", isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    writer = Writer(db, tmp_path / "db", Counting())
+    async with asyncio.timeout(BOUND_S):
+        answers = await asyncio.gather(*(writer.do(Note(str(number))) for number in range(300)))
+        await writer.close()
+    db.close()
+    assert answers == list(range(1, 301))
+    assert sum(commits) == 300
+    assert max(commits) <= 128
+    assert len(commits) <= 5
+
+
+async def test_what_was_asked_for_before_the_end_is_done(writer: Writer) -> None:
+    """Also where the thread has not heard of it yet."""
+    asked = asyncio.ensure_future(writer.do(Note("a")))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(BOUND_S):
+        await writer.close()
+        assert await asked == 1
 
 
 async def test_a_closed_writer_takes_no_jobs(writer: Writer) -> None:
