@@ -49,7 +49,7 @@ from nanobot.core.message import reply_text, user
 from nanobot.core.sessions import SessionFilter, parse_key
 from nanobot.core.store import Store
 from nanobot.core.turn import Answer, Identity
-from nanobot.http.connected import Connected, has_gone
+from nanobot.http.connected import Connected, is_there
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
@@ -225,9 +225,9 @@ class McpEndpoint:
         if result is None:
             # The client has gone; what it asked for can be had by the same request_id.
             return
-        is_there = not has_gone(request.receive)
+        is_reached = is_there(request.scope, request.receive)
         await reply.end(asked, _said(result))
-        if is_there:
+        if is_reached:
             follower.delivered()
 
     def _session_key(self, arguments: AskArguments, request: Request) -> str:

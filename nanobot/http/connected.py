@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import cast
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 _LOOK_AFTER_S = 0.1
 _WATCH_AFTER_S = 0.4
@@ -30,6 +30,22 @@ def has_gone(receive: Receive) -> bool:
     """Return whether the client of a request whose body has been read is gone, without waiting."""
     message = at_hand(receive)
     return message is not None and message["type"] == "http.disconnect"
+
+
+HUNG_UP = "nanobot.hung_up"
+"""In a scope: a function that asks the system whether the client has closed the connection."""
+
+
+def is_there(scope: Scope, receive: Receive) -> bool:
+    """Return whether the client of a request is there to receive an answer that is sent now, without waiting.
+
+    The system is asked, too: where the process was stopped for a while, or the event loop was busy, the loop
+    does not know yet of a client that has given up meanwhile.
+    """
+    if has_gone(receive):
+        return False
+    hung_up = scope.get(HUNG_UP)
+    return hung_up is None or not hung_up()
 
 
 class Connected:

@@ -4,12 +4,14 @@ long it may leave an answer unread.
 
 import asyncio
 import re
+import select
 from typing import NoReturn
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
+from nanobot.http.connected import HUNG_UP
 from nanobot.http.errors import Failure, failure
 from nanobot.http.guard import MAX_HEAD_BYTES
 from nanobot.http.joined_writes import joined
@@ -34,6 +36,8 @@ as long to parse, however small it is.
 """
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 """A target such as proxies are asked for: the authority, and what comes after it."""
+_PEER_CLOSED = getattr(select, "POLLRDHUP", 0)
+"""What tells of it is in Linux alone."""
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
@@ -153,11 +157,22 @@ class BoundedConnection(HttpToolsProtocol):
         if self.url[:1] != b"/" and (absolute := _ABSOLUTE.fullmatch(self.url)):
             self._take_target(*absolute.groups())
         self._is_in_body = True
+        if _PEER_CLOSED:
+            self.scope[HUNG_UP] = self._has_hung_up  # type: ignore[literal-required]
         self._received = self._body_bytes = self._since_body = self._chunks = 0
         self._before_answer = None
         super().on_headers_complete()
         if len(self.pipeline) > MAX_PIPELINED:
             self._hang_up()
+
+    def _has_hung_up(self) -> bool:
+        """Return whether the client has closed the connection, also where the loop was not told of it yet."""
+        connected = self.transport.get_extra_info("socket")
+        if connected is None or self.transport.is_closing() or (descriptor := connected.fileno()) < 0:
+            return True
+        poll = select.poll()
+        poll.register(descriptor, _PEER_CLOSED)
+        return bool(poll.poll(0))
 
     def _take_target(self, authority: bytes, target: bytes) -> None:
         """Read a target in absolute form: its host counts, and not the header's (RFC 9112, 3.2.2)."""

@@ -7,7 +7,7 @@ from starlette.types import Send
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import PassedOver
 from nanobot.core.turn import Answer
-from nanobot.http.connected import Connected, has_gone
+from nanobot.http.connected import Connected, is_there
 from nanobot.http.errors import failure, turn_failure
 from nanobot.http.request import Request
 from nanobot.submit.followers import Following
@@ -60,9 +60,9 @@ async def answer_error(send: Send, error: NanobotError) -> None:
 
 async def deliver(request: Request, send: Send, follower: Following, body: bytes, headers: Headers) -> None:
     """Send the answer of a turn, and note that it was delivered where the client is there to receive it."""
-    is_there = not has_gone(request.receive)
+    is_reached = is_there(request.scope, request.receive)
     await answer(send, 200, body, headers)
-    if is_there:
+    if is_reached:
         follower.delivered()
 
 

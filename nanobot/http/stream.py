@@ -6,7 +6,7 @@ from typing import Protocol
 from starlette.types import Send
 
 from nanobot.core.event import Event, ModelChosen, TurnEnded
-from nanobot.http.connected import Connected, has_gone
+from nanobot.http.connected import Connected, is_there
 from nanobot.http.errors import turn_failure
 from nanobot.http.request import Request
 from nanobot.http.respond import Headers, answer, model_headers
@@ -98,7 +98,7 @@ class Stream:
                         await self._write(out)
         # Otherwise the client has gone.
         if follower.has_ended:
-            is_whole = is_whole and not has_gone(self._request.receive)
+            is_whole = is_whole and is_there(self._request.scope, self._request.receive)
             await self._write(b"", is_last=True)
             if is_whole:
                 follower.delivered()

@@ -1,12 +1,15 @@
 """A client that goes away while its turn runs."""
 
 import asyncio
+import socket
+import sys
 
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from nanobot.http import connected
-from nanobot.http.connected import Connected
+from nanobot.http.connected import Connected, has_gone, is_there
+from tests.harness import listening
 
 WITHIN_S = 20.0
 
@@ -71,3 +74,25 @@ async def test_what_is_called_meanwhile_is_called_at_its_own_intervals(
 
     async with asyncio.timeout(WITHIN_S), Connected(Client().receive, on_quiet, 0.001):
         await quiet.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it")
+@pytest.mark.parametrize("leaves", [True, False], ids=["gone", "there"])
+async def test_a_client_that_has_gone_is_known_before_the_loop_is_told(leaves: bool) -> None:
+    """As after a time for which the process was stopped: the answer is ready, and so is the client's end."""
+    told: asyncio.Future[tuple[bool, bool]] = asyncio.get_running_loop().create_future()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if leaves:
+            client.close()
+        # Nothing is awaited in between.
+        told.set_result((has_gone(receive), is_there(scope, receive)))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with listening(app) as server:
+        client = socket.create_connection(("127.0.0.1", server.port))
+        with client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            async with asyncio.timeout(30):
+                assert await told == (False, not leaves)
