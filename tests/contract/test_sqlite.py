@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked, StoreTooN
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.store import Limits, Store
+from nanobot.stores.sql import purging
+from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.store import SqlStore
-from nanobot.stores.sqlite import migrate
+from nanobot.stores.sqlite import index, migrate
 from nanobot.stores.sqlite.backup import backup
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.database import ThreadedDatabase
@@ -717,3 +720,24 @@ async def test_a_file_that_comes_to_harm_under_the_server_is_noticed(
     finally:
         with contextlib.suppress(StoreError, sqlite3.Error):
             await store.close()
+
+
+async def test_a_session_that_takes_the_number_of_a_deleted_one_stays(tmp_path: Path) -> None:
+    """What deletes the rows of a session in pieces looks once more when the last of them is gone."""
+    harness = StoreHarness(open_sqlite, tmp_path, Limits())
+    await harness.open()
+    store = harness.store
+    assert isinstance(store, SqlStore)
+
+    def number(db: Db, key: str) -> int:
+        return int(db.execute("SELECT id FROM session WHERE key = ?", (key,)).fetchone()[0])
+
+    await harness.say("old", "hello", "hi")
+    old = await store.database.read(partial(number, key="old"))
+    await store.delete_session("old")
+    await harness.say("new", "the parrot", "is well")
+    assert await store.database.read(partial(number, key="new")) == old
+    assert await store.database.write(lambda db: purging.purge_some(db, index, old)) is None
+    count = "SELECT count(*) FROM turn WHERE session = ?"
+    assert await store.database.read(lambda db: db.execute(count, (old,)).fetchone()) == (1,)
+    await harness.close()

@@ -27,6 +27,11 @@ def is_gone(key: str) -> bool:
     return key.startswith((_MAKING, _DELETED))
 
 
+def is_deleted(key: str) -> bool:
+    """Return whether the session of that key is deleted, so that its rows are to go."""
+    return key.startswith(_DELETED)
+
+
 def making(number: int) -> str:
     """Return the key of a session while it is being made; `number` tells it from others of this process."""
     return f"{_MAKING}{number}"

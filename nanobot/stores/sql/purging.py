@@ -2,7 +2,7 @@
 
 import msgspec
 
-from nanobot.stores.sql import approvals, queue, responses, transcript, usage
+from nanobot.stores.sql import approvals, hidden, queue, responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
 
@@ -19,8 +19,12 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def purge_some(db: Db, index: SearchIndex, session: int) -> Purged | None:
-    """Delete some rows of a hidden session, at last its own; None: nothing is left of it."""
-    if db.execute("SELECT 1 FROM session WHERE id = ?", (session,)).fetchone() is None:
+    """Delete some rows of a deleted session, at last its own; None: nothing is left of it.
+
+    Another session may have its number by then.
+    """
+    found = db.execute("SELECT key FROM session WHERE id = ?", (session,)).fetchone()
+    if found is None or not hidden.is_deleted(found[0]):
         return None
     return (
         _purge_messages(db, index, session)
