@@ -29,7 +29,6 @@ class Unsummarised(msgspec.Struct, frozen=True):
 
     `before`: the summary that is to go into it. `last_seq` is the last message, `end_tokens` and `counted`
     are the size and the number of the messages up to there. `has_more`: there are more that may be taken in.
-    `begun_at`: when the session began, as its number may be another's by the time that there is a summary.
     """
 
     session: int
@@ -39,7 +38,6 @@ class Unsummarised(msgspec.Struct, frozen=True):
     end_tokens: int
     counted: int
     has_more: bool = False
-    begun_at: float = 0.0
 
 
 class Compacted(msgspec.Struct, frozen=True, omit_defaults=True):

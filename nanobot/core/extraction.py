@@ -26,14 +26,12 @@ class SaidTurn(msgspec.Struct, frozen=True):
 class UnreadTurns(msgspec.Struct, frozen=True):
     """Turns of a session that have ended and were not read for facts, the oldest first.
 
-    `begun_at`: when the session began, since another one may come to have its number. `after_seq`,
-    `last_seq`: the messages that were read before, and those that are with these. `known`: the
+    `after_seq`, `last_seq`: the messages that were read before, and those that are with these. `known`: the
     facts that the session may change. `key_id`: the API key of the newest turn. `spent_tokens`: what reading
     the session took today. `has_more`: there are others.
     """
 
     session: int
-    begun_at: float
     turns: tuple[SaidTurn, ...]
     after_seq: int
     last_seq: int

@@ -66,13 +66,12 @@ class Unembedded(msgspec.Struct, frozen=True):
 
 class UnembeddedBatch(msgspec.Struct, frozen=True):
     """What is to get vectors next: messages of a session in their order, up to the message `last_seq`; or
-    facts, where `session` is None. `begun_at` tells the session from another one that gets its number.
+    facts, where `session` is None.
     """
 
     session: int | None
     last_seq: int
     items: tuple[Unembedded, ...]
-    begun_at: float = 0.0
 
 
 class Embeddings(Protocol):

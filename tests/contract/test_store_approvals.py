@@ -153,6 +153,15 @@ async def test_the_standing_of_a_call_is_that_of_its_session_tool_arguments_and_
     assert await approvals("k", same) == [None]
 
 
+async def test_to_refuse_a_call_takes_back_no_rule_of_a_session_that_is_gone(harness: StoreHarness) -> None:
+    await ask(harness, "wx:dm:ann", "a")
+    await harness.store.decide_approval("a", "rule", by="ann", pattern="wx:dm:*")
+    await harness.store.delete_session("wx:dm:ann")
+    await ask(harness, "wx:dm:bob", "b")
+    await harness.store.decide_approval("b", "deny", by="bob")
+    assert len(await harness.store.approval_rules()) == 1
+
+
 async def test_rules_are_for_their_session_or_their_pattern(harness: StoreHarness) -> None:
     store = harness.store
     await ask(harness, "wx:dm:ann", "a", "b")

@@ -452,9 +452,9 @@ def _insert(
     """Insert the turn's row; with a `span`, as one that its first attempt runs. Return its number."""
     started = (1, now, span.base_tip, span.first_seq, span.last_seq) if span else (0, None, None, None, None)
     n = db.insert(
-        "INSERT INTO turn (id, session, status, digest, dedupe_key, joined_to, created_at, attempt,"
+        "INSERT INTO turn (n, id, session, status, digest, dedupe_key, joined_to, created_at, attempt,"
         " started_at, base_tip, first_seq, last_seq, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f" VALUES ({db.dialect.new_number('turn')}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn.id,
             session,

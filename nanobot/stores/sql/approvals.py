@@ -47,8 +47,9 @@ def ask(db: Db, session: int, turn: int, calls: Sequence[AskedCall], now: float)
     """Keep what a running turn asks for; a call that was asked for before keeps its approval."""
     for asked in calls:
         db.execute(
-            "INSERT INTO approval (id, session, turn, call_id, tool, arguments, asker, created_at,"
-            " expires_at, state, digest, question) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?)"
+            "INSERT INTO approval (n, id, session, turn, call_id, tool, arguments, asker, created_at,"
+            " expires_at, state, digest, question)"
+            f" VALUES ({db.dialect.new_number('approval')}, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?)"
             " ON CONFLICT DO NOTHING",
             (
                 asked.id,

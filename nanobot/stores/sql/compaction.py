@@ -120,8 +120,7 @@ def unsummarised(
     if end is None or end[1] - start_tokens < least_tokens:
         return None
     text = before.text if before is not None else ""
-    (begun_at,) = db.execute("SELECT created_at FROM session WHERE id = ?", (head.session,)).fetchone()
-    return Unsummarised(head.session, text, tuple(taken[:whole]), *end, counted + whole, has_more, begun_at)
+    return Unsummarised(head.session, text, tuple(taken[:whole]), *end, counted + whole, has_more)
 
 
 def _after(db: Db, head: TranscriptHead, seq: int) -> Iterator[tuple[int, int, Message]]:
@@ -145,8 +144,7 @@ def add(db: Db, of: Unsummarised, summary: Compacted, now: float) -> bool:
     for.
     """
     found = db.execute(
-        "SELECT 1 FROM message WHERE id = ? AND (SELECT created_at FROM session WHERE id = ?) = ?",
-        (transcript.message_id(of.session, of.last_seq), of.session, of.begun_at),
+        "SELECT 1 FROM message WHERE id = ?", (transcript.message_id(of.session, of.last_seq),)
     ).fetchone()
     if found is None or not summary.text:
         return found is not None

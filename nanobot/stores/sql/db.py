@@ -53,6 +53,12 @@ class Dialect(Protocol):
         """Return the expression for the values of a column, joined by commas, as bytes."""
         ...
 
+    def new_number(self, table: str) -> str:
+        """Return the expression for the number of a row to be inserted: one that no row of the table had
+        before.
+        """
+        ...
+
     def json_field(self, column: str, name: str) -> str:
         """Return the expression for a boolean field of the JSON object in a column of bytes; NULL where the
         object does not have it.

@@ -49,16 +49,16 @@ def begin(db: Db, version: str) -> bool:
 
 def next_batch(db: Db, looked: Looked, now: float) -> UnembeddedBatch | None:
     """Return some of what has no vectors yet, of what was said lately or is next to be looked at."""
-    for session, begun_at, after_seq, last_seq in _waiting(db, looked, now):
-        return _messages(db, session, begun_at, after_seq, last_seq)
+    for session, after_seq, last_seq in _waiting(db, looked, now):
+        return _messages(db, session, after_seq, last_seq)
     items = tuple(_facts(db, looked))
     return UnembeddedBatch(None, 0, items) if items else None
 
 
-def _waiting(db: Db, looked: Looked, now: float) -> Iterator[tuple[int, float, int, int]]:
+def _waiting(db: Db, looked: Looked, now: float) -> Iterator[tuple[int, int, int]]:
     # What is not in the index yet may still be on its way in.
     columns = (
-        "SELECT s.id, s.created_at, coalesce(e.last_seq, 0), s.indexed_seq FROM session s"
+        "SELECT s.id, coalesce(e.last_seq, 0), s.indexed_seq FROM session s"
         " LEFT JOIN embedding e ON e.session = s.id"
         f" WHERE {hidden.shown('s.key')} AND s.indexed_seq > coalesce(e.last_seq, 0) AND"
     )
@@ -71,7 +71,7 @@ def _waiting(db: Db, looked: Looked, now: float) -> Iterator[tuple[int, float, i
     looked.session = last if last < most else 0
 
 
-def _messages(db: Db, session: int, begun_at: float, after_seq: int, last_seq: int) -> UnembeddedBatch:
+def _messages(db: Db, session: int, after_seq: int, last_seq: int) -> UnembeddedBatch:
     rows = db.execute(
         "SELECT id, body, created_at FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
         (*transcript.message_ids(session, after_seq + 1, last_seq), _MOST_MESSAGES),
@@ -82,7 +82,7 @@ def _messages(db: Db, session: int, begun_at: float, after_seq: int, last_seq: i
         if pieces := _pieces(message):
             items.append(Unembedded(id_, pieces, created_at, kind_of(message)))
     last = transcript.seq_of(rows[-1][0]) if len(rows) == _MOST_MESSAGES else last_seq
-    return UnembeddedBatch(session, last, tuple(items), begun_at)
+    return UnembeddedBatch(session, last, tuple(items))
 
 
 def _pieces(message: Message) -> tuple[str, ...]:
@@ -139,6 +139,6 @@ def add(db: Db, of: UnembeddedBatch, bodies: Sequence[bytes]) -> None:
             )
     if of.session is not None:
         db.execute(
-            "INSERT OR REPLACE INTO embedding SELECT id, ? FROM session WHERE id = ? AND created_at = ?",
-            (of.last_seq, of.session, of.begun_at),
+            "INSERT OR REPLACE INTO embedding SELECT id, ? FROM session WHERE id = ?",
+            (of.last_seq, of.session),
         )

@@ -73,7 +73,6 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
         last = of_turn[-1]
     return UnreadTurns(
         session=head.session,
-        begun_at=_begun_at(db, head.session),
         turns=tuple(turns),
         after_seq=after_seq,
         last_seq=last.seq,
@@ -82,11 +81,6 @@ def unread(db: Db, *, key: str, most_characters: int, now: float, rules: MemoryR
         spent_tokens=spent,
         has_more=has_more,
     )
-
-
-def _begun_at(db: Db, session: int) -> float:
-    (begun_at,) = db.execute("SELECT created_at FROM session WHERE id = ?", (session,)).fetchone()
-    return float(begun_at)
 
 
 def _position(db: Db, session: int) -> tuple[int, int, int] | None:
@@ -156,7 +150,7 @@ def keep(
 ) -> tuple[MemoryFact, ...]:
     """Note that the turns were read, and keep what was found in them; return it."""
     head = transcript.find_head(db, key)
-    if head is None or (head.session, _begun_at(db, head.session)) != (of.session, of.begun_at):
+    if head is None or head.session != of.session:
         # It was deleted, and there may be another one by now.
         return ()
     found = _position(db, of.session)

@@ -19,10 +19,7 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def purge_some(db: Db, index: SearchIndex, session: int) -> Purged | None:
-    """Delete some rows of a deleted session, at last its own; None: nothing is left of it.
-
-    Another session may have its number by then.
-    """
+    """Delete some rows of a deleted session, at last its own; None: nothing is left of it."""
     found = db.execute("SELECT key FROM session WHERE id = ?", (session,)).fetchone()
     if found is None or not hidden.is_deleted(found[0]):
         return None

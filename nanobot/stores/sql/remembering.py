@@ -113,8 +113,8 @@ def change(
 def _insert(db: Db, key: str, fact: MemoryFact, turn: int | None) -> None:
     """Add a version of a fact, which stands from now on."""
     db.execute(
-        "INSERT INTO fact (id, layer, owner, person, source_key, turn, is_public, is_pinned, created_at,"
-        " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO fact (n, id, layer, owner, person, source_key, turn, is_public, is_pinned, created_at,"
+        f" body) VALUES ({db.dialect.new_number('fact')}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             fact.id,
             fact.layer,

@@ -110,8 +110,8 @@ def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     """Create a session; return the head of its transcript."""
     period = period_of(now)
     number = db.insert(
-        "INSERT INTO session (key, created_at, updated_at, period, person, group_name)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO session (id, key, created_at, updated_at, period, person, group_name)"
+        f" VALUES ({db.dialect.new_number('session')}, ?, ?, ?, ?, ?, ?)",
         (key, now, now, period, *hidden.owners(db, key)),
     )
     return TranscriptHead(number, 0, 0, 0, is_straight=True, period=period)
