@@ -124,9 +124,12 @@ def purge_left(db: Db, index: SearchIndex) -> bool:
     for table in ("unseen", "branch"):
         db.execute(f"DELETE FROM {table} WHERE session = ? AND first_seq = ?", (session, first))
     if made:
+        # The session goes with the last list that was begun for it.
+        db.execute("UPDATE unseen SET made = 1 WHERE session = ?", (session,))
         db.execute(
             "DELETE FROM session WHERE id = ? AND tip = 0"
-            " AND NOT EXISTS (SELECT 1 FROM turn WHERE session = ?)",
-            (session, session),
+            " AND NOT EXISTS (SELECT 1 FROM turn WHERE session = ?)"
+            " AND NOT EXISTS (SELECT 1 FROM unseen WHERE session = ?)",
+            (session, session, session),
         )
     return True

@@ -4,6 +4,8 @@ more, index what was said, write over what was deleted, sum up what past days co
 
 import logging
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nanobot.stores.sql import hidden, purging, taking_in, usage
@@ -12,19 +14,26 @@ from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
 
 _AGAIN_S = 30.0
+_FAILED_AGAIN_S = 300.0
+_BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 _log = logging.getLogger(__name__)
 
 
 class Upkeep:
     """The writer's spare work on one database."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._monotonic = monotonic
+        self._paused_until: dict[str, float] = {}
 
     def __call__(self, db: Connection) -> float | None:
         """Do a piece; return the seconds after which to go on, None where nothing is left."""
         try:
-            return 0.0 if _piece(db) else self._truncate(db)
+            if self._piece(db):
+                return 0.0
+            again_s = self._truncate(db)
+            return _FAILED_AGAIN_S if again_s is None and self._paused_until else again_s
         except sqlite3.Error as error:
             _log.error(
                 "what was deleted lately is not cleared away, or what was said not in the search; next try"
@@ -33,6 +42,30 @@ class Upkeep:
                 explain(error, self._path).message,
             )
             return _AGAIN_S
+
+    def _piece(self, db: Connection) -> bool:
+        """Do a piece of what changes the database; return whether there was something to do.
+
+        Work that fails over what a row holds, or for a bug, is left for a while: no other waits for it.
+        """
+        now = self._monotonic()
+        for name, work in _WORKS.items():
+            if self._paused_until.get(name, now) > now:
+                continue
+            try:
+                with db.transaction():
+                    is_done = work(db)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and not isinstance(error, _BUGS):
+                    # The disk or the file: it concerns all of it.
+                    raise
+                _log.exception("%s failed; next try in %g s", name, _FAILED_AGAIN_S)
+                self._paused_until[name] = now + _FAILED_AGAIN_S
+                continue
+            self._paused_until.pop(name, None)
+            if is_done:
+                return True
+        return False
 
     def _truncate(self, db: Connection) -> float | None:
         """Empty the log, which still has what was deleted.
@@ -53,20 +86,22 @@ class Upkeep:
         return None
 
 
-def _piece(db: Connection) -> bool:
-    """Do a piece of what changes the database; return whether there was something to do."""
-    with db.transaction():
-        doomed = hidden.next_to_purge(db)
-        if doomed is not None:
-            purging.purge_some(db, index, doomed)
-            return True
-        return (
-            taking_in.purge_left(db, index)
-            or index.index_some(db)
-            or index.clean_some(db)
-            or index.rebuild_some(db)
-            or usage.sum_up_some(db)
-        )
+def _purge(db: Connection) -> bool:
+    doomed = hidden.next_to_purge(db)
+    if doomed is None:
+        return False
+    purging.purge_some(db, index, doomed)
+    return True
+
+
+_WORKS: dict[str, Callable[[Connection], bool]] = {
+    "deleting what is left of deleted sessions": _purge,
+    "deleting what is left of lists that were given up": lambda db: taking_in.purge_left(db, index),
+    "indexing what was said": index.index_some,
+    "writing over what was taken out of the index": index.clean_some,
+    "building the index anew": index.rebuild_some,
+    "summing up past days": usage.sum_up_some,
+}
 
 
 def _is_left(db: Connection, name: str) -> bool:

@@ -92,9 +92,11 @@ class SqlTurns:
         is_long_list: bool = False,
     ) -> Admitted:
         left_out = self._commands.left_out_by(turn)
+        begun: Coming | None = None
 
         def job(db: Db, taken_in: Coming | None = None) -> Admitted | Coming | SessionMoved:
-            return admission.admit(
+            nonlocal begun
+            result = admission.admit(
                 db,
                 turn,
                 identity,
@@ -110,16 +112,31 @@ class SqlTurns:
                 left_out=left_out,
                 foreseen=foreseen,
             )
+            if isinstance(result, Coming):
+                begun = result
+            return result
+
+        def leave(db: Db) -> None:
+            if begun is not None:
+                taking_in.leave(db, begun)
 
         foreseen: Foreseen | None = None
-        for _ in range(_MOST_TRIES):
+        try:
+            for _ in range(_MOST_TRIES):
+                if is_long_list:
+                    foreseen = await self._foreseen(turn, identity, sent, left)
+                result = await self._database.write(job, partial(self._admitted, turn))
+                if isinstance(result, Admitted):
+                    return result
+                if isinstance(result, Coming):
+                    return await self._take_in(turn, result, job)
+        except BaseException:
+            # Also where the client goes before it is known here that the list was begun. What is still there
+            # where this fails, too, goes after the next start.
             if is_long_list:
-                foreseen = await self._foreseen(turn, identity, sent, left)
-            result = await self._database.write(job, partial(self._admitted, turn))
-            if isinstance(result, Admitted):
-                return result
-            if isinstance(result, Coming):
-                return await self._take_in(turn, result, job)
+                with contextlib.suppress(StoreError):
+                    await self._database.write(leave)
+            raise
         raise SessionBusy(
             f"the session has changed {_MOST_TRIES} times while the request's {len(sent)} earlier messages"
             " were compared with it: send them again"
@@ -154,17 +171,11 @@ class SqlTurns:
     ) -> Admitted:
         """Take in a client's long list, a piece in a transaction, then admit the turn."""
         write, now = self._database.write, self._clock.now()
-        try:
-            for piece in taking_in.pieces(coming.plan.earlier):
-                coming = await write(partial(taking_in.add, coming=coming, piece=piece, now=now))
-            whole = coming
-            admitted = await write(lambda db: admit(db, whole), partial(self._admitted, turn))
-            assert isinstance(admitted, Admitted)  # noqa: S101 - what is whole is not begun again
-        except BaseException:
-            # What is still there where this fails, too, goes after the next start.
-            with contextlib.suppress(StoreError):
-                await write(partial(taking_in.leave, coming=coming))
-            raise
+        for piece in taking_in.pieces(coming.plan.earlier):
+            coming = await write(partial(taking_in.add, coming=coming, piece=piece, now=now))
+        whole = coming
+        admitted = await write(lambda db: admit(db, whole), partial(self._admitted, turn))
+        assert isinstance(admitted, Admitted)  # noqa: S101 - what is whole is not begun again
         return admitted
 
     def _admitted(self, turn: Turn, admitted: Admitted | Coming | SessionMoved) -> None:
