@@ -720,3 +720,20 @@ async def test_a_store_says_beforehand_whether_it_knows_what_is_resent(harness: 
     assert not await harness.store.knows("a", Identity(digest, "k2", False))
     with pytest.raises(IdempotencyMismatch):
         await harness.store.knows("a", Identity(b"0" * 32, "k1", False))
+
+
+async def test_a_turn_that_waits_for_another_has_the_sessions_instructions_and_model_as_well(
+    harness: StoreHarness,
+) -> None:
+    await harness.say("a", "hello", "hi")
+    await harness.store.instruct_session("a", "Call me Max.")
+    await harness.store.choose_model("a", "fast")
+    claim = await harness.start("a", "one")
+    for text in ("two", "three"):
+        await harness.admit("a", text)
+    found = [claim.turn]
+    for _ in range(2):
+        await harness.store.append(claim, done("yes"))
+        claim = await harness.engine.claim()
+        found.append(claim.turn)
+    assert [(turn.own_instructions, turn.model) for turn in found] == [("Call me Max.", "fast")] * 3

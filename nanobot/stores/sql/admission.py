@@ -5,30 +5,15 @@ from collections.abc import Container
 import msgspec
 
 from nanobot.core.dispatch import Cancel, Claim, LeftOut
-from nanobot.core.errors import (
-    NanobotError,
-    QueueFull,
-    SessionBusy,
-    TurnNotFound,
-)
-from nanobot.core.memory import NO_FACTS, KnownFacts
+from nanobot.core.errors import NanobotError, QueueFull, SessionBusy
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
-from nanobot.stores.sql import (
-    delegated,
-    facts,
-    matching,
-    queue,
-    resends,
-    responses,
-    taking_in,
-    transcript,
-    turns,
-)
+from nanobot.stores.sql import delegated, queue, resends, responses, taking_in, transcript, turns
 from nanobot.stores.sql.db import Db
-from nanobot.stores.sql.matching import HistoryMatch
+from nanobot.stores.sql.load import Load, read_load
 from nanobot.stores.sql.pieces import is_long
+from nanobot.stores.sql.planning import Foreseen, followed, plan_of, reconcile, standing_of
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.resends import Known, find_known
@@ -47,16 +32,6 @@ class Opened(msgspec.Struct, frozen=True):
     input: tuple[Message, ...]
     added: tuple[Message, ...] = ()
     joiners: tuple[str, ...] = ()
-
-
-class Foreseen(msgspec.Struct, frozen=True):
-    """What a new turn is going to put into the transcript, and what became of the client's earlier messages,
-    as long as the session stands as it did: `standing`.
-    """
-
-    standing: tuple[object, ...]
-    plan: Plan
-    note: HistoryNote
 
 
 class SessionMoved(msgspec.Struct, frozen=True):
@@ -94,12 +69,12 @@ def admit(
 ) -> Admitted | Coming | SessionMoved:
     """Commit the turn, or find the one it resends; see `core.turn.Turns.admit`. `unended`: how many turns may
     not have ended, at most. `left_out`: what the turn does not show of its conversation, where it is known.
-    `foreseen`: as of `foresee`; without it, a list is compared here, and other jobs wait.
+    `foreseen`: as of `planning.foresee`; without it, a list is compared here, and other jobs wait.
 
     Where the client's list brings more than goes into one transaction, that is only begun: add its pieces,
     and admit the turn again with it as `taken_in`.
     """
-    head, load = _read_load(db, turn, capacity)
+    head, load = read_load(db, turn, capacity)
     is_made = head is None
     if head is None:
         if foreseen is not None and foreseen.standing and taken_in is None:
@@ -144,8 +119,8 @@ def admit(
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
     else:
         if foreseen is None:
-            plan, note = _plan(db, turn, earlier, head, load, recent)
-        elif foreseen.standing == _standing(db, None if is_made else head, load):
+            plan, note = plan_of(db, turn, earlier, head, load, recent)
+        elif foreseen.standing == standing_of(None if is_made else head, load):
             plan, note = foreseen.plan, foreseen.note
         else:
             return SessionMoved()
@@ -170,122 +145,6 @@ def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -
     return known is not None and not known.never_started
 
 
-class _Load(msgspec.Struct, frozen=True):
-    """What has not ended: turns of this session (and which of them runs), and how many turns run in all."""
-
-    waiting: int = 0
-    running_in_all: int = 0
-    running_n: int | None = None
-    running_id: str = ""
-    running_trace: bool = True
-    running_is_detached: bool = False
-    running_after: int = 0
-    """The row after which the input of the running turn stands."""
-    gives_way: bool = False
-    """The running turn is cancelled in favour of the new one: its client has hung up."""
-    model: str | None = None
-    """The preset that the session has chosen."""
-    instructions: str | None = None
-    """What the session has the agent told."""
-    known: KnownFacts | None = None
-    """The facts in reach of the turn; None where they are to be read."""
-
-    def can_start(self, turn: Turn, capacity: Capacity) -> bool:
-        """Return whether the turn may start now: one that another waits for starts however many run."""
-        return not self.waiting and (
-            self.running_in_all < capacity.max_running or turn.delegation is not None
-        )
-
-    def giving_way(self, turn: Turn, left: Container[str]) -> "_Load":
-        """Return this with whether the running turn gives way to `turn`, as it is one of those that were
-        `left`.
-        """
-        if self.running_id in left and self.may_give_way_to(turn):
-            return msgspec.structs.replace(self, gives_way=True)
-        return self
-
-    def may_give_way_to(self, turn: Turn) -> bool:
-        """Return whether the running turn may be cancelled in favour of this one, where no client follows it:
-        not if it was to run by itself, nor for a turn that leaves no trace while it does.
-        """
-        return not self.running_is_detached and (turn.trace or not self.running_trace)
-
-
-_STANDING = (
-    "SELECT s.id, s.tip, s.last_seq, s.tip_tokens, s.place, NOT EXISTS (SELECT 1 FROM branch"
-    " WHERE session = s.id), (SELECT count(*) FROM dispatch"
-    " WHERE session = s.id), s.model, s.instructions, s.period, s.has_facts, s.has_state,"
-    " {reach} FROM session s WHERE s.key = ?"
-)
-_STANDING_ALONE = _STANDING.format(reach="NULL")
-# With the same statement: another one would cost each turn more than what it reads.
-_STANDING_WITH_REACH = _STANDING.format(reach=facts.MAY_REACH)
-
-
-def _read_load(
-    db: Db, turn: Turn, capacity: Capacity, running_in_all: int | None = None
-) -> tuple[TranscriptHead | None, _Load]:
-    """Return where the session stands, None where there is none, and what has not ended; `running_in_all`:
-    how many turns run, where it need not be looked up.
-    """
-    if running_in_all is None:
-        running_in_all = queue.count_running(db, capacity.owner)
-    standing = _STANDING_WITH_REACH if capacity.memory.is_read else _STANDING_ALONE
-    found = db.execute(standing, (turn.session_key,)).fetchone()
-    if found is None:
-        return None, _Load(0, running_in_all)
-    session, tip, last_seq, tokens, place, is_straight, waiting, model, said, period, *has, reaches = found
-    head = TranscriptHead(session, tip, last_seq, tokens, place, bool(is_straight), period, *map(bool, has))
-    if not waiting:
-        known = None if reaches else NO_FACTS
-        return head, _Load(0, running_in_all, model=model, instructions=said, known=known)
-    found = db.execute(
-        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
-        " JOIN turn t ON t.n = d.turn"
-        " LEFT JOIN branch b ON b.session = d.session AND b.first_seq = t.first_seq"
-        " WHERE d.session = ? AND d.owner IS NOT NULL",
-        (session,),
-    ).fetchone()
-    if found is None:
-        return head, _Load(waiting, running_in_all, model=model)
-    n, id_, body, after = found
-    running = turns.decode(body)
-    is_detached = running.record is not None and running.record.is_detached
-    is_detached |= running.grace_s is not None and running.grace_s < 0
-    return head, _Load(waiting, running_in_all, n, id_, running.trace, is_detached, after or 0, model=model)
-
-
-# What a long list means ---------------------------------------------------------------------------
-
-
-def foresee(
-    db: Db, turn: Turn, sent: SentList, *, capacity: Capacity, recent: RecentPlaces, left: Container[str]
-) -> Foreseen:
-    """Return what `admit` would find where the turn is a new one. Nothing is written: for a list that takes
-    long to compare, so that the jobs that write do not wait for it.
-
-    Raises:
-        UnknownToolCall, TurnNotFound: as `admit`.
-    """
-    head, load = _read_load(db, turn, capacity, running_in_all=0)
-    load = load.giving_way(turn, left)
-    standing = _standing(db, head, load)
-    plan, note = _plan(db, turn, sent, head or transcript.NO_HEAD, load, recent)
-    return Foreseen(standing, plan, note)
-
-
-def _standing(db: Db, head: TranscriptHead | None, load: _Load) -> tuple[object, ...]:
-    """Return all that `_plan` depends on besides the request: nothing of the session that it reads is
-    otherwise while this is the same.
-    """
-    if head is None:
-        return ()
-    # Numbers of sessions are used again. Whatever is added to one raises `last_seq`, for good.
-    (made_at,) = db.execute("SELECT created_at FROM session WHERE id = ?", (head.session,)).fetchone()
-    where = (head.session, made_at, head.tip, head.last_seq, head.place)
-    return (*where, load.waiting, load.running_n, load.running_after, load.gives_way)
-
-
 # A turn that was sent before ----------------------------------------------------------------------
 
 
@@ -295,7 +154,7 @@ def _join_known(
     turn: Turn,
     known: Known,
     earlier: SentList,
-    load: _Load,
+    load: Load,
     capacity: Capacity,
     recent: RecentPlaces,
     now: float,
@@ -306,7 +165,7 @@ def _join_known(
     note: HistoryNote = "new"
     added: tuple[Message, ...] = ()
     if known.never_started:
-        plan, note = _plan(db, turn, earlier, head, load, recent)
+        plan, note = plan_of(db, turn, earlier, head, load, recent)
         given = plan.input
         resends.begin(db, known)
     else:
@@ -316,13 +175,13 @@ def _join_known(
             return Admitted(Admission(known.asked, joined=True, answered_by=known.id, is_over=is_over))
         given, added, plan = resumption.input, resumption.added, Plan()
         if not resumption.is_in_place:
-            match = _reconcile(db, head, earlier, given, load, turn, recent)
+            match = reconcile(db, head, earlier, given, load, turn, recent)
             note = match.note
             plan = Plan(
                 given,
                 match.rest,
                 match.base,
-                _followed(db, head, turn.after),
+                followed(db, head, turn.after),
                 turn.trace,
                 match.unless_done,
                 resumption.moves_from,
@@ -342,7 +201,7 @@ def _run_again(
     n: int,
     plan: Plan,
     turn: Turn,
-    load: _Load,
+    load: Load,
     capacity: Capacity,
     now: float,
 ) -> Claim | None:
@@ -365,7 +224,7 @@ def _take(
     plan: Plan,
     note: HistoryNote,
     head: TranscriptHead,
-    load: _Load,
+    load: Load,
     capacity: Capacity,
     now: float,
     left_out: LeftOut | None,
@@ -395,41 +254,7 @@ def _take(
     )
 
 
-def _plan(
-    db: Db,
-    turn: Turn,
-    earlier: SentList,
-    head: TranscriptHead,
-    load: _Load,
-    recent: RecentPlaces,
-) -> tuple[Plan, HistoryNote]:
-    """Return what a new turn puts into the transcript, and what became of the client's earlier messages."""
-    match = _reconcile(db, head, earlier, turn.input, load, turn, recent)
-    after = _followed(db, head, turn.after)
-    base = None if match.unless_done is not None else match.base
-    base = turns.end_of(db, after) if after is not None else base
-    new = match.unanswered + turn.input
-    rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
-    return Plan(new, rest, match.base, after, turn.trace, match.unless_done), match.note
-
-
-def _followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
-    """Return the number of the turn that the new one follows.
-
-    Raises:
-        TurnNotFound: it is none of this session.
-    """
-    if turn_id is None:
-        return None
-    found = db.execute(
-        "SELECT coalesce(joined_to, n) FROM turn WHERE id = ? AND session = ?", (turn_id, head.session)
-    ).fetchone()
-    if found is None:
-        raise TurnNotFound(f"no turn {turn_id!r} here")
-    return int(found[0])
-
-
-def _steer(db: Db, turn: Turn, identity: Identity, head: TranscriptHead, load: _Load, now: float) -> Admitted:
+def _steer(db: Db, turn: Turn, identity: Identity, head: TranscriptHead, load: Load, now: float) -> Admitted:
     n = _insert(db, turn, identity, head.session, "joined", now, joined_to=load.running_n)
     db.execute(
         "INSERT INTO steer (turn, target, input) VALUES (?, ?, ?)",
@@ -470,52 +295,3 @@ def _insert(
     if turn.record is not None:
         responses.insert(db, n, identity.digest)
     return n
-
-
-def _reconcile(
-    db: Db,
-    head: TranscriptHead,
-    earlier: SentList,
-    new: tuple[Message, ...],
-    load: _Load,
-    turn: Turn,
-    recent: RecentPlaces,
-) -> HistoryMatch:
-    """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
-    where that turn began is a reason to rewind only if that turn is cancelled.
-    """
-    if turn.after is not None:
-        return HistoryMatch("new")
-    # Only clients of chat completions ask for another answer by sending the question again.
-    may_repeat = (
-        load.waiting > load.gives_way or turn.origin != "api" or turn.record is not None or not turn.trace
-    )
-    # What leaves no trace sees the client's list alone, where there is one.
-    is_whole = turn.is_whole or (not turn.trace and len(earlier) > 0)
-    match = matching.match(db, head, earlier, new, is_whole=is_whole, may_repeat=may_repeat, recent=recent)
-    if not turn.trace:
-        base = head.tip if len(earlier) and match.base is None else match.base
-        return msgspec.structs.replace(match, note="new", base=base)
-    if match.note == "replaced" and _is_words_of_running(db, head, load, match):
-        return msgspec.structs.replace(match, note="matched")
-    is_waited_for = load.running_n is not None and not load.gives_way
-    if match.note == "rewound" and is_waited_for and match.base == load.running_after:
-        return HistoryMatch("matched", match.base, unless_done=load.running_n)
-    return match
-
-
-def _is_words_of_running(db: Db, head: TranscriptHead, load: _Load, match: HistoryMatch) -> bool:
-    """Return whether all that the client's list has beyond the transcript is an answer to the turn that runs:
-    what its user saw of it before it was stopped.
-    """
-    if load.running_n is None or match.base is None or len(match.rest) != 1:
-        return False
-    (words,) = match.rest
-    if words.role != "assistant" or words.tool_calls:
-        return False
-    asked = db.execute(
-        "SELECT id FROM message WHERE id BETWEEN ? AND ? AND turn = ? AND is_input = 1",
-        (*transcript.message_ids(head.session, match.base, match.base + 1), load.running_n),
-    ).fetchall()
-    # The last row of its input.
-    return [transcript.seq_of(id_) for (id_,) in asked] == [match.base]

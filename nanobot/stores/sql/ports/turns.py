@@ -14,9 +14,10 @@ from nanobot.core.message import Message
 from nanobot.core.turn import Admission, Answer, Identity, Turn, TurnState
 from nanobot.stores.live.live import STOPPING
 from nanobot.stores.live.turn import Batch, LiveTurn, replay
-from nanobot.stores.sql import admission, matching, queue, resends, taking_in, turns
-from nanobot.stores.sql.admission import Admitted, Foreseen, SessionMoved
+from nanobot.stores.sql import admission, matching, planning, queue, resends, taking_in, turns
+from nanobot.stores.sql.admission import Admitted, SessionMoved
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.planning import Foreseen
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.sent_list import SentList
@@ -152,7 +153,7 @@ class SqlTurns:
         def query(db: Db) -> Foreseen | None:
             if admission.knows(db, turn.session_key, identity, limits=self._limits, now=self._clock.now()):
                 return None
-            return admission.foresee(
+            return planning.foresee(
                 db,
                 turn,
                 sent,

@@ -7,8 +7,9 @@ import pytest
 from nanobot.core.message import Message, Text, user
 from nanobot.core.store import Limits
 from nanobot.core.turn import Identity, Turn
-from nanobot.stores.sql import admission, transcript
-from nanobot.stores.sql.admission import Admitted, Foreseen, SessionMoved
+from nanobot.stores.sql import admission, planning, transcript
+from nanobot.stores.sql.admission import Admitted, SessionMoved
+from nanobot.stores.sql.planning import Foreseen
 from nanobot.stores.sql.queue import Capacity
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.sent_list import SentList
@@ -27,7 +28,7 @@ def data() -> Iterator[MemoryData]:
 
 
 def foreseen(data: MemoryData) -> Foreseen:
-    return admission.foresee(
+    return planning.foresee(
         data.db, TURN, SENT, capacity=CAPACITY, recent=RecentPlaces(), left=frozenset[str]()
     )
 
