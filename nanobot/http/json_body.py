@@ -63,10 +63,12 @@ class JsonBodies:
             return await asyncio.to_thread(self._parsed, body, parse), body
         finally:
             # Threads share one interpreter: who sends one large body after the other gets half of it, and a
-            # part of it where they are so large that nobody runs while one is decoded.
+            # part of it where they are so large that nobody runs while one is decoded. Nobody else waits for
+            # that.
+            self._slots.leave_to_others(owner)
             pause = _LONG_PAUSE if len(body) > _VERY_LARGE_BYTES else 1
             pause_s = min(pause * (loop.time() - began), _LONGEST_PAUSE_S)
-            loop.call_later(pause_s, self._slots.give_back, owner)
+            loop.call_later(pause_s, self._slots.take_again, owner)
 
     def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
         if has_more_entries(body, self._max_entries):

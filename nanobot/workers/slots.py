@@ -49,6 +49,17 @@ class FairSlots:
     def give_back(self, owner: str) -> None:
         """Give back a slot that `owner` has taken."""
         self._free += 1
+        self.take_again(owner)
+
+    def leave_to_others(self, owner: str) -> None:
+        """Give back a slot that `owner` has taken, for the others alone: the owner may not have another one
+        for it before `take_again`.
+        """
+        self._free += 1
+        self._hand_out()
+
+    def take_again(self, owner: str) -> None:
+        """Let the owner have a slot again for one that it has left to the others."""
         self._taken[owner] -= 1
         if not self._taken[owner]:
             del self._taken[owner]

@@ -2,10 +2,13 @@
 stands beside a transcript is found again.
 """
 
+import pytest
+
 from nanobot.core.compaction import Compacted, Payer, StepSummary
 from nanobot.core.event import ToolFinished, TurnEnded
 from nanobot.core.message import Message, ToolResult, Usage
 from nanobot.core.plan import NO_STATE, AgentState, PlanStep, TaskPlan
+from nanobot.stores.sql.usage import NO_SESSION
 from tests.contract.store_harness import StoreHarness
 
 USED = Usage(prompt_tokens=300, completion_tokens=20)
@@ -44,6 +47,29 @@ async def test_a_summary_of_a_deleted_session_is_none_of_the_next_one(harness: S
     again = await harness.store.unsummarised("b", keep_tokens=400, least_tokens=1, most_tokens=100_000)
     assert again is not None
     assert again.before == ""
+
+
+@pytest.mark.parametrize("is_there_again", [False, True])
+async def test_a_summary_that_comes_when_its_session_is_deleted_is_paid_by_no_session_of_another_key(
+    harness: StoreHarness, is_there_again: bool
+) -> None:
+    for text in ("hello", "the parrot is in the cage"):
+        await harness.say("a", text, "a" * 2_000)
+    of = await harness.store.unsummarised("a", keep_tokens=400, least_tokens=1, most_tokens=100_000)
+    assert of is not None
+    await harness.store.delete_session("a")
+    await harness.say("b", "good morning", "b")
+    if is_there_again:
+        await harness.say("a", "hello again", "a")
+    await harness.store.add_summary(of, Compacted("The parrot.", usage=USED), Payer("a", "key_ann"))
+    await of_key(harness, "key_ann", 300)
+    paid = await vars(harness.store)["database"].read(
+        lambda db: db.execute(
+            "SELECT (SELECT key FROM session WHERE id = session), session FROM usage WHERE key_id = 'key_ann'"
+        ).fetchall()
+    )
+    assert [key for key, _ in paid] == (["a"] if is_there_again else [None])
+    assert is_there_again or paid == [(None, NO_SESSION)]
 
 
 # Of steps -----------------------------------------------------------------------------------------

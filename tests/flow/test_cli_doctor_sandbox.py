@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from nanobot.app.shell import best_layer
 from nanobot.cli.check_result import CheckResult
 from nanobot.cli.doctor_sandbox import examine
+from nanobot.core.clock import SystemClock
+from nanobot.core.ids import SystemRandomness
 from tests.harness import configured
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
@@ -45,6 +48,14 @@ async def test_settings_that_make_no_sense_fail(tmp_path: Path) -> None:
         assert shell.status == "fail" and text in shell.text
     shell = (await found(tmp_path, shell={"sessions": ["*"]}, workspace={"enabled": False}))["shell"]
     assert "workspace.enabled = true" in shell.text
+
+
+async def test_a_data_directory_that_takes_no_files_is_said_and_ends_nothing() -> None:
+    nowhere = Path("/proc/self/fd")
+    results = await found(nowhere, shell={"sessions": ["*"]})
+    assert results["shell"].text == "commands are off: no layer of the sandbox holds"
+    assert results["launcher"].status == "warn" and str(nowhere) in results["launcher"].text
+    assert await best_layer(nowhere, SystemClock(), SystemRandomness()) is None
 
 
 async def test_it_tries_the_network_where_commands_are_to_have_one(

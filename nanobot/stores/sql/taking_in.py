@@ -69,7 +69,17 @@ def begin(db: Db, head: TranscriptHead, plan: Plan, note: HistoryNote, *, is_mad
 
 
 def add(db: Db, coming: Coming, piece: Sequence[Message], now: float) -> Coming:
-    """Take in a piece."""
+    """Take in a piece.
+
+    Raises:
+        SessionBusy: the session was deleted meanwhile.
+    """
+    found = db.execute(
+        "SELECT 1 FROM unseen WHERE session = ? AND first_seq = ?", (coming.head.session, coming.first_seq)
+    )
+    if found.fetchone() is None:
+        # What came now would never go again.
+        raise _deleted()
     # A job may be run again: what was there before stays as it was.
     head = msgspec.structs.replace(coming.head)
     transcript.append(db, head, piece, turn=None, is_input=True, now=now)
@@ -88,8 +98,12 @@ def finish(db: Db, coming: Coming, *, trace: bool) -> Plan:
     else:
         done = db.execute("UPDATE unseen SET state = 'kept' WHERE session = ? AND first_seq = ?", where)
     if not done.rowcount:
-        raise SessionBusy("the session was deleted while its messages were taken in: send them again")
+        raise _deleted()
     return msgspec.structs.replace(coming.plan, earlier=(), base=coming.last_seq)
+
+
+def _deleted() -> SessionBusy:
+    return SessionBusy("the session was deleted while its messages were taken in: send them again")
 
 
 def leave(db: Db, coming: Coming) -> None:

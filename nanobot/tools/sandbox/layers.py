@@ -76,21 +76,35 @@ def _pythons() -> Iterator[tuple[str, str]]:
 async def _probe(
     layer: Layer, data: Path, clock: Clock, randomness: Randomness, network: Network | None = None
 ) -> ProbeResult:
-    base = data if await asyncio.to_thread(data.is_dir) else None
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="probe-", dir=base))
-    outside = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nanobot-probe-"))
     try:
-        report = await _report(layer, directory, outside, clock, randomness, network)
+        async with _folders(data) as (directory, outside):
+            report = await _report(layer, directory, outside, clock, randomness, network)
     except (OSError, ToolError, msgspec.DecodeError) as error:
         return ProbeResult(layer.name, None, str(error))
-    finally:
-        for made in (directory, outside):
-            await asyncio.to_thread(shutil.rmtree, made, ignore_errors=True)
     if report.broken:
         return ProbeResult(layer.name, None, f"a command could {', '.join(report.broken)}")
     if report.lacking:
         return ProbeResult(layer.name, None, f"a command lacks: {', '.join(report.lacking)}")
     return ProbeResult(layer.name, layer)
+
+
+@contextlib.asynccontextmanager
+async def _folders(data: Path) -> AsyncIterator[tuple[Path, Path]]:
+    """Yield a directory for the files of a probe, and one that its command must not reach.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    base = data if await asyncio.to_thread(data.is_dir) else None
+    made: list[Path] = []
+    try:
+        for prefix, parent in (("probe-", base), ("nanobot-probe-", None)):
+            made.append(Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix, dir=parent)))
+        directory, outside = made
+        yield directory, outside
+    finally:
+        for each in made:
+            await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
 
 
 async def probe_network(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> str:

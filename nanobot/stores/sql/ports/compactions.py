@@ -39,7 +39,7 @@ class SqlCompactions:
             # Also where nobody has any more use for it: the provider was paid.
             if summary.usage == Usage():
                 return is_kept, None
-            return is_kept, usage.count_apart(db, of.session, payer, summary.usage, self._prices, now)
+            return is_kept, self._count_apart(db, payer, summary.usage)
 
         is_kept, cost = await self._database.write(job)
         if cost is not None:
