@@ -1,13 +1,13 @@
 """Asking the users of a turn whether calls may run, and taking their answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nanobot.agent.question import question
 from nanobot.agent.tool_calls import ToolCalls
 from nanobot.agent.transcript import TurnTranscript
 from nanobot.core.errors import ApprovalChanged
 from nanobot.core.event import Fact, MessageAdded, ToolFinished, TurnEnded, starts_of
-from nanobot.core.message import Message, ToolCall
+from nanobot.core.message import Message, ToolCall, ToolResult
 
 MOST_TRIES = 3
 """How often what is to run is decided where what a person had agreed to is taken back at that moment."""
@@ -34,10 +34,16 @@ class Consultation:
         return not await self._transcript.commit(*facts)
 
     async def ask_back(
-        self, waiting: tuple[ToolCall, ...], end: TurnEnded, *, can_ask: bool = True
+        self,
+        waiting: tuple[ToolCall, ...],
+        end: TurnEnded,
+        collect: Callable[[], tuple[ToolCall, ...]],
+        *,
+        can_ask: bool = True,
     ) -> bool | None:
         """Where a call that ran asks something, end the turn with that question, and return whether it has
         ended; None: nobody is asked. The calls that are `waiting` for an approval then have to be made again.
+        `collect`: returns the calls to be made before the turn ends.
         """
         if not self._tool_calls.is_asking:
             return None
@@ -47,10 +53,31 @@ class Consultation:
         if not asks:
             await self._transcript.add_results(results)
             return None
+        collected = await self._collected(collect())
         return not await self._transcript.commit(
             *(ToolFinished(Message("tool", (result,))) for result in results),
+            *collected,
             MessageAdded(question(asks)),
             end,
+        )
+
+    async def _collected(self, calls: tuple[ToolCall, ...]) -> tuple[Fact, ...]:
+        """Make the calls, and return the step that they are. It can be committed only behind results that
+        stand with the question, which is why it is not committed while they run.
+        """
+        if not calls:
+            return ()
+        results: list[ToolResult] = []
+
+        async def keep(some: Sequence[ToolResult]) -> None:
+            results.extend(some)
+
+        await self._tool_calls.run(calls, (), keep)
+        step = Message("assistant", calls, "tool_calls")
+        return (
+            MessageAdded(step),
+            *starts_of(step),
+            *(ToolFinished(Message("tool", (result,))) for result in results),
         )
 
     async def take_answer(self) -> None:

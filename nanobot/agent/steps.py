@@ -58,14 +58,14 @@ class TurnSteps:
             self._tool_calls.take_up(transcript.parts)
             await self._tool_calls.settle(self._produced, transcript.add_results)
             waits_for_client = self._waits_for_client()
-            if await self._consultation.ask_back((), self._end(), can_ask=not waits_for_client):
+            if await self._ask_back((), can_ask=not waits_for_client):
                 return
             if waits_for_client:
                 await transcript.commit(self._end())
                 return
         while True:
             await self._consultation.take_answer()
-            if await self._consultation.ask_back((), self._end()):
+            if await self._ask_back(()):
                 return
             if self._long_turn is not None:
                 await self._long_turn.make_room(self._model_call.budget_tokens)
@@ -98,6 +98,9 @@ class TurnSteps:
         names = [name for name in self._transcript.parts if name not in self._collected]
         self._collected.update(names)
         return tuple(call_for(self._turn.id, name) for name in names)
+
+    async def _ask_back(self, waiting: tuple[ToolCall, ...], *, can_ask: bool = True) -> bool | None:
+        return await self._consultation.ask_back(waiting, self._end(), self._collect, can_ask=can_ask)
 
     def _end(self) -> TurnEnded:
         return TurnEnded("done", self._budget.usage)
@@ -159,8 +162,7 @@ class TurnSteps:
                 if not tries_left:
                     raise
         await self._tool_calls.run(run, too_many, self._transcript.add_results)
-        can_ask = not message.client_calls
-        has_ended = await self._consultation.ask_back(waiting, self._end(), can_ask=can_ask)
+        has_ended = await self._ask_back(waiting, can_ask=not message.client_calls)
         if has_ended is not None:
             return has_ended
         return bool(waiting) and await self._consultation.ask(waiting, None, self._end())

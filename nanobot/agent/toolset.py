@@ -166,13 +166,13 @@ class Toolset:
                 if spec.name not in self.deferrable and not spec.name.startswith(PASSING_PREFIX)
             ]
             raise MalformedCall(f"there is no tool {call.name!r}; the tools are: {', '.join(own) or 'none'}")
+        # Models send an empty text for "no arguments", and write numbers as strings.
+        text = call.arguments.strip() or "{}"
         try:
-            return tool, msgspec.json.decode(
-                # Models send an empty text for "no arguments", and write numbers as strings.
-                call.arguments.strip() or "{}",
-                type=tool.arguments,
-                strict=False,
-            )
+            arguments = msgspec.json.decode(text, type=tool.arguments, strict=False)
+            if isinstance(arguments, msgspec.Struct):
+                _check_names(call.name, text, arguments.__struct_encode_fields__)
+            return tool, arguments
         except msgspec.ValidationError as error:
             raise MalformedCall(f"the arguments of {call.name} do not fit: {error}") from error
         except (msgspec.DecodeError, RecursionError) as error:
@@ -253,6 +253,18 @@ class Toolset:
             answered=output.answered,
             images=output.images,
         )
+
+
+def _check_names(tool: str, text: str, known: Sequence[str]) -> None:
+    """Return where all arguments are ones that the tool has, or it takes none at all: what it would leave out
+    may be what the call is about.
+
+    Raises:
+        MalformedCall
+    """
+    for name in msgspec.json.decode(text, type=dict[str, msgspec.Raw]) if known else ():
+        if name not in known:
+            raise MalformedCall(f"{tool} has no argument {name[:80]!r}; it has: {', '.join(known)}")
 
 
 def _bounded(text: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from nanobot.config.lines import setting_lines
 from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.config.tables import Config
-from nanobot.config.unknown import NAMED, table_type, unknown_name, unknown_variable, variables
+from nanobot.config.unknown import NAMED, setting_type, table_type, unknown_name, unknown_variable, variables
 from nanobot.core.errors import ConfigError
 
 FILE = "nanobot.toml"
@@ -252,9 +252,14 @@ def _error(tables: dict[str, Any], text: str, place: _Place, root: tuple[str, ..
     location = re.search(r" - at `\$\.?(.*)`$", text)
     # In brackets may be three dots: any name of a table.
     path = (*root, *(re.split(r"\.(?![^\[]*\])", location[1]) if location and location[1] else ()))
+    path = _with_names(tables, path)
     reason = (text[: location.start()] if location else text).replace("`", "")
     if reason.startswith("Invalid enum value"):
         reason = f"must be one of {', '.join(_choices(path))}"
+    elif reason.startswith("Expected object, got") and len(path) == 1 and table_type(path):
+        reason = f"must be a table: write [{path[0]}]"
+    elif reason == "Expected array, got object" and table_type((*path[:-1], f"{path[-1]}[0]")):
+        reason = f"must be a list: write [[{'.'.join(path)}]]"
     if unknown := re.fullmatch(r"Object contains unknown field (.*)", reason, re.DOTALL):
         # Its value is not shown: it may be a secret under a misspelt name.
         setting, value = ".".join((*path, unknown[1])), ""
@@ -265,14 +270,42 @@ def _error(tables: dict[str, Any], text: str, place: _Place, root: tuple[str, ..
     return ConfigError("".join(character if character.isprintable() else " " for character in message))
 
 
+def _with_names(tables: dict[str, Any], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path with the names that users chose, of which msgspec says only that there is one."""
+    named: tuple[str, ...] = ()
+    for step in path:
+        name, dots, _ = step.partition("[...]")
+        named += (name,)
+        if dots:
+            (*_, kind), found = typing.get_args(setting_type(named)) or (Any,), _found(tables, named)
+            values = found.items() if isinstance(found, dict) else ()
+            named += (next((each for each, value in values if not _fits(value, kind)), "..."),)
+    return named
+
+
+def _found(tables: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """Return what the file has at the path; None where it has nothing there."""
+    found: Any = tables
+    for step in path:
+        name, *places = re.split(r"\[(?=\d+\])", step)
+        found = found.get(name) if isinstance(found, dict) else None
+        for place in places:
+            number = int(place.rstrip("]"))
+            found = found[number] if isinstance(found, list) and number < len(found) else None
+    return found
+
+
+def _fits(value: object, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def _choices(path: tuple[str, ...]) -> tuple[str, ...]:
     """Return the values that the setting at `path` may have."""
-    kind = table_type(path[:-1])
-    name = path[-1].partition("[")[0]
-    field = (
-        next((field for field in msgspec.structs.fields(kind) if field.name == name), None) if kind else None
-    )
-    return _literals(field.type) if field else ()
+    return _literals(setting_type(path))
 
 
 def _literals(kind: Any) -> tuple[str, ...]:
@@ -288,9 +321,7 @@ _SECRET = ("key", "proxy")
 
 def _value(tables: dict[str, Any], path: tuple[str, ...]) -> str:
     """Return the value at fault for the end of the error, unless it may be a secret."""
-    value: Any = tables
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
+    value = _found(tables, path) if not any("[" in step for step in path) else None
     is_setting = len(path) == (3 if path and path[0] in NAMED else 2)
     if value is None or not is_setting or isinstance(value, dict | list):
         return ""

@@ -2,8 +2,10 @@
 
 import difflib
 import re
+import types
 import typing
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -40,7 +42,7 @@ def variables() -> dict[str, tuple[str, str]]:
     return {**named, **SHORT_VARIABLES}
 
 
-def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, typing.Any]) -> str | None:
+def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the first variable that is called like a setting and is none; None where
     there is no such variable. Those that `tables`, the config file, names as the place of a key are known.
     """
@@ -62,7 +64,7 @@ def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, typing
     return None
 
 
-def _key_variables(tables: Mapping[str, typing.Any]) -> Iterable[str]:
+def _key_variables(tables: Mapping[str, Any]) -> Iterable[str]:
     """Yield every `key_variable` of the config file."""
     of_kinds = [tables.get(kind) for kind in NAMED]
     named = [table for kind in of_kinds if isinstance(kind, dict) for table in kind.values()]
@@ -128,18 +130,32 @@ def table_type(path: tuple[str, ...]) -> type[msgspec.Struct] | None:
     """Return the type of the table at `path`, such as `("keys[0]",)` or `("models", "fast")`; None where
     there is none.
     """
-    kind: object = Config
+    kind = setting_type(path)
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def setting_type(path: tuple[str, ...]) -> Any:
+    """Return the type of the setting or the table at `path`; None where there is none."""
+    kind: Any = Config
     for step in path:
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             # A table of tables: the step is a name that the user chose.
             arguments = typing.get_args(kind)
-            kind = arguments[-1] if typing.get_origin(kind) is dict else None
+            kind = _given(arguments[-1]) if typing.get_origin(kind) is dict else None
             continue
         name = step.partition("[")[0]
         field = next((each for each in msgspec.structs.fields(kind) if each.name == name), None)
         if field is None:
             return None
-        kind = field.type
+        kind = _given(field.type)
         if "[" in step:
-            kind = typing.get_args(kind)[0 if typing.get_origin(kind) is tuple else -1]
-    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+            kind = _given(typing.get_args(kind)[0 if typing.get_origin(kind) is tuple else -1])
+    return kind
+
+
+def _given(kind: Any) -> Any:
+    """Return the type of what may also be left out, where it is there."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        others = [each for each in typing.get_args(kind) if each is not types.NoneType]
+        return others[0] if len(others) == 1 else kind
+    return kind

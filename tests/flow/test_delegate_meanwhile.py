@@ -10,6 +10,7 @@ from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
 from tests.flow.test_delegate import DELEGATED, Roles, handing, result_of, rows
+from tests.flow.test_mcp import WIDE, ask, connected, table
 from tests.harness import Harness, OpenHarness
 
 TWO = [{"role": "user", "content": "How many birds?"}]
@@ -99,6 +100,26 @@ async def test_a_turn_that_asks_its_user_has_the_answers_first(open_harness: Ope
     await stopped(harness)
     assert (await harness.door.chat("k", "yes")).said == "It is late."
     assert "12" in results(roles.asked[-1])
+
+
+async def test_a_turn_whose_tool_asks_something_has_the_answers_first(open_harness: OpenHarness) -> None:
+    may_end = asyncio.Event()
+
+    def asks(request: ModelRequest) -> Say:
+        may_end.set()
+        return ask("ask_back")
+
+    roles = Roles([handing(wait=False), asks, "Ulm, twelve."], Say(("12",), before=may_end))
+    tables = table(trust_annotations=False)
+    allowed = [{"tools": {"@mcp__fake": "allow"}}]
+    harness = await open_harness(ScriptedModel(roles), agent=WIDE, mcp=tables, policy=allowed)
+    await connected(harness)
+    assert "asks you something" in (await harness.door.chat("k", "How many birds?")).said
+    await stopped(harness)
+    assert (await harness.door.chat("k", "Ulm")).said == "Ulm, twelve."
+    brought = results(roles.asked[-1])
+    assert [each for each in brought if each == "12"] == ["12"]
+    assert '"city": "Ulm"' in brought[-1]
 
 
 async def test_a_part_is_stopped_with_its_turn(open_harness: OpenHarness) -> None:

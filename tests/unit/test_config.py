@@ -403,7 +403,7 @@ def test_what_this_file_writes_is_toml(tmp_path: Path) -> None:
         ('[[quotas]]\npattern = "a"\ntokens_per_day = 0', "quotas[0].tokens_per_day", ">= 1"),
         ('[[quotas]]\npattern = "a"\ntokens = 5', "quotas[0]", "tokens"),
         ('[prices."a:b"]\ninput = 1', "prices", "output"),
-        ("[keys]\nname = 1", "keys", "array"),
+        ("[keys]\nname = 1", "keys", "[[keys]]"),
     ],
 )
 def test_a_wrong_key_quota_or_price_is_told_with_its_place_and_never_shown(

@@ -116,6 +116,20 @@ def test_only_line_feeds_count_as_ends_of_lines() -> None:
             "settings.toml:2: web.search: must be one of brave, tavily, exa, searxng",
         ),
         ('[prices."a:b"]\ninput = 1\n', "settings.toml:"),
+        (
+            '[mcp.servers.x]\nurl = "http://a"\n[mcp.servers.x.oauth]\ngrant = "password"\n',
+            "settings.toml:4: mcp.servers.x.oauth.grant: must be one of authorization_code, client_cred",
+        ),
+        (
+            '[mcp.servers.y]\ncommand = "a"\n[mcp.servers.x]\ncommand = "a"\nargs = ["b", 1]\n',
+            "settings.toml:5: mcp.servers.x.args[1]: expected str, got int",
+        ),
+        (
+            '[[policy]]\ntools = { web_search = "ask", web_fetch = "alow" }\n',
+            "settings.toml:2: policy[0].tools.web_fetch: must be one of allow, ask, deny",
+        ),
+        ('[policy]\ntools = { "*" = "ask" }\n', "settings.toml:1: policy: must be a list: write [[policy]]"),
+        ("server = 3\n", "settings.toml:1: server: must be a table: write [server]"),
         ("[server]\n\nport 80\n", "settings.toml:3: not valid TOML: "),
         ("[server]\nport = 80\n[server]\n", "settings.toml:"),
         ('models = "echo"\n', "settings.toml:1: models must be tables"),
@@ -142,6 +156,14 @@ def test_an_error_begins_with_the_file_and_the_line_of_the_setting(
             "models.fast.max_retrys",
             "models.fast.max_retries",
         ),
+        ('[mcp.servers.x]\ncomand = "a"\n', 2, "mcp.servers.x.comand", "mcp.servers.x.command"),
+        (
+            '[mcp.servers.x]\nurl = "http://a"\n[mcp.servers.x.oauth]\nclient_secrt = "a"\n',
+            4,
+            "mcp.servers.x.oauth.client_secrt",
+            "mcp.servers.x.oauth.client_secret",
+        ),
+        ('[prices."a:b"]\ninptu = 1\n', 2, "prices.a:b.inptu", "prices.a:b.input"),
         ('[providers.work]\nbaseurl = "http://x"\n', 2, "providers.work.baseurl", "providers.work.base_url"),
         ('[[sessions.ttl]]\npattern = "a"\nday = 1\n', 3, "sessions.ttl[0].day", "sessions.ttl[0].days"),
         (

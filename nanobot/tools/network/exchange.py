@@ -204,7 +204,10 @@ class ProxyExchange:
                 if isinstance(event, h11.EndOfMessage):
                     return
                 event = await self._event()
-                if not isinstance(event, h11.Data | h11.EndOfMessage):
+                if isinstance(event, h11.EndOfMessage):
+                    # Without the headers behind the body, which some take for those before it.
+                    event = h11.EndOfMessage()
+                elif not isinstance(event, h11.Data):
                     raise ConnectionAbortedError
 
         # The host ends it: it is asked to close, and nothing else comes on this connection.

@@ -97,16 +97,19 @@ class _CommandNetwork:
     def __init__(self, networks: CommandNetworks, session_key: str) -> None:
         self._networks = networks
         self._session_key = session_key
-        self._bytes = self._connections = 0
+        self._bytes = self._connections = self._refused = 0
         self._resolving = asyncio.Semaphore(_MOST_RESOLVING)
         self._refusals: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, listener: socket.socket) -> None:
-        """Take what the command connects; what has no slot yet waits in the kernel's queue for this one."""
+        """Take what the command connects; what has no slot yet waits in the kernel's queue for this one.
+
+        One that is refused as often as it may connect is not listened to any more: saying no costs, too.
+        """
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
-        while True:
+        while self._refused < self._networks.bounds.connections:
             try:
                 accepted, _ = await loop.sock_accept(listener)
             except OSError as error:
@@ -118,6 +121,7 @@ class _CommandNetwork:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             await has_slot.wait()
+        listener.close()
 
     async def _served(self, accepted: socket.socket, has_slot: asyncio.Event) -> None:
         async with self._networks.slot(self._session_key):
@@ -154,6 +158,7 @@ class _CommandNetwork:
 
     def _noted(self, exchange: ProxyExchange) -> None:
         if exchange.address is None:
+            self._refused += 1
             place = exchange.host, exchange.port
             if place in self._refusals or len(self._refusals) >= _MOST_REFUSALS:
                 return

@@ -14,7 +14,8 @@ _AUTHORITY = re.compile(rb"([A-Za-z0-9_.-]{1,254}|\[[0-9A-Fa-f:.]{2,45}\])(?::([
 
 
 class NetworkBounds(msgspec.Struct, frozen=True):
-    """What a command may use: `max_bytes` in both directions together, and so many connections in all.
+    """What a command may use: `max_bytes` in both directions together, and so many connections in all, and so
+    many that are refused.
     `max_parallel`: connections at once of all commands, of one session a quarter of it.
     """
 

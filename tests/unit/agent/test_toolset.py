@@ -57,6 +57,18 @@ async def test_a_call_without_arguments_has_none(nothing: str) -> None:
     assert (await run(Tool("tell", "", Nothing, tell), nothing)).content == "7"
 
 
+async def test_what_is_given_to_a_tool_without_arguments_does_not_matter() -> None:
+    """Some models cannot write a call that gives nothing."""
+
+    class NoArguments(msgspec.Struct, frozen=True):
+        """None."""
+
+    async def tell(arguments: NoArguments, context: ToolContext) -> str:
+        return "noon"
+
+    assert (await run(Tool("tell", "", NoArguments, tell), '{"dummy": ""}')).content == "noon"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -68,6 +80,7 @@ async def test_a_call_without_arguments_has_none(nothing: str) -> None:
         ('{"a": "many"}', "$.a"),
         ('{"a": -1}', ">= 0"),
         ('{"a": [1]}', "$.a"),
+        ('{"a": 1, "c": 2}', "add has no argument 'c'; it has: a, b"),
         pytest.param('{"a": 1, "zz": ' + "[" * 100_000, "add", id="deep"),
     ],
 )

@@ -269,6 +269,18 @@ async def test_nothing_is_smuggled_past_the_one_request_of_a_connection(text: st
         assert bench.host.text.count("HTTP/1.1") <= 1
 
 
+async def test_headers_behind_a_body_are_not_passed_on() -> None:
+    async with network(host=Host(holds=True)) as bench:
+        _, writer = await bench.connect()
+        text = f"{POST}Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nHost: canary\r\n\r\n"
+        writer.write(text.replace("PORT", str(bench.port)).encode())
+        async with asyncio.timeout(BOUND_S):
+            while not bench.host.text.endswith("\r\n0\r\n\r\n"):
+                assert "canary" not in bench.host.text
+                await asyncio.sleep(0)
+        writer.close()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -362,6 +374,18 @@ async def test_who_asks_again_and_again_for_what_is_refused_is_noted_once() -> N
         for number in range(150):
             await bench.say(f"CONNECT {number}.test:443 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert len(bench.notes) == 100
+
+
+async def test_who_is_refused_again_and_again_is_not_listened_to_any_more() -> None:
+    async with network(bounds=NetworkBounds(connections=3)) as bench:
+        good = f"GET http://good.test:{bench.port}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        assert (await bench.say(good)).startswith("HTTP/1.1 200 ")
+        for refused in (b"CONNECT other.test:443 HTTP/1.1\r\nHost: x\r\n\r\n", b"?\r\n\r\n", b"?\r\n\r\n"):
+            assert (await bench.say(refused)).startswith("HTTP/1.1 4")
+        async with asyncio.timeout(BOUND_S):
+            with pytest.raises(OSError):
+                while True:
+                    await bench.say(good)
 
 
 async def test_a_host_that_is_not_there_is_said_to_be_so() -> None:
