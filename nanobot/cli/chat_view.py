@@ -6,6 +6,7 @@ from typing import Protocol, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.text import Text
 
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
@@ -108,10 +109,20 @@ class RichView:
         self._screen.clear()
 
     def note(self, text: str) -> None:
-        self._screen.put([f"{_DIM}{line}{_PLAIN}" if line else "" for line in neutral(text).split("\n")])
+        self._say(neutral(text), _DIM)
 
     def problem(self, text: str) -> None:
-        self._screen.put([f"{_RED}{one_line(text)}{_PLAIN}"])
+        self._say(one_line(text), _RED)
+
+    def _say(self, text: str, colour: str) -> None:
+        """Put the text above what is live, broken between words."""
+        console = self._console()
+        wrapped = [
+            part.plain.rstrip()
+            for line in text.split("\n")
+            for part in Text(line).wrap(console, self._screen.columns, tab_size=4) or [Text("")]
+        ]
+        self._screen.put([f"{colour}{line}{_PLAIN}" if line else "" for line in wrapped])
 
     def _settle(self, count: int) -> None:
         """Put the first `count` pending characters on the screen for good."""

@@ -125,3 +125,17 @@ def test_a_script_gets_the_answer_and_nothing_else() -> None:
     answer.end()
     assert answer.text == "Let me see.\n\n**42**"
     assert emulator.text == "Let me see.\n\n42"
+
+
+def test_notes_and_problems_are_broken_between_words() -> None:
+    emulator, view, _ = make(columns=31)
+    view.note("/new    begin\n\nEnter sends. 日本語 日本語 日本語")
+    view.problem("no answer from the server: is it running there?")
+    assert emulator.text.splitlines() == [
+        "/new    begin",
+        "",
+        "Enter sends. 日本語 日本語",
+        "日本語",
+        "no answer from the server: is",
+        "it running there?",
+    ]
