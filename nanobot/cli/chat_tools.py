@@ -69,13 +69,16 @@ class ToolReport:
         return [*shown, *([ToolLine(f"  and {rest} more")] if rest else [])]
 
     def finish(self, result: ToolResult) -> list[ToolLine]:
-        """Return what remains of the call that has this result."""
+        """Return what remains of the call that has this result: nothing of one that was not run, of which the
+        answer tells what is to be known.
+        """
         ran = self._running.pop(result.call_id, None)
-        name = title(ran.call) if ran is not None else "a tool"
-        took = f" ({self._now() - ran.since:.1f} s)" if ran is not None else ""
+        if ran is None:
+            return []
+        told = f"{title(ran.call)} ({self._now() - ran.since:.1f} s)"
         if result.is_error:
-            return [ToolLine(f"✗ {name}{took}", "failed"), *_indented(_first_lines(result.content), "failed")]
-        return [ToolLine(f"· {name}{took}"), *self._outcome(ran.call if ran is not None else None, result)]
+            return [ToolLine(f"✗ {told}", "failed"), *_indented(_first_lines(result.content), "failed")]
+        return [ToolLine(f"· {told}"), *self._outcome(ran.call, result)]
 
     def end(self) -> list[ToolLine]:
         """Return what remains of the calls that have no result at the end of the answer."""
@@ -83,15 +86,15 @@ class ToolReport:
         self._running.clear()
         return left
 
-    def _outcome(self, call: ToolCall | None, result: ToolResult) -> list[ToolLine]:
+    def _outcome(self, call: ToolCall, result: ToolResult) -> list[ToolLine]:
         if result.plan is not None:
             before, self._plan = self._plan, result.plan
             return plan_lines(result.plan, before)
-        changed = changes(call.name, call.arguments) if call is not None else []
+        changed = changes(call.name, call.arguments)
         written = [ToolLine(f"  wrote {_safe(one_line(', '.join(result.files)))}")] if result.files else []
         if changed:
             return changed
-        if written and call is not None and call.name in _SHOWS_ITS_CHANGES:
+        if written and call.name in _SHOWS_ITS_CHANGES:
             return written
         return [*written, *_indented(_first_lines(result.content))]
 

@@ -168,13 +168,13 @@ def test_calls_that_an_end_has_cut_off_are_told() -> None:
     assert emulator.text == "✗ run_command sleep 99 (not finished)"
 
 
-def test_a_result_without_its_call_is_shown_all_the_same() -> None:
-    """The stream was taken up again between them."""
+def test_of_a_call_that_was_not_run_nothing_is_shown() -> None:
+    """It waits for an answer, or was refused one, as the question and the answer say."""
     emulator, view, _ = make()
     view.begin()
-    view.show(finished("a page"))
+    view.show(finished("Not run yet: the user has been asked."))
     view.end()
-    assert emulator.text == "· a tool\n  a page"
+    assert emulator.text == ""
 
 
 def test_nothing_is_wider_than_the_screen() -> None:
