@@ -201,7 +201,7 @@ async def ask_once(target: ChatTarget, key: str, message: str) -> int:
     answer = AnswerCollector(_view() if sys.stdout.isatty() else None)
     async with open_link(target) as link:
         try:
-            end = await follow(link, answer, key, message)
+            end = await follow(link, answer, link.ask(key, message))
         except NanobotError as error:
             return _fail(error.message)
     if end is None or end.outcome == "cancelled":

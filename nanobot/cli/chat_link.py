@@ -3,13 +3,27 @@
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+import msgspec
+
 from nanobot.access.caller import EVERYBODY
 from nanobot.app import App
+from nanobot.core.errors import SessionNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import Message, joint, user
 from nanobot.core.sessions import Session
-from nanobot.core.turn import Identity
+from nanobot.core.turn import Admission, Identity, TurnState
 from nanobot.submit.request import TurnRequest
+
+
+class LatestTurn(msgspec.Struct, frozen=True):
+    """The turn that a conversation ends with; `asked`: what its user said."""
+
+    id: str
+    asked: str
+
+
+MOST_LATEST = 100
+"""How many messages from the end of a conversation are looked through for what the newest turn was asked."""
 
 
 class Link(Protocol):
@@ -22,6 +36,18 @@ class Link(Protocol):
         Raises:
             NanobotError: the turn was not taken, or cannot be followed any more.
         """
+        ...
+
+    async def latest(self, session_key: str) -> "LatestTurn | None":
+        """Return the newest turn of the conversation, None where there is none, or it may not be read.
+
+        Raises:
+            NanobotError: nobody can tell.
+        """
+        ...
+
+    def take_up(self, turn_id: str) -> AsyncIterator[Event]:
+        """Yield what has happened in the turn so far, and what happens until it ends, as `ask` does."""
         ...
 
     async def cancel(self) -> None:
@@ -45,7 +71,6 @@ class InProcess:
         self._turn_id: str | None = None
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        submitter = self._app.submitter
         request = TurnRequest(
             session_key=session_key,
             input=(user(text),),
@@ -53,10 +78,29 @@ class InProcess:
             # Nothing here is sent again: each request has an identity of its own.
             identity=Identity(self._app.randomness.getrandbits(256).to_bytes(32)),
         )
-        admission = (await submitter.submit(request, EVERYBODY)).admission
-        self._turn_id = admission.turn_id
+        admission = (await self._app.submitter.submit(request, EVERYBODY)).admission
+        async for event in self._follow(admission):
+            yield event
+
+    async def latest(self, session_key: str) -> LatestTurn | None:
+        try:
+            rows = await self._app.store.messages(session_key, limit=MOST_LATEST, order="desc")
+        except SessionNotFound:
+            return None
+        turn_id = rows[0].turn_id if rows else None
+        if turn_id is None:
+            return None
+        asked = [row.message.text for row in rows if row.turn_id == turn_id and row.message.role == "user"]
+        return LatestTurn(turn_id, "\n".join(reversed(asked)))
+
+    async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
+        async for event in self._follow(await self._app.store.turn(turn_id)):
+            yield event
+
+    async def _follow(self, turn: Admission | TurnState) -> AsyncIterator[Event]:
+        self._turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id
         joins = ""
-        with submitter.follow(admission) as follower:
+        with self._app.submitter.follow(turn) as follower:
             async for batch in follower.events():
                 for _, event in batch:
                     if isinstance(event, TextDelta) and joins:

@@ -1,18 +1,18 @@
 """The loop of the chat: read an input, ask, show the answer; and the commands that begin with a slash."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Protocol
 
 from nanobot.cli.chat_link import Link
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import ChatView
 from nanobot.cli.terminal import neutral, silent_keyboard
-from nanobot.core.errors import NanobotError
+from nanobot.core.errors import NanobotError, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TurnEnded
 from nanobot.core.message import AskedCall
 from nanobot.core.sessions import Session, parse_key
@@ -37,6 +37,7 @@ _NOTHING_ASKED: tuple[AskedCall, ...] = ()
 _QUESTION_HELP = "your next line is the answer   n: no answer   (then Enter)"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
+_MOST_ASKED_LINES = 6
 
 
 class InputSource(Protocol):
@@ -71,13 +72,18 @@ class ChatLoop:
         self.session_key = session_key
 
     async def run(self) -> None:
-        """Run until the user leaves. A Ctrl-C between an answer and the prompt does nothing: it was meant for
-        the answer.
+        """Show where the conversation stands, and run until the user leaves.
+
+        A Ctrl-C between an answer and the prompt does nothing: it was meant for the answer.
         """
         with _interrupts(lambda: None):
             await self._run()
 
     async def _run(self) -> None:
+        try:
+            await self._show_latest()
+        except NanobotError as error:
+            self._view.problem(error.message)
         while True:
             try:
                 text = await self._source.read()
@@ -100,14 +106,30 @@ class ChatLoop:
             return ANSWER_KEYS
         return {"n": "no"} if asks.fields and not asks.takes_yes else {"y": "yes", "n": "no"}
 
+    async def _show_latest(self) -> None:
+        """Show what was said last in the conversation; what is not answered yet is, as it comes."""
+        latest = await self._link.latest(self.session_key)
+        if latest is None:
+            return
+        lines = neutral(latest.asked).splitlines()
+        more = len(lines) - _MOST_ASKED_LINES
+        shown = [*lines[:_MOST_ASKED_LINES], f"… {more} more lines"] if more > 1 else lines
+        self._view.note("\n".join([f"> {shown[0] if shown else ''}", *(f"  {line}" for line in shown[1:])]))
+        with contextlib.suppress(TurnNotFound):
+            await self._show(self._link.take_up(latest.id))
+
     async def _ask(self, text: str) -> None:
+        await self._show(self._link.ask(self.session_key, text))
+
+    async def _show(self, events: AsyncIterator[Event]) -> None:
+        """Show a turn to its end, and what can be said to it."""
         self._asks = _NOTHING_ASKED
 
         def note(event: Event) -> None:
             if isinstance(event, MessageAdded):
                 self._asks = event.message.asks
 
-        end = await follow(self._link, self._view, self.session_key, text, note)
+        end = await follow(self._link, self._view, events, note)
         if end is None or end.outcome == "cancelled":
             self._view.note("stopped")
         elif end.error is not None:
@@ -136,6 +158,7 @@ class ChatLoop:
                 self._switch_to(self._new_key())
             case "/session" if rest.strip():
                 self._switch_to(parse_key(rest))
+                await self._show_latest()
             case "/session":
                 self._view.note(f"this is {self.session_key}")
             case "/sessions":
@@ -175,11 +198,10 @@ class ChatLoop:
 async def follow(
     link: Link,
     view: ChatView,
-    session_key: str,
-    text: str,
+    events: AsyncIterator[Event],
     note: Callable[[Event], None] = lambda _: None,
 ) -> TurnEnded | None:
-    """Ask, and show the answer as it comes; return how the turn ended. `note` gets each event, too.
+    """Show what comes of a turn of the link; return how it ended. `note` gets each event, too.
 
     Ctrl-C stops the turn; a second one gives up waiting for its end, and None is returned.
 
@@ -189,7 +211,7 @@ async def follow(
     stop_requested = asyncio.Event()
 
     async def read() -> TurnEnded | None:
-        async for event in link.ask(session_key, text):
+        async for event in events:
             if isinstance(event, TurnEnded):
                 return event
             view.show(event)
@@ -229,7 +251,7 @@ async def _keep_painting(view: ChatView) -> None:
         await asyncio.sleep(max(_FRAME_S, 4 * (time.monotonic() - began_at)))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _interrupts(action: Callable[[], object]) -> Iterator[None]:
     """Let Ctrl-C call `action` instead of ending the process."""
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
@@ -25,7 +25,8 @@ from nanobot.cli.chat_errors import (
     refused,
     unreachable,
 )
-from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff
+from nanobot.cli.chat_link import MOST_LATEST, LatestTurn
+from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff, TurnNotFound
 from nanobot.core.event import (
     Event,
     MessageAdded,
@@ -100,7 +101,35 @@ class Remote:
         await self._http.close()
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        turn = self._turn = _RemoteTurn(self._http, self._url, self._model, session_key, text)
+        async for event in self._follow(_RemoteTurn(self._http, self._url, self._model, session_key, text)):
+            yield event
+
+    async def latest(self, session_key: str) -> LatestTurn | None:
+        url = f"{self._url}/v1/sessions/{quote(session_key, safe='')}/messages"
+        try:
+            async with self._http.get(url, params={"limit": MOST_LATEST, "order": "desc"}) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise await unreachable(self._url, error) from None
+        if response.status != 200:
+            # There is none yet, or the key may not read it.
+            return None
+        try:
+            rows = msgspec.json.decode(body, type=_MessageList).data
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise await not_nanobot(self._url, response.status) from None
+        turn_id = rows[0].turn_id if rows else None
+        if turn_id is None:
+            return None
+        asked = [row.text for row in rows if row.turn_id == turn_id and row.role == "user"]
+        return LatestTurn(turn_id, "\n".join(reversed(asked)))
+
+    async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
+        async for event in self._follow(_RemoteTurn(self._http, self._url, self._model, "", "", turn_id)):
+            yield event
+
+    async def _follow(self, turn: "_RemoteTurn") -> AsyncIterator[Event]:
+        self._turn = turn
         pauses = iter(_PAUSES_S)
         was_connected = False
         while True:
@@ -147,6 +176,25 @@ class _SessionList(msgspec.Struct, frozen=True):
     data: tuple[Session, ...]
 
 
+class _ListedMessage(msgspec.Struct, frozen=True):
+    role: str
+    turn_id: str | None = None
+    content: Any = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, str):
+            return self.content
+        parts = self.content if isinstance(self.content, list) else []
+        return "\n".join(str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part)
+
+
+class _MessageList(msgspec.Struct, frozen=True):
+    """The answer of `GET /v1/sessions/{key}/messages`; it has more fields, and so have its messages."""
+
+    data: tuple[_ListedMessage, ...]
+
+
 class _ConnectionBroken(Exception):
     """No connection, or one that broke before the turn ended."""
 
@@ -156,12 +204,20 @@ class _ConnectionBroken(Exception):
 
 
 class _RemoteTurn:
-    """One turn, over as many connections as it takes. Its id is known once the server begins to answer."""
+    """One turn, over as many connections as it takes. Its id is known once the server begins to answer, or
+    from the start, as `turn_id`: then nothing is asked.
+    """
 
     def __init__(
-        self, http: aiohttp.ClientSession, url: str, model: str, session_key: str, text: str
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        model: str,
+        session_key: str,
+        text: str,
+        turn_id: str | None = None,
     ) -> None:
-        self._turn_id: str | None = None
+        self._turn_id = turn_id
         self._cursor = 0
         self._is_cancelled = False
         self._http = http
@@ -273,6 +329,8 @@ class _RemoteTurn:
             end = _end(error)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             raise await not_nanobot(self._url, response.status) from None
+        if error.get("code") == TurnNotFound.code:
+            raise TurnNotFound(message)
         if self._turn_id is not None:
             # The turn was admitted, so the error is how it ended.
             return end

@@ -5,7 +5,6 @@ import contextlib
 import os
 import pty
 import re
-import signal
 import struct
 import sys
 import termios
@@ -104,8 +103,7 @@ class Terminal:
     async def __aexit__(self, *reason: object) -> None:
         asyncio.get_running_loop().remove_reader(self._end)
         if self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
-        await self._process.wait()
+            await self.kill()
         os.close(self._end)
 
     def _read(self) -> None:
@@ -144,6 +142,10 @@ class Terminal:
             raise AssertionError(f"{wanted!r} did not come; there was {self.text[self._seen :]!r}") from None
         before, self._seen = self._seen, found + len(wanted)
         return self.text[before : self._seen]
+
+    async def kill(self) -> None:
+        self._process.kill()
+        await self._process.wait()
 
     async def left(self) -> int:
         """Return the exit status, once it has one."""
@@ -204,6 +206,28 @@ async def test_ctrl_c_stops_the_answer_and_the_chat_goes_on(tmp_path: Path) -> N
             assert await terminal.left() == 0
     kept = msgspec.json.decode(upstream.requests[1].body)["messages"]
     assert "half an answer" in [message["content"] for message in kept]
+
+
+async def test_an_answer_that_was_under_way_when_the_chat_was_killed_is_shown_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    async with Upstream() as upstream:
+        settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": upstream.url}
+        upstream.then(streamed(text("half"), Gate()))
+        async with chat(tmp_path, "--data", "data", **settings) as terminal:
+            terminal.type("how are you?\r")
+            await terminal.see("half")
+            await terminal.kill()
+            await upstream.deserted()
+        upstream.then(streamed(text("Fine, thank you.")))
+        for _ in range(2):
+            async with Terminal(tmp_path, ("--data", "data"), settings) as terminal:
+                await terminal.see("> how are you?")
+                await terminal.see("Fine, thank you.")
+                await terminal.see(PROMPT)
+                terminal.type("\x04")
+                assert await terminal.left() == 0
+    assert len(upstream.requests) == 2
 
 
 async def test_it_talks_to_a_running_server_and_shows_its_tools(

@@ -8,7 +8,7 @@ import pytest
 
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
-from nanobot.core.errors import ConfigError, ModelOverloaded
+from nanobot.core.errors import ConfigError, ModelOverloaded, TurnNotFound
 from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall
 from nanobot.testing import Say, ScriptedModel
@@ -77,6 +77,51 @@ async def test_the_conversation_is_kept_under_its_key(open_harness: OpenHarness,
         ("cli:dm:other", 2),
         ("cli:dm:ännchen", 4),
     ]
+
+
+async def test_the_newest_turn_is_told_again_and_one_that_runs_is_followed_to_its_end(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    go_on = asyncio.Event()
+    harness = await open_harness(ScriptedModel(CALL, "It is 42.", Say(("half ", "whole"), between=go_on)))
+    async with linked(harness, kind) as link, asyncio.timeout(BOUND_S):
+        assert await link.latest("k") is None
+        asked = await ask(link, "what is\n6*7?", "k")
+        latest = await link.latest("k")
+        assert latest is not None and latest.asked == "what is\n6*7?"
+        told = [event async for event in link.take_up(latest.id)]
+        assert said(told) == said(asked)
+        assert [type(event) for event in told if isinstance(event, ToolStarted | ToolFinished)] == [
+            ToolStarted,
+            ToolFinished,
+        ]
+        other = aiter(link.ask("k", "and now?"))
+        while not isinstance(await anext(other), TextDelta):
+            pass
+        latest = await link.latest("k")
+        assert latest is not None and latest.asked == "and now?"
+        told = []
+        async for event in link.take_up(latest.id):
+            told.append(event)
+            go_on.set()
+        assert said(told) == "half whole"
+        assert isinstance(told[-1], TurnEnded) and told[-1].outcome == "done"
+
+
+async def test_a_turn_that_is_not_there_cannot_be_taken_up(open_harness: OpenHarness, kind: str) -> None:
+    async with linked(await open_harness(), kind) as link:
+        with pytest.raises(TurnNotFound):
+            [event async for event in link.take_up("turn_00000000000000000000000000")]
+
+
+async def test_who_may_not_read_conversations_is_told_nothing_of_the_newest_turn(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(api={"key": OWNER})
+    await give_key(harness, "ann", rights=("chat",))
+    async with linked(harness, "over HTTP", "nb-test-ann") as link:
+        await ask(link, "hello", "k")
+        assert await link.latest("k") is None
 
 
 async def test_conversations_are_listed_newest_first(open_harness: OpenHarness, kind: str) -> None:

@@ -3,10 +3,11 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 
+from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
-from nanobot.core.errors import ModelOverloaded, QueueFull
+from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
 from nanobot.core.message import AskedCall, Message, Text
 from nanobot.core.sessions import Session
@@ -26,6 +27,8 @@ class Agent:
         self.speaking = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.obeys = True
+        self.newest: dict[str, LatestTurn] = {}
+        self.told: dict[str, Sequence[Event]] = {}
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
         self.asked.append((session_key, text))
@@ -37,6 +40,15 @@ class Agent:
             self.speaking.set()
             await (self.cancelled if self.obeys else asyncio.Event()).wait()
             yield TurnEnded("cancelled")
+
+    async def latest(self, session_key: str) -> LatestTurn | None:
+        return self.newest.get(session_key)
+
+    async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
+        if turn_id not in self.told:
+            raise TurnNotFound(f"no turn {turn_id!r} here")
+        for event in self.told[turn_id]:
+            yield event
 
     async def cancel(self) -> None:
         self.cancelled.set()
@@ -72,6 +84,34 @@ async def test_what_is_typed_is_asked_in_the_conversation_and_the_answer_shown()
     shown, _ = await talk(agent, "hello", "", "/etc/passwd is what?")
     assert agent.asked == [("cli:dm:ann", "hello"), ("cli:dm:ann", "/etc/passwd is what?")]
     assert shown.splitlines() == ["ok", "", "ok"]
+
+
+async def test_a_conversation_that_is_continued_shows_what_was_said_last() -> None:
+    agent = Agent()
+    agent.newest["cli:dm:ann"] = LatestTurn("turn_1", "a\nb\x1b[2J")
+    agent.newest["wx:dm:bob"] = LatestTurn("turn_2", "\n".join("abcdefghij"))
+    agent.newest["imported"] = LatestTurn("turn_old", "hello")
+    agent.told["turn_1"] = [TextDelta("Fine."), TurnEnded("done")]
+    agent.told["turn_2"] = [TurnEnded("failed", error=TurnError("model_error", "it broke", 502))]
+    shown, _ = await talk(agent, "/session wx:dm:bob", "/session imported", "/session new", "hello")
+    assert shown.splitlines() == [
+        *("> a", "  b␛[2J", "Fine.", ""),
+        *("the conversation is now wx:dm:bob", "> a", *(f"  {each}" for each in "bcdef"), "  … 4 more lines"),
+        *("error: it broke", ""),
+        *("the conversation is now imported", "> hello"),
+        *("the conversation is now new", "ok"),
+    ]
+
+
+async def test_a_question_that_the_last_answer_ended_with_can_be_answered_after_a_restart() -> None:
+    agent = Agent()
+    ask = AskedCall("appr_1", "call_1", "run_command", "{}", 1_800_000_100.0)
+    asking = MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=(ask,)))
+    agent.newest["cli:dm:ann"] = LatestTurn("turn_1", "list the files")
+    agent.told["turn_1"] = [TextDelta("May I?"), asking, TurnEnded("done")]
+    shown, _ = await talk(agent, "y")
+    assert "y: yes, this once" in shown
+    assert agent.asked == [("cli:dm:ann", "yes")]
 
 
 async def test_new_begins_a_conversation_of_its_own_each_time() -> None:
@@ -176,7 +216,8 @@ async def test_a_second_ctrl_c_does_not_wait_for_a_turn_that_will_not_end() -> N
     agent = Agent((TextDelta("half"),))
     agent.obeys = False
     async with asyncio.TaskGroup() as group:
-        following = group.create_task(follow(agent, PlainView(Emulator(), is_terminal=True), "k", "one"))
+        view = PlainView(Emulator(), is_terminal=True)
+        following = group.create_task(follow(agent, view, agent.ask("k", "one")))
         await agent.speaking.wait()
         os.kill(os.getpid(), signal.SIGINT)
         await agent.cancelled.wait()
