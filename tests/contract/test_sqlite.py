@@ -737,7 +737,7 @@ async def test_a_session_that_takes_the_number_of_a_deleted_one_stays(tmp_path: 
     await store.delete_session("old")
     await harness.say("new", "the parrot", "is well")
     assert await store.database.read(partial(number, key="new")) == old
-    assert await store.database.write(lambda db: purging.purge_some(db, index, old)) is None
+    assert await store.database.write(lambda db: purging.purge_some(db, index, old)) is False
     count = "SELECT count(*) FROM turn WHERE session = ?"
     assert await store.database.read(lambda db: db.execute(count, (old,)).fetchone()) == (1,)
     await harness.close()

@@ -69,8 +69,7 @@ def test_no_refusal_has_to_come_sooner_than_others() -> None:
     tenant = make_tenants(1, Canaries(rng), rng)[0]
     own = own_sessions(tenant)
     victim = Resources(
-        "wx:dm:victim",
-        *([f"{name}_1"] for name in ("turn", "file", "resp", "conv", "item", "fact", "appr", "rule")),
+        "wx:dm:victim", turns=["turn_1"], files=["file_1"], responses=["resp_1"], approvals=["appr_1"]
     )
     attempts = [attempt for route, build in ATTEMPTS.items() for attempt in build(route, own, victim)]
     assert len(attempts) > 100
