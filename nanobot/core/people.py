@@ -184,8 +184,8 @@ class People(Protocol):
         ...
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
-        """Delete all sessions and uploads of the person that who asks may see, at once, as `delete_session`
-        does each; and the links, where nothing is left.
+        """Delete all sessions and uploads of the person that who asks may see, as `delete_session` does
+        each; and the links, where nothing is left. What begins meanwhile stays.
 
         Raises:
             PersonNotFound

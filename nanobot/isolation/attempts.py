@@ -326,7 +326,6 @@ def _events(route: str, own: OwnSessions, victim: Resources) -> Iterable[Attempt
             route=route,
             target=f"{target.replace('{key}', path_of(own.key))}?after={turn}:1",
             refers_by="id",
-            timeout_s=1,
         )
 
 

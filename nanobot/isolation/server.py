@@ -10,6 +10,10 @@ from starlette.types import ASGIApp
 from nanobot.http.connections import BoundedConnection
 
 _LOOPBACK = "127.0.0.1"
+_KEEP_ALIVE_S = 75
+"""As `nanobot serve`, and longer than the audit's client keeps an idle connection: where the server ends one
+first, a request that is just being sent on it gets no answer, which looks like something that it found out.
+"""
 
 
 @contextlib.asynccontextmanager
@@ -26,6 +30,7 @@ async def serve_on_free_port(app: ASGIApp) -> AsyncIterator[str]:
         access_log=False,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
     # `Server.serve` would do this, but it also takes over the signals of the process.

@@ -197,8 +197,10 @@ def fictitious(resources: Resources, rng: random.Random) -> Resources:
         """Return a name of the same length; a longer one where it is too short for random digits."""
         return (name[:-8] if len(name) > _LONG_NAME else name) + f"{rng.getrandbits(32):08x}"
 
+    # The same kind of key: another name in it for its user, so that it is another person's.
+    before, colon, last = resources.session_key.rpartition(":")
     return Resources(
-        session_key=other(resources.session_key),
+        session_key=f"{before}{colon}{other(last)}",
         turns=[other(name) for name in resources.turns],
         files=[other(name) for name in resources.files],
         responses=[other(name) for name in resources.responses],

@@ -1,22 +1,32 @@
 """People: found over all their keys, linked and unlinked, erased at once; and nothing of others with them."""
 
+import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
 from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound, TurnNotFound
+from nanobot.core.message import user
 from nanobot.core.people import LinkCode, Person
 from nanobot.core.scopes import ScopePattern, ScopeRules
-from nanobot.core.sessions import SessionFilter
+from nanobot.core.sessions import Deletion, ImportedMessage, SessionFilter
 from nanobot.core.store import Store
 from nanobot.core.uploads import Upload
-from nanobot.stores.sql import assigning
+from nanobot.stores.sql import assigning, catalogue, erasing, hidden, purging
+from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.people import MOST_NAMES
+from nanobot.stores.sql.ports.deleting import Deleting
+from nanobot.stores.sql.ports.store import SqlStore
+from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.stores.sqlite.store import open_store
+from tests.asgi import BOUND_S
 from tests.contract.store_harness import StoreHarness
 from tests.contract.test_store_memory import remember, texts
+from tests.contract.test_store_pieces import Transactions
 
 DM, GROUP, OTHER = "wx:dm:alice", "wx:group:g1:user:alice", "wx:group:g1:user:bob"
 PRIVATE = SessionFilter(("wx:dm:*", "tg:dm:*"))
@@ -387,3 +397,100 @@ async def test_they_are_found_by_the_index_however_many_there_are(disk_harness: 
             ).fetchall()
             said = " ".join(row[3] for row in plan)
             assert "USING INDEX session_by_" in said and "TEMP B-TREE" not in said, said
+
+
+# Many sessions --------------------------------------------------------------------------------------
+
+MANY = 5 * erasing.MOST_KEYS
+
+
+async def talk_in_groups(harness: StoreHarness, count: int = MANY) -> None:
+    for number in range(count):
+        await harness.say(f"wx:group:g{number}:user:alice", f"hello {number}", "hi")
+
+
+async def live(harness: StoreHarness) -> set[str]:
+    return {session.key for session in await harness.store.sessions(limit=1_000)}
+
+
+async def test_turns_of_others_are_stored_while_somebody_with_many_sessions_is_erased(
+    disk_harness: StoreHarness,
+) -> None:
+    harness = disk_harness
+    await talk_in_groups(harness)
+    transactions = Transactions(harness)
+    with transactions.watched():
+        erasing_ = asyncio.ensure_future(harness.store.erase_person("wx:alice"))
+        await asyncio.sleep(0)
+        await harness.admit(OTHER, "hello")
+        assert not erasing_.done()
+        erasure = await asyncio.wait_for(erasing_, BOUND_S)
+    assert (erasure.sessions, erasure.messages, erasure.turns) == (MANY, 2 * MANY, MANY)
+    # A few rows of each session.
+    assert max(transactions.changed) <= 16 * erasing.MOST_KEYS
+    assert await live(harness) == {OTHER}
+
+
+async def test_what_goes_in_the_background_meanwhile_is_in_the_receipt(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await talk_in_groups(harness, 3)
+    store = harness.store
+    assert isinstance(store, SqlStore)
+    purged = Deleting.purged
+
+    def all_of_it(db: Db) -> None:
+        while (doomed := hidden.next_to_purge(db)) is not None:
+            purging.purge_some(db, index, doomed)
+
+    async def late(self: Deleting, deleted: Iterable[catalogue.Deleted]) -> Deletion:
+        await store.database.write(all_of_it)
+        return await purged(self, deleted)
+
+    monkeypatch.setattr(Deleting, "purged", late)
+    erasure = await store.erase_person("wx:alice")
+    assert (erasure.sessions, erasure.messages, erasure.turns) == (3, 6, 3)
+    assert erasure.bytes_ > 10
+    await harness.say("wx:dm:carol", "hello", "hi")
+    deletion = await store.delete_session("wx:dm:carol")
+    assert (deletion.messages, deletion.turns) == (2, 1)
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+async def test_an_erasure_that_a_crash_broke_off_is_finished_at_the_next_start(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    await talk_in_groups(harness)
+    await keep(harness, 1, "wx:dm:alice")
+    await harness.admit("wx:group:g1:user:alice", "and then?")
+    await harness.engine.claim()
+    await harness.say(OTHER, "hello", "hi")
+    await harness.store.link_people("wx:alice", "tg:42")
+    await remember(harness, "wx:dm:alice", "likes tea")
+    delete, left = Deleting.delete, pieces
+
+    async def broken(self: Deleting, *asked: Any) -> tuple[catalogue.Deleted, ...]:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        return await delete(self, *asked)
+
+    monkeypatch.setattr(Deleting, "delete", broken)
+    with pytest.raises(Killed):
+        await harness.store.erase_person("wx:alice")
+    # Somebody who comes back before the next start begins anew.
+    again = (ImportedMessage(user("it is me again"), 1.0),)
+    await harness.store.import_session("wx:group:new:user:alice", again, title=None, metadata={})
+    monkeypatch.undo()
+    for _ in range(2):
+        await harness.reopen()
+        assert await live(harness) == {OTHER, "wx:group:new:user:alice"}
+        assert await harness.texts("wx:group:new:user:alice") == ["U:it is me again"]
+    assert await harness.store.facts_of_person("wx:alice") == ()
+    assert await harness.store.linked_names() == {}
+    assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
+
+
+class Killed(Exception):
+    """The server is killed."""

@@ -15,12 +15,12 @@ _GROWS_BY: Final = 1.1
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """The hashes of the queries of terms that were common when the sessions had so many messages in the
-    index: nobody's words are kept.
+    """The hashes of terms that were common when the sessions had so many messages in the index: nobody's
+    words are kept.
     """
 
     size: int
-    queries: set[int]
+    terms: set[int]
 
 
 class CommonTerms:
@@ -30,8 +30,8 @@ class CommonTerms:
         self._known: OrderedDict[frozenset[tuple[int, str]], _Known] = OrderedDict()
 
     def of(self, sessions: frozenset[tuple[int, str]], size: int) -> set[int]:
-        """Return the hashes of the queries of terms that are known to be common in these sessions (number and
-        key), to which others may be added.
+        """Return the hashes of terms that are known to be common in these sessions (number and key), to which
+        others may be added.
 
         `size`: how many of their messages are in the index. Once they have a tenth more, or fewer, none is
         known: a term may have become rare by then.
@@ -40,10 +40,10 @@ class CommonTerms:
         if (
             known is None
             or not known.size <= size <= _GROWS_BY * known.size
-            or len(known.queries) >= _MOST_TERMS
+            or len(known.terms) >= _MOST_TERMS
         ):
             known = self._known[sessions] = _Known(size, set())
         self._known.move_to_end(sessions)
         if len(self._known) > _MOST_SESSIONS:
             self._known.popitem(last=False)
-        return known.queries
+        return known.terms

@@ -50,13 +50,13 @@ def person(db: Db, id_: str, *, matching: SessionFilter = ALL) -> Person:
     fits, values = catalogue.fitting(db, "key", matching)
     sessions = db.execute(
         "SELECT person, count(*), min(created_at), max(updated_at) FROM session"
-        f" WHERE person IN ({_marks(names)}) AND {fits} AND NOT {catalogue.left_no_trace(db)}"
+        f" WHERE person IN ({marks(names)}) AND {fits} AND NOT {catalogue.left_no_trace(db)}"
         " GROUP BY person",
         (*names, *values),
     ).fetchall()
     fits, values = catalogue.fitting(db, "session_key", matching)
     files = db.execute(
-        f"SELECT person, count(*) FROM file WHERE person IN ({_marks(names)}) AND {fits} GROUP BY person",
+        f"SELECT person, count(*) FROM file WHERE person IN ({marks(names)}) AND {fits} GROUP BY person",
         (*names, *values),
     ).fetchall()
     seen = {name for name, *_ in (*sessions, *files)}
@@ -82,7 +82,7 @@ def sessions(
     person(db, id_, matching=matching)
     names = names_of(db, id_)
     fits, values = catalogue.fitting(db, "key", matching)
-    where = f"person IN ({_marks(names)}) AND {fits} AND NOT {catalogue.left_no_trace(db)}"
+    where = f"person IN ({marks(names)}) AND {fits} AND NOT {catalogue.left_no_trace(db)}"
     values = [*names, *values]
     if after is not None:
         found = db.execute(f"SELECT id FROM session WHERE key = ? AND {where}", (after, *values)).fetchone()
@@ -101,7 +101,7 @@ def keys(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[Scopes, ..
     names = names_of(db, id_)
     fits, values = catalogue.fitting(db, "key", matching)
     rows = db.execute(
-        f"SELECT key FROM session WHERE person IN ({_marks(names)}) AND {fits}"
+        f"SELECT key FROM session WHERE person IN ({marks(names)}) AND {fits}"
         f" AND NOT {catalogue.left_no_trace(db)} ORDER BY id",
         (*names, *values),
     )
@@ -116,7 +116,7 @@ def uploads(
     fits, values = catalogue.fitting(db, "session_key", matching)
     past, more = ("", ()) if before is None else (" AND id < ?", (before,))
     rows = db.execute(
-        f"SELECT {files.COLUMNS} FROM file WHERE person IN ({_marks(names)}) AND {fits}{past}"
+        f"SELECT {files.COLUMNS} FROM file WHERE person IN ({marks(names)}) AND {fits}{past}"
         " ORDER BY id DESC LIMIT ?",
         (*names, *values, *more, limit),
     ).fetchall()
@@ -129,11 +129,11 @@ def facts(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[tuple[Mem
     """
     names = names_of(db, id_)
     fits, values = catalogue.fitting(db, "source_key", matching)
-    marks = _marks(names)
+    among = marks(names)
     rows = db.execute(
         "SELECT f.id, f.is_undone, f.body, t.id FROM fact f LEFT JOIN turn t ON t.n = f.turn"
-        f" WHERE f.id IN (SELECT id FROM fact WHERE person IN ({marks}) OR layer = 'person' AND owner IN"
-        f" ({marks})) AND {fits} ORDER BY f.id, f.n DESC",
+        f" WHERE f.id IN (SELECT id FROM fact WHERE person IN ({among}) OR layer = 'person' AND owner IN"
+        f" ({among})) AND {fits} ORDER BY f.id, f.n DESC",
         (*names, *names, *values),
     ).fetchall()
     return tuple(remembered.in_versions(rows))
@@ -157,7 +157,8 @@ def nobody(id_: str) -> PersonNotFound:
     return PersonNotFound(f"no person {id_!r} here")
 
 
-def _marks(values: Sequence[Value]) -> str:
+def marks(values: Sequence[Value]) -> str:
+    """Return a `?` for each of the values."""
     return ", ".join("?" * len(values))
 
 
@@ -297,41 +298,12 @@ def use_code(db: Db, id_: str, digest: bytes, now: float, *, matching: SessionFi
 # Erasing ------------------------------------------------------------------------------------------
 
 
-def keys_of(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[str, ...]:
-    """Return the session keys of the person that are asked for, also those that have only uploads.
-
-    Raises:
-        PersonNotFound: there is none, and no link.
-    """
-    names = names_of(db, id_)
-    keys: dict[str, None] = {}
-    for table, column in (("session", "key"), ("file", "session_key")):
-        fits, values = catalogue.fitting(db, column, matching)
-        found = db.execute(
-            f"SELECT {column} FROM {table} WHERE person IN ({_marks(names)}) AND {fits}", (*names, *values)
-        )
-        keys.update((key, None) for (key,) in found)
-    if not keys and (matching != ALL or len(names) == 1):
-        raise nobody(id_)
-    return tuple(keys)
-
-
-def settle_erasure(db: Db, names: Sequence[str]) -> tuple[int, int]:
-    """Unlink the names where nothing of theirs is left; return how many were, and how many sessions and
-    uploads are left.
-    """
-    left = 0
-    for table, column in (("session", "key"), ("file", "session_key")):
-        (count,) = db.execute(
-            f"SELECT count(DISTINCT {column}) FROM {table} WHERE person IN ({_marks(names)})", tuple(names)
-        ).fetchone()
-        left = max(left, count)
-    if left:
-        return 0, left
+def unlink_all(db: Db, names: Sequence[str]) -> int:
+    """Make each of the names a person of its own; return how many were linked."""
     (linked,) = db.execute(
-        f"SELECT count(*) FROM person_link WHERE name IN ({_marks(names)})", tuple(names)
+        f"SELECT count(*) FROM person_link WHERE name IN ({marks(names)})", tuple(names)
     ).fetchone()
     db.execute("DELETE FROM link_code WHERE person = ?", (names[0],))
     if linked:
         _write(db, names, None)
-    return linked, 0
+    return int(linked)

@@ -1,35 +1,29 @@
 """Deleting the rows of sessions that are hidden for good, a piece in a transaction."""
 
-import msgspec
-
 from nanobot.stores.sql import approvals, hidden, queue, responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
+from nanobot.stores.sql.purged import Purged
 
 
-class Purged(msgspec.Struct, frozen=True):
-    """What a piece of a deletion took away."""
+def purge_some(db: Db, index: SearchIndex, session: int) -> bool:
+    """Delete some rows of a deleted session, at last its own; return whether there were some.
 
-    messages: int = 0
-    turns: int = 0
-    bytes_: int = 0
-
-    def plus(self, other: "Purged") -> "Purged":
-        return Purged(self.messages + other.messages, self.turns + other.turns, self.bytes_ + other.bytes_)
-
-
-def purge_some(db: Db, index: SearchIndex, session: int) -> Purged | None:
-    """Delete some rows of a deleted session, at last its own; None: nothing is left of it."""
+    Where somebody waits for the sum, it is counted in `db.purged`, whoever deletes the rows.
+    """
     found = db.execute("SELECT key FROM session WHERE id = ?", (session,)).fetchone()
     if found is None or not hidden.is_deleted(found[0]):
-        return None
-    return (
+        return False
+    gone = (
         _purge_messages(db, index, session)
         or _purge_turns(db, session)
         or _purge_branches(db, session)
         or (Purged() if approvals.purge_some(db, session) else None)
         or _purge_last(db, session)
     )
+    if (before := db.purged.get(session)) is not None:
+        db.purged[session] = before.plus(gone)
+    return True
 
 
 def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:

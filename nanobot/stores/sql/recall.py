@@ -166,7 +166,7 @@ def search(
 
 def says_enough(text: str) -> bool:
     """Return whether a text has so many words that it may be near others in meaning."""
-    return tokens.word_count(tokens.folded(text[:COMPARED_CHARACTERS])) >= FEWEST_WORDS
+    return tokens.has_words(tokens.folded(text[:COMPARED_CHARACTERS]), FEWEST_WORDS)
 
 
 def ranges(db: Db, reach: Sequence[Reach]) -> list[tuple[int, int]]:
@@ -236,19 +236,14 @@ def _look_up(
     common = min(max(_LEAST_COMMON, int(_COMMON_SHARE * size)), _MOST_COMMON)
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
-    counted = sorted(
-        _counted(db, index, lines, asked, common + 1, known),
-        key=lambda each: (each[0], each[1], each[2].weight),
-    )
-    says_of.update((term, _says(size, number, term)) for number, _, term in counted if number <= common)
-    if is_asked and not matches and not any(0 < number <= common for number, _, _ in counted):
-        counted = [(_NEWEST, query, term) for number, query, term in counted if number][:_FEWEST_TERMS]
-        common = _NEWEST
+    every = list(_counted(db, index, lines, asked, common + 1, known))
+    counted = _queried(index, [each for each in every if each[0] <= common])
+    says_of.update((term, _says(size, number, term)) for number, _, term in counted)
+    if is_asked and not matches and not any(number for number, _, _ in counted):
+        counted = _queried(index, [(_NEWEST, term) for number, term in every if number])[:_FEWEST_TERMS]
     total = 0.0
     rows = 0
     for number, query, term in counted:
-        if number > common:
-            break
         says = _says(size, number, term)
         total += says if number else _UNKNOWN_SHARE * says
         if not number or rows >= _MOST_ROWS:
@@ -264,6 +259,13 @@ def _look_up(
     return total
 
 
+def _queried(index: SearchIndex, counted: Sequence[tuple[int, Term]]) -> list[tuple[int, str, Term]]:
+    """Return the terms with their queries, those that the fewest messages have first."""
+    queried = [(number, index.any_of(term.phrases), term) for number, term in counted]
+    queried.sort(key=lambda each: (each[0], each[1], each[2].weight))
+    return queried
+
+
 def _says(size: int, number: int, term: Term) -> float:
     """Return how much a term says that so many of `size` messages have."""
     return term.weight * math.log(1 + (size + 1) / (number + 0.5))
@@ -271,30 +273,27 @@ def _says(size: int, number: int, term: Term) -> float:
 
 def _counted(
     db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int, known: set[int]
-) -> Iterator[tuple[int, str, Term]]:
-    """Yield for each term how many messages of the sessions have it, counted up to `most`, and its query.
-    Those with so many are added to the `known` ones.
+) -> Iterator[tuple[int, Term]]:
+    """Yield for each term how many messages of the sessions have it, counted up to `most`. Those with so many
+    are added to the `known` ones.
     """
     longest = max(lines, key=lambda line: line.indexed)
     common: list[str] = []
     for term in asked:
-        query = index.any_of(term.phrases)
         number = most
-        if (
-            hash(query) not in known
-            and not _begins_one_of(common, term)
-            and not _is_everywhere(db, index, longest, query)
-        ):
-            number = 0
+        # As most terms of a long conversation: for these, nothing is asked, nor made ready.
+        if (name := hash(term.phrases)) not in known and not _begins_one_of(common, term):
+            query = index.any_of(term.phrases)
+            number = 0 if not _is_everywhere(db, index, longest, query) else most
             for line in lines:
-                number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
                 if number >= most:
                     break
+                number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
         if number >= most:
-            known.add(hash(query))
-        if number >= most and len(term.phrases) == 1:
-            common.append(" ".join(term.phrases[0].tokens))
-        yield number, query, term
+            known.add(name)
+            if len(term.phrases) == 1:
+                common.append(" ".join(term.phrases[0].tokens))
+        yield number, term
 
 
 def _begins_one_of(words: Sequence[str], term: Term) -> bool:
@@ -360,7 +359,7 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
             continue
         said = said_in(row.message)
         folded = tokens.folded(said[:COMPARED_CHARACTERS])
-        if folded in seen or tokens.word_count(folded) < fewest_words:
+        if folded in seen or not tokens.has_words(folded, fewest_words):
             continue
         seen.add(folded)
         worth = _shortened(match.score, folded)
@@ -384,7 +383,7 @@ def _shortened(score: float, text: str) -> float:
 def _varied(compared: list[_Compared]) -> list[Passage]:
     """Return the passages, best first; what is much like one that comes before it comes later."""
     varied: list[Passage] = []
-    words = {each.passage: frozenset(tokens.indexed(each.folded).split()) for each in compared}
+    words = {each.passage: frozenset(tokens.tokens_of(each.folded)) for each in compared}
     while compared and len(varied) < _MOST_VARIED:
         each = max(compared, key=lambda each: each.worth)
         compared.remove(each)

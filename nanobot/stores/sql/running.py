@@ -4,6 +4,7 @@ The attempt's number is the fence: what an attempt that is over hands in is refu
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -16,7 +17,9 @@ from nanobot.core.turn import Turn
 from nanobot.stores.sql import (
     agent_states,
     approvals,
+    catalogue,
     delegated,
+    erasing,
     hidden,
     queue,
     remembering,
@@ -228,6 +231,12 @@ def charge_live(db: Db, key: str, prices: PriceList, now: float) -> dict[str, Tu
     return spent
 
 
+def _erase(db: Db, now: float, prices: PriceList, key: str) -> None:
+    for each in (*delegated.keys_of(db, key), key):
+        charge_live(db, each, prices, now)
+        catalogue.delete(db, key=each)
+
+
 def release(db: Db, claim: Claim) -> None:
     """Put a running turn back where it was in the queue."""
     running = fenced(db, claim.turn.id, claim.attempt)
@@ -245,6 +254,7 @@ def recover(db: Db, owner: str, max_attempts: int, now: float, prices: PriceList
     """
     hidden.hide_unfinished(db)
     taking_in.leave_all(db)
+    erasing.finish(db, partial(_erase, db, now, prices))
     lost = db.execute(
         "SELECT t.id, t.attempt, t.lost + 1, t.body FROM dispatch d JOIN turn t ON t.n = d.turn"
         " WHERE d.owner = ? OR d.lease_until < ?"

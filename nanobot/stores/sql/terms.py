@@ -54,7 +54,7 @@ def _runs(text: str) -> list[tuple[str, bool]]:
     if len(text) > _MOST_CHARACTERS:
         half = _MOST_CHARACTERS // 2
         text = f"{text[:half]} {text[-half:]}"
-    return list(tokens.runs(tokens.folded(text)))
+    return tokens.distinct_runs(tokens.folded(text))
 
 
 def _pairs(run: str) -> list[Term]:

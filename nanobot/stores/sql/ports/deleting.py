@@ -13,6 +13,7 @@ from nanobot.core.sessions import Deletion
 from nanobot.stores.sql import catalogue, delegated, purging, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
+from nanobot.stores.sql.purged import Purged
 
 _Done = tuple[tuple[catalogue.Deleted, ...], tuple[Claim, ...]]
 
@@ -24,11 +25,9 @@ class Deleting:
         self._shared = shared
         self._database = shared.database
 
-    async def delete(
-        self, keys: Callable[[Db], Iterable[str]], then: Callable[[Db], None] = lambda _: None
-    ) -> tuple[catalogue.Deleted, ...]:
-        """Let the sessions that `keys` returns be seen no more, all at once, and end their turns; `then` is
-        committed with it, and what either raises is raised. `purged` does the rest.
+    async def delete(self, keys: Callable[[Db], Iterable[str]]) -> tuple[catalogue.Deleted, ...]:
+        """Let the sessions that `keys` returns be seen no more, all at once, and end their turns: they are
+        few, as the turns of others wait for it. What `keys` raises is raised. `purged` does the rest.
 
         Raises:
             SessionNotFound: there is neither a session nor an upload of such a key.
@@ -40,7 +39,6 @@ class Deleting:
             deleted = tuple(
                 self._delete(db, each, now) for key in keys(db) for each in (*delegated.keys_of(db, key), key)
             )
-            then(db)
             return deleted, queue.start_next(db, shared.commands.capacity, now)
 
         deleted, _ = await self._database.write(job, self._tell)
@@ -48,7 +46,10 @@ class Deleting:
 
     def _delete(self, db: Db, key: str, now: float) -> catalogue.Deleted:
         spent = running.charge_live(db, key, self._shared.prices, now)
-        return msgspec.structs.replace(catalogue.delete(db, key=key), spent=spent)
+        deleted = catalogue.delete(db, key=key)
+        if deleted.session is not None:
+            db.purged[deleted.session] = Purged()
+        return msgspec.structs.replace(deleted, spent=spent)
 
     def _tell(self, done: _Done) -> None:
         deleted, claims = done
@@ -71,7 +72,7 @@ class Deleting:
         await asyncio.to_thread(self._shared.blobs.delete, [id_ for each in deleted for id_ in each.files])
         gone = [each.identity for each in deleted if each.identity is not None]
         await asyncio.to_thread(self._shared.workspaces.delete, gone)
-        total = purging.Purged()
+        total = Purged()
         for each in deleted:
             if each.session is not None:
                 total = total.plus(await self.purge(each.session))
@@ -82,13 +83,15 @@ class Deleting:
             total.bytes_ + sum(each.removed.bytes_ for each in deleted),
         )
 
-    async def purge(self, session: int) -> purging.Purged:
-        """Delete the rows of a hidden session; others write between the pieces."""
+    async def purge(self, session: int) -> Purged:
+        """Delete the rows of a hidden session; others write between the pieces. Return what has gone since
+        `delete`, also by the writer's spare work.
+        """
 
-        def some(db: Db) -> purging.Purged | None:
-            return purging.purge_some(db, self._shared.index, session)
+        def some(db: Db) -> Purged | None:
+            is_there = purging.purge_some(db, self._shared.index, session)
+            return None if is_there else db.purged.pop(session, Purged())
 
-        total = purging.Purged()
-        while (gone := await self._database.write(some)) is not None:
-            total = total.plus(gone)
+        while (total := await self._database.write(some)) is None:
+            pass
         return total

@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 
-from nanobot.core.errors import PersonNotFound
 from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Erasure, LinkCode, Person, PersonSession
 from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import ALL, SessionFilter
 from nanobot.core.uploads import Upload
-from nanobot.stores.sql import people, remembering
-from nanobot.stores.sql.db import Db
-from nanobot.stores.sql.links import names_of
+from nanobot.stores.sql import catalogue, erasing, people
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -84,29 +81,12 @@ class SqlPeople:
         )
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
-        names: tuple[str, ...] = ()
-        links = left = facts = 0
-
-        def keys(db: Db) -> tuple[str, ...]:
-            nonlocal names, facts
-            names = names_of(db, id_)
-            facts = remembering.count_of(db, names)
-            try:
-                return people.keys_of(db, id_, matching=matching)
-            except PersonNotFound:
-                if not facts or matching != ALL:
-                    raise
-                # Somebody of whom there are facts alone, written by hand.
-                return ()
-
-        def settle(db: Db) -> None:
-            nonlocal links, left, facts
-            links, left = people.settle_erasure(db, names)
-            if not left:
-                remembering.erase(db, names)
-            facts -= remembering.count_of(db, names)
-
-        deleted = await self._deleting.delete(keys, settle)
+        write, now = self._database.write, self._clock.now()
+        begun = await write(partial(erasing.begin, id_=id_, matching=matching, now=now))
+        deleted: list[catalogue.Deleted] = []
+        while some := await self._deleting.delete(partial(erasing.next_keys, begun=begun)):
+            deleted += some
+        settled = await write(partial(erasing.settle, begun=begun))
         removed = await self._deleting.purged(deleted)
         return Erasure(
             sessions=sum(each.session is not None for each in deleted),
@@ -114,7 +94,7 @@ class SqlPeople:
             turns=removed.turns,
             files=removed.files,
             bytes_=removed.bytes_,
-            links=links,
-            facts=facts,
-            left=left,
+            links=settled.links,
+            facts=settled.facts,
+            left=settled.left,
         )

@@ -131,3 +131,36 @@ def test_the_work_grows_with_the_text_and_ends_where_the_bound_is(unit: str) -> 
     assert lines(40_000) <= 11 * lines(4_000)
     bound = tokens.MOST_CHARACTERS
     assert tokens.indexed("é" * bound) == tokens.indexed("é" * (bound + 100))
+
+
+_PLAIN = st.text(st.characters(max_codepoint=0x8FF, categories=("L", "M", "N", "P", "S", "Z")), max_size=60)
+
+
+@settings(deadline=None)
+@given(_PLAIN | st.text(max_size=60))
+def test_a_text_has_the_same_words_beside_those_of_another_script(text: str) -> None:
+    """Texts without such words are read in a quicker way."""
+    own = tokens.folded(text)
+    beside = tokens.tokens_of(f"{own} \u3042")
+    assert [each for each in beside if "\u3042" not in each] == [
+        each for each in tokens.tokens_of(own) if "\u3042" not in each
+    ]
+    assert tokens.distinct_runs(own) == list(dict.fromkeys(tokens.runs(own)))
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="aB ßé北京のสวัสعر1.", max_size=30), st.integers(0, 6))
+def test_a_text_has_so_many_words_or_fewer(text: str, fewest: int) -> None:
+    own = tokens.folded(text)
+    count = sum(len(run) if is_unspaced else 1 for run, is_unspaced in tokens.runs(own))
+    assert tokens.has_words(own, fewest) == (count >= fewest)
+
+
+def test_whether_a_long_text_has_a_few_words_is_seen_at_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Recall asks that of each message that it compares."""
+    words = iter([("word", False)] * 1_000)
+    monkeypatch.setattr(tokens, "runs", lambda text: words)
+    assert tokens.has_words("word " * 1_000, 3)
+    assert len(list(words)) == 997

@@ -1,0 +1,113 @@
+"""A person is erased: their sessions are hidden a few in a transaction, so that the turns of others need not
+wait, then their facts and links go.
+
+What is still to be done of it is known from the disk: where the server is killed, it is done at the next
+start, before anybody is served.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from nanobot.core.sessions import ALL, SessionFilter
+from nanobot.stores.sql import catalogue, people, remembering
+from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.links import names_of
+
+MOST_KEYS = 16
+_CHORE = "erase "
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
+    `at` stays: somebody who comes back begins anew. `facts`: how many versions of facts there were.
+    """
+
+    names: tuple[str, ...]
+    last: int
+    at: float
+    facts: int
+    matching: SessionFilter = ALL
+
+    @property
+    def chore(self) -> str:
+        return _CHORE + msgspec.json.encode(self).decode()
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """How many links and versions of facts have gone, and how many sessions and uploads are left."""
+
+    links: int
+    facts: int
+    left: int
+
+
+def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> Begun:
+    """Note that the person is to be erased.
+
+    Raises:
+        PersonNotFound: there is nothing of them that may be seen.
+    """
+    names = names_of(db, id_)
+    (last,) = db.execute("SELECT coalesce(max(id), 0) FROM session").fetchone()
+    begun = Begun(names, last, now, remembering.count_of(db, names), matching)
+    # Of somebody there may be facts alone, written by hand, or a link.
+    is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
+    if not is_known and not next_keys(db, begun, most=1):
+        raise people.nobody(id_)
+    db.execute("INSERT OR IGNORE INTO chore (name) VALUES (?)", (begun.chore,))
+    return begun
+
+
+def next_keys(db: Db, begun: Begun, *, most: int = MOST_KEYS) -> tuple[str, ...]:
+    """Return some session keys of the person that are still there, also of those that have only uploads."""
+    for table, column, past, bound in (
+        ("session", "key", "id", begun.last),
+        ("file", "session_key", "created_at", begun.at),
+    ):
+        fits, values = catalogue.fitting(db, column, begun.matching)
+        found = db.execute(
+            f"SELECT DISTINCT {column} FROM {table} WHERE person IN ({people.marks(begun.names)})"
+            f" AND {past} <= ? AND {fits} LIMIT ?",
+            (*begun.names, bound, *values, most),
+        ).fetchall()
+        if found:
+            return tuple(key for (key,) in found)
+    return ()
+
+
+def settle(db: Db, begun: Begun) -> Settled:
+    """Once no session is left that was asked for: unlink the names and delete what is remembered, where
+    nothing of theirs is left that may not be seen; the erasure is over.
+    """
+    names = begun.names
+    left = 0
+    for table, column, past, bound in (
+        ("session", "key", "id", begun.last),
+        ("file", "session_key", "created_at", begun.at),
+    ):
+        (count,) = db.execute(
+            f"SELECT count(DISTINCT {column}) FROM {table} WHERE person IN ({people.marks(names)})"
+            f" AND {past} <= ?",
+            (*names, bound),
+        ).fetchone()
+        left = max(left, count)
+    links = 0
+    if not left:
+        links = people.unlink_all(db, names)
+        remembering.erase(db, names)
+    db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
+    # Those that were said in a session have gone with it.
+    return Settled(links, max(0, begun.facts - remembering.count_of(db, names)), left)
+
+
+def finish(db: Db, delete: Callable[[str], object]) -> None:
+    """Finish the erasures that a crash broke off. `delete` hides the session of a key, with its uploads."""
+    for (name,) in db.execute(
+        "SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)
+    ).fetchall():
+        begun = msgspec.json.decode(name.removeprefix(_CHORE), type=Begun)
+        while keys := next_keys(db, begun):
+            for key in keys:
+                delete(key)
+        settle(db, begun)
