@@ -101,6 +101,11 @@ Job = Callable[[Db], T]
 class Database(Protocol):
     """Runs jobs on a database for callers on the event loop."""
 
+    purging: set[int]
+    """The numbers of deleted sessions whose rows a caller is about to delete and count: nobody else deletes
+    them meanwhile.
+    """
+
     async def write(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Return what `job` returned, once it is committed.
 

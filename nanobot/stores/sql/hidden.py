@@ -5,6 +5,8 @@ session is whole, and once it is deleted, its key is one of the server's own, wh
 a crash leaves of one that was being made is deleted after the next start.
 """
 
+from collections.abc import Container
+
 from nanobot.core.sessions import RESERVED_PREFIX
 from nanobot.stores.sql.db import Db
 
@@ -73,12 +75,12 @@ def hide_unfinished(db: Db) -> None:
         hide(db, session)
 
 
-def next_to_purge(db: Db) -> int | None:
-    """Return the number of a hidden session that is to be deleted; None where there is none."""
-    found = db.execute(
-        "SELECT id FROM session WHERE key >= ? AND key < ? LIMIT 1", (_DELETED, _above(_DELETED))
-    ).fetchone()
-    return None if found is None else int(found[0])
+def next_to_purge(db: Db, kept_off: Container[int] = ()) -> int | None:
+    """Return the number of a hidden session that is to be deleted, and is not one to keep off; None where
+    there is none.
+    """
+    rows = db.execute("SELECT id FROM session WHERE key >= ? AND key < ?", (_DELETED, _above(_DELETED)))
+    return next((int(number) for (number,) in rows if number not in kept_off), None)
 
 
 def _above(prefix: str) -> str:

@@ -44,7 +44,8 @@ class ThreadedDatabase:
         self._file = DatabaseFile(directory)
         self._lock = lock
         self.connections = [writer, reader]
-        self._writer = Writer(writer, path, observer, Upkeep(path))
+        self.purging: set[int] = set()
+        self._writer = Writer(writer, path, observer, Upkeep(path, self.purging))
         self._reader = Reader(reader, path)
         self._scanner: Reader | None = None
         self.write = self._writer.do
@@ -82,6 +83,7 @@ class DirectDatabase:
         self._db = db
         self._path = path
         self._is_closed = False
+        self.purging: set[int] = set()
 
     async def write(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         result = self._run(job)

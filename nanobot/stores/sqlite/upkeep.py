@@ -4,6 +4,7 @@ more, index what was said, write over what was deleted, sum up what past days co
 
 import logging
 import sqlite3
+from collections.abc import Container
 from pathlib import Path
 
 from nanobot.stores.sql import hidden, purging, taking_in, usage
@@ -16,15 +17,18 @@ _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The writer's spare work on one database."""
+    """The writer's spare work on one database. `kept_off`: the numbers of deleted sessions whose rows
+    somebody else deletes, as they are at any time.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kept_off: Container[int] = ()) -> None:
         self._path = path
+        self._kept_off = kept_off
 
     def __call__(self, db: Connection) -> float | None:
         """Do a piece; return the seconds after which to go on, None where nothing is left."""
         try:
-            return 0.0 if _piece(db) else self._truncate(db)
+            return 0.0 if _piece(db, self._kept_off) else self._truncate(db)
         except sqlite3.Error as error:
             _log.error(
                 "what was deleted lately is not cleared away, or what was said not in the search; next try"
@@ -53,10 +57,10 @@ class Upkeep:
         return None
 
 
-def _piece(db: Connection) -> bool:
+def _piece(db: Connection, kept_off: Container[int]) -> bool:
     """Do a piece of what changes the database; return whether there was something to do."""
     with db.transaction():
-        doomed = hidden.next_to_purge(db)
+        doomed = hidden.next_to_purge(db, kept_off)
         if doomed is not None:
             purging.purge_some(db, index, doomed)
             return True

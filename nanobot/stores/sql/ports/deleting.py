@@ -33,7 +33,8 @@ class Deleting:
         Raises:
             SessionNotFound: there is neither a session nor an upload of such a key.
         """
-        shared = self._shared
+        shared, purging = self._shared, self._database.purging
+        hidden: set[int] = set()
 
         def job(db: Db) -> _Done:
             now = shared.clock.now()
@@ -41,9 +42,16 @@ class Deleting:
                 self._delete(db, each, now) for key in keys(db) for each in (*delegated.keys_of(db, key), key)
             )
             then(db)
+            # Already now: the upkeep may come before the caller is told.
+            hidden.update(each.session for each in deleted if each.session is not None)
+            purging.update(hidden)
             return deleted, queue.start_next(db, shared.commands.capacity, now)
 
-        deleted, _ = await self._database.write(job, self._tell)
+        try:
+            deleted, _ = await self._database.write(job, self._tell)
+        except BaseException:
+            purging.difference_update(hidden)
+            raise
         return deleted
 
     def _delete(self, db: Db, key: str, now: float) -> catalogue.Deleted:
@@ -68,6 +76,15 @@ class Deleting:
     async def purged(self, deleted: Iterable[catalogue.Deleted]) -> Deletion:
         """Delete what is left of the sessions; return what has gone with them in all."""
         deleted = tuple(deleted)
+        try:
+            return await self._purged(deleted)
+        finally:
+            # What is left where this fails goes in the upkeep.
+            self._database.purging.difference_update(
+                each.session for each in deleted if each.session is not None
+            )
+
+    async def _purged(self, deleted: tuple[catalogue.Deleted, ...]) -> Deletion:
         await asyncio.to_thread(self._shared.blobs.delete, [id_ for each in deleted for id_ in each.files])
         gone = [each.identity for each in deleted if each.identity is not None]
         await asyncio.to_thread(self._shared.workspaces.delete, gone)
