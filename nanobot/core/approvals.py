@@ -18,7 +18,6 @@ ApprovalAnswer = Literal["once", "session", "rule", "deny"]
 """What a person says to a call: run it once; run it, and any call of this tool in this conversation; the same
 in all conversations of a pattern; or do not run it.
 """
-ANSWERS: tuple[ApprovalAnswer, ...] = ("once", "session", "rule", "deny")
 MAX_ARGUMENTS_CHARS = 4_000
 """What is agreed to must be read: calls with longer arguments are not asked for."""
 

@@ -1,13 +1,12 @@
 """How much of a file a text shows: where it begins, where it was cut, and how much there is."""
 
 from bisect import bisect_right
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
 Unit = Literal["page", "sheet", "slide", "chapter", "part", "row", "line"]
 """What a file is counted in. A sheet has rows, everything else lines: those of the text as it is shown."""
-UNITS: tuple[Unit, ...] = get_args(Unit)
 
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):

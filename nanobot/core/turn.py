@@ -15,8 +15,6 @@ WhenBusy = Literal["queue", "reject", "interrupt", "steer"]
 Status = Literal["queued", "running", "done", "failed", "cancelled", "joined"]
 """`joined`: its input went into another turn that was running (`steer`), which answers it."""
 
-ENDED: frozenset[Status] = frozenset({"done", "failed", "cancelled"})
-
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the model is asked to write; None leaves the choice to the provider."""

@@ -16,8 +16,10 @@ from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.sessions import ImportedMessage, RetentionRule
 from nanobot.core.turn import Identity
 from nanobot.stores.retention import delete_unused
+from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
+from nanobot.stores.sqlite import writer
 from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.stores.sqlite.opening import DATABASE, open_writer
 from nanobot.stores.sqlite.upkeep import Upkeep
@@ -294,6 +296,49 @@ async def test_a_session_that_is_being_deleted_is_gone_at_once(harness: StoreHar
     deletion = await asyncio.wait_for(deleting, BOUND_S)
     assert (deletion.messages, deletion.turns) == (LENGTH + 2, 1)
     assert turn_id != again.turn_id
+
+
+def expected(db: Db) -> list[tuple[object, ...]]:
+    """Return what is counted of deletions under way."""
+    return db.execute("SELECT * FROM purged").fetchall()
+
+
+@pytest.mark.parametrize("sessions", [1, 3])
+async def test_all_that_a_deletion_removes_is_counted_where_the_upkeep_never_rests(
+    disk_harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, sessions: int
+) -> None:
+    harness = disk_harness
+    keys = [f"wx:group:{number}:user:ann" for number in range(sessions)]
+    for key in keys:
+        await make(harness, key)
+        await harness.say(key, "and now?", "the end")
+    store = harness.store
+    assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
+    monkeypatch.setattr(writer, "_BETWEEN_S", 0.0)
+    monkeypatch.setattr(vars(store.database)["_writer"], "_spare_due", 0.0)
+    erased = await store.erase_person("wx:ann")
+    assert (erased.sessions, erased.messages, erased.turns) == (
+        sessions,
+        sessions * (LENGTH + 2),
+        sessions,
+    )
+    assert await store.database.write(expected) == []
+
+
+async def test_what_a_deletion_leaves_that_breaks_off_goes_in_the_upkeep(disk_harness: StoreHarness) -> None:
+    harness = disk_harness
+    await make(harness)
+    deleting = asyncio.ensure_future(harness.store.delete_session("long"))
+    while await harness.store.sessions(limit=1):
+        pass
+    deleting.cancel()
+    await asyncio.wait([deleting])
+    store = harness.store
+    assert isinstance(store, SqlStore) and await store.database.write(expected) == []
+    await store.close()
+    clear_up(harness)
+    assert count_rows(harness) == (0, 0)
+    await harness.reopen()
 
 
 @pytest.mark.parametrize("key", ["nanobot:making:1", "nanobot:deleted:1"])

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from nanobot.core.scopes import ScopeRules
-from nanobot.stores.sql.purged import Purged
 from nanobot.stores.sql.tokens import Phrase
 
 T = TypeVar("T")
@@ -86,13 +85,6 @@ class Db(Protocol):
     def running(self) -> dict[str, int]:
         """How many turns each owner runs, for `queue.count_running`; emptied where a transaction is rolled
         back.
-        """
-        ...
-
-    @property
-    def purged(self) -> dict[int, Purged]:
-        """What has gone so far of deleted sessions, by their numbers, of those whose sum somebody waits
-        for.
         """
         ...
 

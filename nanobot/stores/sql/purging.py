@@ -1,16 +1,37 @@
 """Deleting the rows of sessions that are hidden for good, a piece in a transaction."""
 
+import msgspec
+
 from nanobot.stores.sql import approvals, hidden, queue, responses, transcript, usage
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.pieces import MOST_ROWS, message_piece
-from nanobot.stores.sql.purged import Purged
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """What a deletion took away: rows, and the bytes of messages and uploads."""
+
+    messages: int = 0
+    turns: int = 0
+    bytes_: int = 0
+
+    def plus(self, other: "Purged") -> "Purged":
+        return Purged(self.messages + other.messages, self.turns + other.turns, self.bytes_ + other.bytes_)
+
+
+def expect(db: Db, session: int) -> None:
+    """Count what goes of the session from now on, whoever deletes it, for `take_sum`."""
+    db.execute("INSERT OR REPLACE INTO purged (session) VALUES (?)", (session,))
+
+
+def take_sum(db: Db, session: int) -> Purged:
+    """Return what has gone of the session since it was expected to; it is counted no more."""
+    found = db.execute("SELECT messages, turns, bytes FROM purged WHERE session = ?", (session,)).fetchone()
+    db.execute("DELETE FROM purged WHERE session = ?", (session,))
+    return Purged(*found) if found is not None else Purged()
 
 
 def purge_some(db: Db, index: SearchIndex, session: int) -> bool:
-    """Delete some rows of a deleted session, at last its own; return whether there were some.
-
-    Where somebody waits for the sum, it is counted in `db.purged`, whoever deletes the rows.
-    """
+    """Delete some rows of a deleted session, at last its own; return whether there were some."""
     found = db.execute("SELECT key FROM session WHERE id = ?", (session,)).fetchone()
     if found is None or not hidden.is_deleted(found[0]):
         return False
@@ -21,8 +42,10 @@ def purge_some(db: Db, index: SearchIndex, session: int) -> bool:
         or (Purged() if approvals.purge_some(db, session) else None)
         or _purge_last(db, session)
     )
-    if (before := db.purged.get(session)) is not None:
-        db.purged[session] = before.plus(gone)
+    db.execute(
+        "UPDATE purged SET messages = messages + ?, turns = turns + ?, bytes = bytes + ? WHERE session = ?",
+        (gone.messages, gone.turns, gone.bytes_, session),
+    )
     return True
 
 

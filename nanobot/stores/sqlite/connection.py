@@ -7,7 +7,6 @@ from typing import Any
 
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.stores.sql.db import Dialect, Value
-from nanobot.stores.sql.purged import Purged
 from nanobot.stores.sqlite import dialect
 
 
@@ -34,7 +33,6 @@ class Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.running: dict[str, int] = {}
-        self.purged: dict[int, Purged] = {}
         self.scopes = DEFAULT_RULES
 
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:

@@ -15,6 +15,9 @@ _TABLES = (
     "CREATE TEMP TRIGGER session_grows AFTER UPDATE OF last_seq ON main.session"
     " WHEN new.last_seq > new.indexed_seq AND old.last_seq <= old.indexed_seq BEGIN"
     " INSERT OR IGNORE INTO unindexed VALUES (new.id); END",
+    # What has gone so far of deleted sessions, of those of which somebody waits for the sum.
+    "CREATE TABLE temp.purged (session INTEGER PRIMARY KEY, messages INTEGER NOT NULL DEFAULT 0,"
+    " turns INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0) STRICT",
     "CREATE TEMP TRIGGER session_goes AFTER DELETE ON main.session BEGIN"
     " DELETE FROM unindexed WHERE session = old.id; END",
 )

@@ -1,19 +1,19 @@
 """Sessions are deleted: seen no more in one transaction, then their rows a piece at a time."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.dispatch import Cancel, Claim
-from nanobot.core.errors import SessionNotFound
+from nanobot.core.errors import SessionNotFound, StoreError
 from nanobot.core.event import TurnEnded, TurnError
 from nanobot.core.sessions import Deletion
 from nanobot.stores.sql import catalogue, delegated, purging, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.ports.shared import Shared
-from nanobot.stores.sql.purged import Purged
 
 _Done = tuple[tuple[catalogue.Deleted, ...], tuple[Claim, ...]]
 
@@ -48,7 +48,7 @@ class Deleting:
         spent = running.charge_live(db, key, self._shared.prices, now)
         deleted = catalogue.delete(db, key=key)
         if deleted.session is not None:
-            db.purged[deleted.session] = Purged()
+            purging.expect(db, deleted.session)
         return msgspec.structs.replace(deleted, spent=spent)
 
     def _tell(self, done: _Done) -> None:
@@ -69,10 +69,20 @@ class Deleting:
     async def purged(self, deleted: Iterable[catalogue.Deleted]) -> Deletion:
         """Delete what is left of the sessions; return what has gone with them in all."""
         deleted = tuple(deleted)
+        try:
+            return await self._purged(deleted)
+        except BaseException:
+            # What is left of them goes in the upkeep, and nobody waits for the sum.
+            sessions = [each.session for each in deleted if each.session is not None]
+            with contextlib.suppress(StoreError):
+                await self._database.write(lambda db: [purging.take_sum(db, each) for each in sessions])
+            raise
+
+    async def _purged(self, deleted: tuple[catalogue.Deleted, ...]) -> Deletion:
         await asyncio.to_thread(self._shared.blobs.delete, [id_ for each in deleted for id_ in each.files])
         gone = [each.identity for each in deleted if each.identity is not None]
         await asyncio.to_thread(self._shared.workspaces.delete, gone)
-        total = Purged()
+        total = purging.Purged()
         for each in deleted:
             if each.session is not None:
                 total = total.plus(await self.purge(each.session))
@@ -83,14 +93,14 @@ class Deleting:
             total.bytes_ + sum(each.removed.bytes_ for each in deleted),
         )
 
-    async def purge(self, session: int) -> Purged:
+    async def purge(self, session: int) -> purging.Purged:
         """Delete the rows of a hidden session; others write between the pieces. Return what has gone since
         `delete`, also by the writer's spare work.
         """
 
-        def some(db: Db) -> Purged | None:
+        def some(db: Db) -> purging.Purged | None:
             is_there = purging.purge_some(db, self._shared.index, session)
-            return None if is_there else db.purged.pop(session, Purged())
+            return None if is_there else purging.take_sum(db, session)
 
         while (total := await self._database.write(some)) is None:
             pass
