@@ -11,7 +11,6 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS = str.maketrans("OIL", "011", " -")
 _LETTERS = 10
 _HALF = _LETTERS // 2
-MOST_CHARS = 64
 
 
 def new_code(randomness: Randomness) -> str:

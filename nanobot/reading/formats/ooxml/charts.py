@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from nanobot.reading.formats.markdown import table
-from nanobot.reading.formats.ooxml.drawing_text import A, one_line
+from nanobot.reading.formats.ooxml.drawing_text import one_line
 from nanobot.reading.formats.xml import Element, local_name
 
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
@@ -177,8 +177,3 @@ def _table(group: Sequence[Series]) -> Iterator[str]:
 
 def _heading(name: str, column: str, columns: int) -> str:
     return f"{name} {column}".strip() if columns > 1 else name
-
-
-def has_chart_text(root: Element) -> bool:
-    """Return whether the part has anything to show."""
-    return root.find(f".//{A}t") is not None or root.find(".//{*}pt") is not None
