@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from nanobot.core.audit_log import AuditedConnection
@@ -21,7 +22,7 @@ Note = Callable[[str, AuditedConnection], None]
 _MOST_REFUSALS = 100
 """Of one command, that are noted; of each host and port one."""
 _RESOLVERS, _MOST_RESOLVING = 8, 2
-"""Names that are looked up at once, of all commands and of one."""
+"""Names that are looked up at once, of all sessions and of one."""
 _PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class CommandNetworks:
         self._permit = permit
         # One session leaves room for others.
         self._slots = FairSlots(bounds.max_parallel, most_each=max(1, bounds.max_parallel // 4))
+        self._lookups = FairSlots(_RESOLVERS, most_each=_MOST_RESOLVING)
 
     def of(self, session_key: str) -> Callable[[socket.socket], contextlib.AbstractAsyncContextManager[None]]:
         """Return the network of one command of the session."""
@@ -69,7 +71,7 @@ class CommandNetworks:
 
         return serve
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
+    async def addresses(self, session_key: str, host: str, port: int) -> list[Address]:
         """Return where `host` is connected to: resolved once, and each address checked.
 
         Raises:
@@ -77,7 +79,22 @@ class CommandNetworks:
         """
         if (why := self.rules.refusal(host, port)) is not None:
             raise ProxyRefused(HTTPStatus.FORBIDDEN, why)
-        return await permitted_addresses(host, port, self._resolve, self.rules.permit(host, self._permit))
+        resolve = partial(self._look_up, session_key)
+        return await permitted_addresses(host, port, resolve, self.rules.permit(host, self._permit))
+
+    async def _look_up(self, session_key: str, host: str, port: int) -> Sequence[str]:
+        await self._lookups.take(session_key)
+
+        async def look_up() -> Sequence[str]:
+            try:
+                return await self._resolve(host, port)
+            finally:
+                self._lookups.give_back(session_key)
+
+        # A resolver that does not answer keeps its thread, also when nobody waits for it any more.
+        looking = asyncio.ensure_future(look_up())
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(looking)
 
     def slot(self, session_key: str) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold one of the connections that there may be at once."""
@@ -98,7 +115,6 @@ class _CommandNetwork:
         self._networks = networks
         self._session_key = session_key
         self._bytes = self._connections = self._refused = 0
-        self._resolving = asyncio.Semaphore(_MOST_RESOLVING)
         self._refusals: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,8 +158,7 @@ class _CommandNetwork:
                 f"this command has had {bounds.connections} connections (shell.connections)",
             )
         self._spend(0)
-        async with self._resolving:
-            addresses = await self._networks.addresses(host, port)
+        addresses = await self._networks.addresses(self._session_key, host, port)
         self._connections += 1
         return addresses
 
