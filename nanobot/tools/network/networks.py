@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from http import HTTPStatus
 
@@ -12,7 +12,13 @@ from nanobot.core.audit_log import AuditedConnection
 from nanobot.core.clock import Clock
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.hosts import Permit
-from nanobot.reading.resolving import Resolve, permitted_addresses, system_resolver
+from nanobot.reading.resolving import (
+    MOST_LOOKUPS,
+    FairLookups,
+    Resolve,
+    permitted_addresses,
+    system_resolver,
+)
 from nanobot.tools.network.exchange import ProxyExchange, ProxyRefused
 from nanobot.tools.network.rules import NetworkBounds, NetworkRules
 from nanobot.workers.slots import FairSlots
@@ -21,8 +27,6 @@ Note = Callable[[str, AuditedConnection], None]
 """Told of each connection that a command of a session has made, or was refused."""
 _MOST_REFUSALS = 100
 """Of one command, that are noted; of each host and port one."""
-_RESOLVERS, _MOST_RESOLVING = 8, 2
-"""Names that are looked up at once, of all sessions and of one."""
 _PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
@@ -49,11 +53,10 @@ class CommandNetworks:
         self._note = note
         self._clock = clock
         # Not the server's own: names may be made up for ever below a domain that is allowed.
-        self._resolve = resolve or system_resolver(_RESOLVERS)
+        self._lookups = FairLookups(resolve or system_resolver(MOST_LOOKUPS))
         self._permit = permit
         # One session leaves room for others.
         self._slots = FairSlots(bounds.max_parallel, most_each=max(1, bounds.max_parallel // 4))
-        self._lookups = FairSlots(_RESOLVERS, most_each=_MOST_RESOLVING)
 
     def of(self, session_key: str) -> Callable[[socket.socket], contextlib.AbstractAsyncContextManager[None]]:
         """Return the network of one command of the session."""
@@ -79,22 +82,8 @@ class CommandNetworks:
         """
         if (why := self.rules.refusal(host, port)) is not None:
             raise ProxyRefused(HTTPStatus.FORBIDDEN, why)
-        resolve = partial(self._look_up, session_key)
+        resolve = partial(self._lookups.look_up, session_key)
         return await permitted_addresses(host, port, resolve, self.rules.permit(host, self._permit))
-
-    async def _look_up(self, session_key: str, host: str, port: int) -> Sequence[str]:
-        await self._lookups.take(session_key)
-
-        async def look_up() -> Sequence[str]:
-            try:
-                return await self._resolve(host, port)
-            finally:
-                self._lookups.give_back(session_key)
-
-        # A resolver that does not answer keeps its thread, also when nobody waits for it any more.
-        looking = asyncio.ensure_future(look_up())
-        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(looking)
 
     def slot(self, session_key: str) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold one of the connections that there may be at once."""
