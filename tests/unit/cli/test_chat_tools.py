@@ -5,6 +5,7 @@ import io
 import msgspec
 import pytest
 
+from nanobot.agent.question import ASKED_BACK, WAITING
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
 from nanobot.cli.chat_view import PlainView, RichView
@@ -175,6 +176,15 @@ def test_a_result_without_its_call_is_shown_all_the_same() -> None:
     view.show(finished("a page"))
     view.end()
     assert emulator.text == "· a tool\n  a page"
+
+
+@pytest.mark.parametrize("text", [WAITING, ASKED_BACK])
+def test_what_the_model_is_told_while_somebody_is_asked_is_not_shown(text: str) -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.show(finished(text))
+    view.end()
+    assert emulator.text == ""
 
 
 def test_nothing_is_wider_than_the_screen() -> None:
