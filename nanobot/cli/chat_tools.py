@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nanobot.agent.question import ASKED_BACK, WAITING
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.message import AskedCall, ToolCall, ToolResult
 from nanobot.core.plan import NO_PLAN, TaskPlan
@@ -28,6 +29,8 @@ _MOST_COMPARED = 400
 """How many lines of an edit are compared: beyond, the old ones stand before the new ones."""
 _PATCHED = re.compile(r"^(?:\*\*\* (?:Add|Update|Delete) File: |\+\+\+ (?:b/)?)(.+?)\s*$", re.MULTILINE)
 _MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]", "dropped": "[-]"}
+_SAID_BY_THE_QUESTION = frozenset({WAITING, ASKED_BACK})
+"""What the model is told of a call while somebody is asked about it."""
 _SHOWS_ITS_CHANGES = frozenset({"edit_file", "write_file", "apply_patch"})
 
 
@@ -76,6 +79,8 @@ class ToolReport:
         if ran is None:
             return []
         told = f"{title(ran.call)} ({self._now() - ran.since:.1f} s)"
+        if result.content in _SAID_BY_THE_QUESTION:
+            return [ToolLine(f"· {told}")]
         if result.is_error:
             return [ToolLine(f"✗ {told}", "failed"), *_indented(_first_lines(result.content), "failed")]
         return [ToolLine(f"· {told}"), *self._outcome(ran.call, result)]

@@ -101,7 +101,7 @@ class RedirectListener:
     def _take(self, head: bytes) -> tuple[bytes, str]:
         method, _, rest = head.partition(b" ")
         target = rest.partition(b" ")[0].decode("latin-1")
-        if method != b"GET" or urlsplit(target).path != _PATH:
+        if method != b"GET" or target.partition("?")[0] != _PATH:
             return b"404 Not Found", "There is nothing here."
         try:
             redirect = redirect_of(target)

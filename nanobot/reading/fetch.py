@@ -22,7 +22,7 @@ import msgspec
 from nanobot.core.errors import UrlRefused, UrlUnreadable
 from nanobot.reading.addresses import Address, is_public, parse_address
 from nanobot.reading.hosts import EVERY_PUBLIC_HOST, HostRules, Permit
-from nanobot.reading.resolving import Resolve, permitted_addresses, resolve_with_system
+from nanobot.reading.resolving import FairLookups, Resolve, permitted_addresses, resolve_with_system
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -76,13 +76,13 @@ class Fetcher:
     ) -> None:
         self._bounds = bounds or FetchBounds()
         self._hosts = hosts
-        self._resolve = resolve
+        self._lookups = FairLookups(resolve)
         self._permit = permit
         self._tls = tls
         self._module: ModuleType | None = None
 
-    async def fetch(self, url: str, *, accept: str = "*/*") -> Fetched:
-        """Return what is at `url`.
+    async def fetch(self, url: str, *, accept: str = "*/*", owner: str = "") -> Fetched:
+        """Return what is at `url`. `owner`: for whom; names that do not answer hold up nobody else.
 
         Raises:
             UrlRefused: the URL, or one that it redirects to, is not http or https at a public address and an
@@ -94,16 +94,16 @@ class Fetcher:
             self._module = await asyncio.to_thread(importlib.import_module, "aiohttp")
         try:
             async with asyncio.timeout(bounds.total_s):
-                return await self._follow(url, accept)
+                return await self._follow(url, accept, owner)
         except TimeoutError:
             raise UrlUnreadable(
                 f"{_shown(url)} did not answer completely within {bounds.total_s:g} s"
             ) from None
 
-    async def _follow(self, url: str, accept: str) -> Fetched:
+    async def _follow(self, url: str, accept: str, owner: str) -> Fetched:
         target = self._parse(url)
         for _ in range(self._bounds.max_redirects + 1):
-            result = await self._hop(target, accept)
+            result = await self._hop(target, accept, owner)
             if isinstance(result, Fetched):
                 return result
             target = self._parse(result)
@@ -132,12 +132,12 @@ class Fetcher:
             raise UrlRefused(f"{_shown(text)} has the port {port}: only {allowed} are allowed")
         return url
 
-    async def _hop(self, url: URL, accept: str) -> Fetched | str:
+    async def _hop(self, url: URL, accept: str, owner: str) -> Fetched | str:
         """Return the response of `url`, or the URL that it redirects to."""
         http: Any = self._module
         permit = self._permit_for(url)
         connector = http.TCPConnector(
-            resolver=_Pinned(url.raw_host or "", await self._addresses(url, permit)),
+            resolver=_Pinned(url.raw_host or "", await self._addresses(url, permit, owner)),
             use_dns_cache=False,
             force_close=True,
             ssl=self._tls,
@@ -175,7 +175,7 @@ class Fetcher:
         """Return which addresses the URL's host may have."""
         return self._hosts.permit(url.raw_host or "", self._permit)
 
-    async def _addresses(self, url: URL, permit: Permit) -> list[Address]:
+    async def _addresses(self, url: URL, permit: Permit, owner: str) -> list[Address]:
         """Return all addresses of the URL's host. They are resolved only here, so that the connection goes to
         an address that was checked.
 
@@ -184,7 +184,9 @@ class Fetcher:
             UrlUnreadable: there are none.
         """
         # In the form that aiohttp asks its resolver for: ASCII, whatever the script of the name.
-        return await permitted_addresses(url.raw_host or "", url.port or 0, self._resolve, permit)
+        return await permitted_addresses(
+            url.raw_host or "", url.port or 0, partial(self._lookups.look_up, owner), permit
+        )
 
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> bytes:
         most = self._bounds.max_bytes

@@ -9,6 +9,7 @@ from functools import partial
 from nanobot.core.errors import UrlRefused, UrlUnreadable
 from nanobot.reading.addresses import Address, parse_address
 from nanobot.reading.hosts import Permit
+from nanobot.workers.slots import FairSlots
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host name, for a port. Raises OSError where it has none."""
@@ -29,8 +30,34 @@ def system_resolver(threads: int) -> Resolve:
     return resolve
 
 
-resolve_with_system = system_resolver(8)
+MOST_LOOKUPS, _MOST_EACH = 8, 2
+resolve_with_system = system_resolver(MOST_LOOKUPS)
 """For what the server itself fetches."""
+
+
+class FairLookups:
+    """Looks names up, so many at once, and of one owner at most `most_each`.
+
+    A resolver that does not answer keeps its place, also when nobody waits for it any more.
+    """
+
+    def __init__(self, resolve: Resolve, *, most: int = MOST_LOOKUPS, most_each: int = _MOST_EACH) -> None:
+        self._resolve = resolve
+        self._slots = FairSlots(most, most_each=most_each)
+
+    async def look_up(self, owner: str, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host name. Raises OSError where it has none."""
+        await self._slots.take(owner)
+
+        async def look_up() -> Sequence[str]:
+            try:
+                return await self._resolve(host, port)
+            finally:
+                self._slots.give_back(owner)
+
+        looking = asyncio.ensure_future(look_up())
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(looking)
 
 
 async def permitted_addresses(host: str, port: int, resolve: Resolve, permit: Permit) -> list[Address]:

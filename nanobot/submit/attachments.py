@@ -115,7 +115,7 @@ class Attachments:
     async def _resolve(self, part: Unresolved, asker: _Asker) -> Parts:
         """Return what stands for the part: its content, and the pictures in it."""
         if isinstance(part, RemoteImage):
-            return (await self._remote_image(part),)
+            return (await self._remote_image(part, asker),)
         if isinstance(part, RemoteFile):
             return await self._remote_file(part, asker)
         if isinstance(part, InlineFile):
@@ -176,9 +176,9 @@ class Attachments:
         ]
         return (File(name, document.text, file_id, document.extent), *pictures)
 
-    async def _remote_image(self, part: RemoteImage) -> Image:
+    async def _remote_image(self, part: RemoteImage, asker: _Asker) -> Image:
         path = f"{part.path}.url"
-        fetched = await self._fetch(part.url, path, accept="image/*")
+        fetched = await self._fetch(part.url, path, asker, accept="image/*")
         kind = image_type(fetched.content[:16])
         if kind is None:
             raise UnsupportedFile(
@@ -187,7 +187,7 @@ class Attachments:
         return Image(await asyncio.to_thread(data_url, kind, fetched.content), part.detail)
 
     async def _remote_file(self, part: RemoteFile, asker: _Asker) -> Parts:
-        fetched = await self._fetch(part.url, f"{part.path}.file_data")
+        fetched = await self._fetch(part.url, f"{part.path}.file_data", asker)
         name = part.name or file_name(unquote(urlsplit(fetched.url).path))
         return await self._read(
             name,
@@ -198,13 +198,13 @@ class Attachments:
             charset=fetched.charset,
         )
 
-    async def _fetch(self, url: str, path: str, *, accept: str = "*/*") -> Fetched:
+    async def _fetch(self, url: str, path: str, asker: _Asker, *, accept: str = "*/*") -> Fetched:
         if self._fetcher is None:
             raise UrlRefused(
                 "this server fetches nothing from the web (files.fetch): send a data URL", param=path
             )
         try:
-            return await self._fetcher.fetch(url, accept=accept)
+            return await self._fetcher.fetch(url, accept=accept, owner=asker.session_key)
         except InvalidRequest as error:
             error.param = path
             raise

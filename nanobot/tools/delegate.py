@@ -234,13 +234,13 @@ async def _later(
     if digest is None:
         raise ToolError(_NO_PART)
     part_id = part_turn_id(context.turn_id, digest)
-    if not arguments.wait and not await delegations.has_ended(part_id):
+    has_ended = await delegations.has_ended(part_id)
+    if not arguments.wait and not has_ended:
         return f"{name} is not done yet."
-    answer = await delegations.answer(part_id, context)
     try:
-        return ToolOutput(_said(answer), answered=(name,))
+        return ToolOutput(_said(await delegations.answer(part_id, context)), answered=(name,))
     except ToolError as error:
-        # It is answered all the same: nothing more comes.
+        # It is answered all the same: nothing more comes, also where it took too long.
         return ToolOutput(f"Error: {error.message}", answered=(name,))
 
 

@@ -80,6 +80,17 @@ async def test_of_a_part_that_failed_the_reason_comes_back_once(open_harness: Op
     assert [each for each in results(roles.asked[-1]) if "Nothing." in each] == ["Nothing."]
 
 
+async def test_a_part_that_takes_too_long_is_stopped_and_not_waited_for_again(
+    open_harness: OpenHarness,
+) -> None:
+    roles = Roles([handing(wait=False), later(), "It took too long."], Say((), before=asyncio.Event()))
+    model = ScriptedModel(roles)
+    harness = await open_harness(model, delegation={"timeout_s": 1.0})
+    assert (await harness.door.chat("k", "How many birds?")).said == "It took too long."
+    assert ["not done within 1 s" in each for each in results(roles.asked[-1])] == [False, True]
+    await stopped(harness)
+
+
 async def test_a_turn_that_hands_over_to_its_client_has_the_answers_first(open_harness: OpenHarness) -> None:
     roles = Roles([handing(wait=False), call("get_weather", "{}", "w1"), "Sunny, twelve."], "12")
     harness = await open_harness(ScriptedModel(roles))

@@ -78,8 +78,12 @@ def _letters(talk: Talk) -> Reply:
     if not talk.results:
         return call("read_skill", name="article-check")
     if talk.results[-1].name == "read_skill":
-        command = re.search(r"`(python3 .*?)`", talk.last)
-        return call("run_command", command=command[1].replace("NUMBER", "4711")) if command else talk.last
+        found = re.search(r"`(python3 .*?)`", talk.last)
+        if found is None:
+            return talk.last
+        # And tries to change it.
+        changing = 'echo broken > "$SKILLS/article-check/scripts/letters.py"'
+        return call("run_command", command=f"{found[1].replace('NUMBER', '4711')}; {changing}")
     return f"The letters are {talk.last.split()[0]}."
 
 
@@ -95,6 +99,8 @@ def _script(world: World) -> None:
     said = world.ask(_KEY, "Which check letters does the article 4711 have?").text
     check(letters in said, f"the answer has not {letters}: {said[:200]}")
     check(world.calls("run_command")[0]["outcome"] == "ok", "the script was not run")
+    script = world.data / "skills" / "article-check" / "scripts" / "letters.py"
+    check(script.read_text() == _SCRIPT, "a command has changed the script")
 
 
 _OWN = _LABELS.replace("parcel-labels", "our-labels").replace("LABEL|", "OURS|")

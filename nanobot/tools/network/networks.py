@@ -5,13 +5,20 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 
 from nanobot.core.audit_log import AuditedConnection
 from nanobot.core.clock import Clock
 from nanobot.reading.addresses import Address, is_public
 from nanobot.reading.hosts import Permit
-from nanobot.reading.resolving import Resolve, permitted_addresses, system_resolver
+from nanobot.reading.resolving import (
+    MOST_LOOKUPS,
+    FairLookups,
+    Resolve,
+    permitted_addresses,
+    system_resolver,
+)
 from nanobot.tools.network.exchange import ProxyExchange, ProxyRefused
 from nanobot.tools.network.rules import NetworkBounds, NetworkRules
 from nanobot.workers.slots import FairSlots
@@ -20,8 +27,6 @@ Note = Callable[[str, AuditedConnection], None]
 """Told of each connection that a command of a session has made, or was refused."""
 _MOST_REFUSALS = 100
 """Of one command, that are noted; of each host and port one."""
-_RESOLVERS, _MOST_RESOLVING = 8, 2
-"""Names that are looked up at once, of all commands and of one."""
 _PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
@@ -48,7 +53,7 @@ class CommandNetworks:
         self._note = note
         self._clock = clock
         # Not the server's own: names may be made up for ever below a domain that is allowed.
-        self._resolve = resolve or system_resolver(_RESOLVERS)
+        self._lookups = FairLookups(resolve or system_resolver(MOST_LOOKUPS))
         self._permit = permit
         # One session leaves room for others.
         self._slots = FairSlots(bounds.max_parallel, most_each=max(1, bounds.max_parallel // 4))
@@ -69,7 +74,7 @@ class CommandNetworks:
 
         return serve
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
+    async def addresses(self, session_key: str, host: str, port: int) -> list[Address]:
         """Return where `host` is connected to: resolved once, and each address checked.
 
         Raises:
@@ -77,7 +82,8 @@ class CommandNetworks:
         """
         if (why := self.rules.refusal(host, port)) is not None:
             raise ProxyRefused(HTTPStatus.FORBIDDEN, why)
-        return await permitted_addresses(host, port, self._resolve, self.rules.permit(host, self._permit))
+        resolve = partial(self._lookups.look_up, session_key)
+        return await permitted_addresses(host, port, resolve, self.rules.permit(host, self._permit))
 
     def slot(self, session_key: str) -> contextlib.AbstractAsyncContextManager[None]:
         """Hold one of the connections that there may be at once."""
@@ -98,7 +104,6 @@ class _CommandNetwork:
         self._networks = networks
         self._session_key = session_key
         self._bytes = self._connections = self._refused = 0
-        self._resolving = asyncio.Semaphore(_MOST_RESOLVING)
         self._refusals: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,8 +147,7 @@ class _CommandNetwork:
                 f"this command has had {bounds.connections} connections (shell.connections)",
             )
         self._spend(0)
-        async with self._resolving:
-            addresses = await self._networks.addresses(host, port)
+        addresses = await self._networks.addresses(self._session_key, host, port)
         self._connections += 1
         return addresses
 

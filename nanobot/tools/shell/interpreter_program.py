@@ -17,6 +17,7 @@ import contextlib  # noqa: E402
 import json  # noqa: E402
 import linecache  # noqa: E402
 import os  # noqa: E402
+import re  # noqa: E402
 import select  # noqa: E402
 import signal  # noqa: E402
 import traceback  # noqa: E402
@@ -132,8 +133,9 @@ def _run(requests: int) -> None:
 
 def _execute(code: str, name: str, variables: "dict[str, object]") -> int:
     """Run a piece of code; the value of an expression at its end is shown. Return 1 where it raises."""
-    # Tracebacks show the lines.
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    # Tracebacks show the lines: those of Python, which has fewer ends of lines than texts, each with its end.
+    lines = [f"{line}\n" for line in re.split("\r\n|\r|\n", code)]
+    linecache.cache[name] = (len(code), None, lines, name)
     try:
         tree = ast.parse(code, name)
         end = tree.body[-1] if tree.body else None

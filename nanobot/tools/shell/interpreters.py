@@ -195,8 +195,12 @@ class Interpreters:
         """
         lock = self._locks.setdefault(session_key, asyncio.Lock())
         async with lock, self._commands.slot(session_key):
-            interpreter = await self._interpreter(session_key)
-            interpreter.is_busy = True
+            try:
+                interpreter = await self._interpreter(session_key)
+            except BaseException:
+                if (known := self._open.get(session_key)) is not None:
+                    self._rest(session_key, known)
+                raise
             try:
                 ending, output, is_lost = await interpreter.run(
                     # What is no text is replaced: it could not be passed on.
@@ -227,6 +231,8 @@ class Interpreters:
                 # A session that begins anew under the key of a deleted one has another workspace.
                 if known.directory == directory and not known.ending.done():
                     self._open.move_to_end(session_key)
+                    # Before the directory is left, which takes a moment: none that is used makes room.
+                    known.is_busy = True
                     return known
                 await known.stop()
                 self._forget(session_key, known, "it had ended")
@@ -248,12 +254,8 @@ class Interpreters:
         why = self._reasons.pop(session_key, "")
         because = f": the last one is gone, {why}" if why else ""
         made.note = f"a new interpreter{because}; variables of earlier calls are not there"
-        try:
-            # Its start is no part of the time that the code has.
-            await made.run("", self._mark(), _START_S, _LATE_BYTES)
-        except BaseException:
-            self._rest(session_key, made)
-            raise
+        # Its start is no part of the time that the code has.
+        await made.run("", self._mark(), _START_S, _LATE_BYTES)
         return made
 
     async def _make_room(self) -> None:

@@ -44,7 +44,9 @@ def web_fetch(fetcher: Fetcher, documents: DocumentReader, turns: WebTurns, rand
         most = min(_MOST_CHARACTERS, context.result_tokens * _CHARACTERS_PER_TOKEN)
         try:
             async with turns.turn(context.account_key):
-                fetched = await fetcher.fetch(arguments.url.strip(), accept=_ACCEPT)
+                fetched = await fetcher.fetch(
+                    arguments.url.strip(), accept=_ACCEPT, owner=context.account_key
+                )
             read = await documents.read(
                 fetched.content,
                 name=_name(fetched.url),

@@ -5,6 +5,7 @@ import io
 import msgspec
 import pytest
 
+from nanobot.agent.question import ASKED_BACK, WAITING
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
 from nanobot.cli.chat_view import PlainView, RichView
@@ -173,6 +174,15 @@ def test_of_a_call_that_was_not_run_nothing_is_shown() -> None:
     emulator, view, _ = make()
     view.begin()
     view.show(finished("Not run yet: the user has been asked."))
+    view.end()
+    assert emulator.text == ""
+
+
+@pytest.mark.parametrize("text", [WAITING, ASKED_BACK])
+def test_what_the_model_is_told_while_somebody_is_asked_is_not_shown(text: str) -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.show(finished(text))
     view.end()
     assert emulator.text == ""
 

@@ -171,6 +171,27 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused() ->
         await Fetcher(resolve=both).fetch("http://both.example/")
 
 
+async def test_names_that_do_not_answer_hold_up_nobody_elses_fetches() -> None:
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        await answers.wait()
+        raise OSError("no such host")
+
+    reading = Fetcher(FetchBounds(total_s=0.05), resolve=resolve)
+    urls = [f"http://{name}.example/" for name in "abcd"]
+    # All have given up, but the resolver has not.
+    ended = await asyncio.gather(*(reading.fetch(url, owner="k") for url in urls), return_exceptions=True)
+    assert all(isinstance(each, UrlUnreadable) for each in ended)
+    assert asked == ["a.example", "b.example"]
+    with pytest.raises(UrlUnreadable):
+        await reading.fetch("http://e.example/", owner="other")
+    assert asked == ["a.example", "b.example", "e.example"]
+    answers.set()
+
+
 async def test_a_name_is_resolved_once_and_what_was_checked_is_connected_to() -> None:
     """A name that is public when it is looked at, and private when it is connected to, gains nothing."""
     async with Upstream() as upstream:

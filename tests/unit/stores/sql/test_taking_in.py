@@ -35,7 +35,7 @@ def begun(data: MemoryData, *, is_made: bool) -> Coming:
 def delete(data: MemoryData, *, whole: bool) -> None:
     deleted = catalogue.delete(data.db, key="a")
     assert deleted.session is not None
-    while whole and purging.purge_some(data.db, index, deleted.session) is not None:
+    while whole and purging.purge_some(data.db, index, deleted.session):
         pass
 
 

@@ -11,7 +11,7 @@ from nanobot.core.audit_log import AuditedConnection
 from nanobot.reading.hosts import HostRules
 from nanobot.testing import FakeClock
 from nanobot.tools.network.networks import CommandNetworks
-from nanobot.tools.network.rules import NetworkBounds, NetworkRules, parse_allowed
+from nanobot.tools.network.rules import AllowedHost, NetworkBounds, NetworkRules, parse_allowed
 
 BOUND_S = 20.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
@@ -386,6 +386,46 @@ async def test_who_is_refused_again_and_again_is_not_listened_to_any_more() -> N
             with pytest.raises(OSError):
                 while True:
                     await bench.say(good)
+
+
+async def test_names_that_do_not_answer_hold_up_their_own_session_only() -> None:
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def resolve(name: str, port: int) -> Sequence[str]:
+        asked.append(name.partition(".")[0])
+        await answers.wait()
+        raise OSError("no such name")
+
+    rules = NetworkRules((AllowedHost("test", is_below=True),))
+    networks = CommandNetworks(rules, NetworkBounds(), lambda *_: None, FakeClock(), resolve=resolve)
+
+    async def ask(key: str, *names: str, expected: str) -> None:
+        """Have a command of the session ask for hosts, and end it once the expected ones are looked up."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with networks.of(key)(listener):
+                # The last one is refused at once: the others have been taken by then.
+                for host in (*(f"{name}.test" for name in names), "other.name"):
+                    reader, writer = await asyncio.open_connection(*listener.getsockname())
+                    writer.write(f"CONNECT {host}:443 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                    opened.append(writer)
+                assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+                while "".join(asked) != expected:
+                    await asyncio.sleep(0)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert "".join(asked) == expected
+
+    opened: list[asyncio.StreamWriter] = []
+    async with asyncio.timeout(BOUND_S):
+        await ask("k", "a", "b", "c", expected="ab")
+        # That command is over, but its names are still looked up.
+        await ask("k", "d", "e", expected="ab")
+        await ask("other", "f", expected="abf")
+        answers.set()
+        await ask("k", "g", expected="abfg")
+    for writer in opened:
+        writer.close()
 
 
 async def test_a_host_that_is_not_there_is_said_to_be_so() -> None:
