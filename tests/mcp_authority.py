@@ -1,5 +1,6 @@
 """An authorization server, with the MCP server that it is for, both on one port: by the SDK's server side."""
 
+import asyncio
 import contextlib
 import json
 import secrets
@@ -43,6 +44,11 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         self.refreshes: dict[str, RefreshToken] = {}
         self.life_s = LIFE_S
         self.renewed = 0
+        self.asked_to_renew = 0
+        self.renews = asyncio.Event()
+        """Until it is set, whoever wants a token renewed waits."""
+        self.renews.set()
+        self._used: set[str] = set()
         self.refuses = False
         self.url = ""
         self.headers: list[dict[str, str]] = []
@@ -90,12 +96,19 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
     async def load_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: str
     ) -> RefreshToken | None:
+        self.asked_to_renew += 1
+        await self.renews.wait()
+        if refresh_token in self._used:
+            # Somebody has it who should not: none of its tokens is good any more.
+            self.tokens.clear()
+            self.refreshes.clear()
         return self.refreshes.get(refresh_token)
 
     async def exchange_refresh_token(
         self, client: OAuthClientInformationFull, refresh_token: RefreshToken, scopes: list[str]
     ) -> OAuthToken:
         del self.refreshes[refresh_token.token]
+        self._used.add(refresh_token.token)
         self.renewed += 1
         return self._issue(client, scopes)
 

@@ -70,6 +70,27 @@ QUESTIONS: dict[str, dict[str, Json]] = {
 """What some tools ask before they go on, under the keys of the questions."""
 
 
+GARBLED: dict[str, str] = {
+    "cut": '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"te',
+    "cut_in_front": 'ntent":[]},"jsonrpc":"2.0","id":ID}',
+    "cut_without_an_id": '{"jsonrpc":"2.0","result":{"content":[',
+    "word": '{"jsonrpc":"2.0","id":ID,"result":"a word"}',
+    "both": '{"jsonrpc":"2.0","id":ID,"result":{},"error":{"code":1,"message":"no"}}',
+    "neither": '{"jsonrpc":"2.0","id":ID}',
+    "no_version": '{"id":ID,"result":{"content":[]}}',
+    "error_word": '{"jsonrpc":"2.0","id":ID,"error":"broken"}',
+    "content_word": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":"a word"}}',
+    "item_number": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[7]}}',
+    "text_number": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[{"type":"text",'
+    '"text":7}]}}',
+    "kind_unknown": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[{"type":"hologram"'
+    "}]}}",
+    "nested": '{"jsonrpc":"2.0","id":ID,"result":{"content":' + 500_000 * "[" + 500_000 * "]" + "}}",
+    "nobodys_error": '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
+}
+"""What some tools answer, with the id of the call: no answer of the protocol."""
+
+
 class FakeMcpServer:
     """Answers messages. `log`: a file that it writes each call of `write` into, and of what crashes."""
 
@@ -82,6 +103,9 @@ class FakeMcpServer:
         """How the list of tools goes on for ever: `more` or `same`."""
         self._asked: dict[object, tuple[object, list[tuple[str, Json]], Json]] = {}
         self._listening: object = None
+        self._waiting: object = None
+        self.write: Callable[[str], None] | None = None
+        """Sends a line as it is, where that can be done."""
         self.seen: list[Json] = []
         self.tools = [
             tool("echo", TEXT, annotations=READS),
@@ -170,6 +194,16 @@ class FakeMcpServer:
             self._write_down(f"{name} {arguments.get('text', '')}".strip())
         if name.startswith("hang"):
             return None
+        if name in GARBLED and self.write is not None:
+            self.write(GARBLED[name].replace("ID", json.dumps(self.seen[-1]["id"])))
+            return None
+        if name == "wait":
+            # Until somebody calls `release`.
+            self._waiting = self.seen[-1]["id"]
+            return None
+        if name == "release":
+            result = self._complete({"content": [_text("it was released")]})
+            self._send({"jsonrpc": "2.0", "id": self._waiting, "result": result})
         if name == "crash" or (name == "crash_once" and len(self.calls()) == 1):
             sys.stderr.write("the canary of the crash\n")
             os._exit(3)
@@ -313,6 +347,8 @@ def main() -> None:
 
     log = os.environ.get("CALLS")
     server = FakeMcpServer("old" if era == "old" else "new", send, Path(log) if log else None)
+    if fault == "garbled":
+        server.write = lambda line: print(line, flush=True)
     if fault in ("more", "same"):
         server.endless = fault
     if fault == "malformed":

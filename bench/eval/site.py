@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,13 +22,20 @@ class Page(msgspec.Struct, frozen=True):
     delay_s: float = 0.0
 
 
+Endpoint = Callable[[Mapping[str, str], bytes], tuple[int, dict[str, str], bytes]]
+"""Answers headers, their names in small letters, and a body by a status, headers and a body."""
+
+
 class Site:
-    """Serves `pages` by their path. `visited`: the paths, in the order in which they were asked for."""
+    """Serves `pages` by their path, and what is posted to `endpoints`. `visited`: the paths of pages, in the
+    order in which they were asked for.
+    """
 
     def __init__(self) -> None:
         self.pages: dict[str, Page] = {}
         self.found: list[dict[str, str]] = []
         """What a search finds, whatever it is for: `title`, `url`, `content`."""
+        self.endpoints: dict[str, Endpoint] = {}
         self.visited: list[str] = []
         self.opened = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -85,6 +92,18 @@ class Site:
                     self.send_header("Content-Length", str(len(page.content)))
                     self.end_headers()
                     self.wfile.write(page.content)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                named = {name.lower(): value for name, value in self.headers.items()}
+                posted = site.endpoints.get(self.path)
+                status, headers, content = posted(named, body) if posted else (404, {}, b"")
+                with contextlib.suppress(OSError):
+                    self.send_response(status)
+                    for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                    self.wfile.write(content)
 
             def log_message(self, *_: Any) -> None:
                 """What matters is in `visited`."""

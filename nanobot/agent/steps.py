@@ -55,7 +55,7 @@ class TurnSteps:
         transcript = self._transcript
         if self._produced:
             # Before the model is asked: it must read what became of the calls that the restart cut off.
-            self._tool_calls.take_up(transcript.parts)
+            self._tool_calls.take_up(transcript.parts, self._produced)
             await self._tool_calls.settle(self._produced, transcript.add_results)
             waits_for_client = self._waits_for_client()
             if await self._ask_back((), can_ask=not waits_for_client):

@@ -78,9 +78,12 @@ class ToolCalls:
         self.malformed_steps = 0
         self._asking: list[tuple[ToolCall, AskingResult]] = []
 
-    def take_up(self, parts: Sequence[str]) -> None:
-        """Tell the tools that the turn goes on after a restart; `parts`: as in `Tool`."""
-        self._toolset.take_up(self._turn.id, parts)
+    def take_up(self, parts: Sequence[str], produced: Sequence[Message]) -> None:
+        """Tell the tools that the turn goes on after a restart, before which it `produced` these messages;
+        `parts`: as in `Tool`.
+        """
+        calls = [call for message in produced for call in message.tool_calls]
+        self._toolset.take_up(self._turn.id, parts, calls)
 
     async def settle(self, produced: tuple[Message, ...], finish: Finish) -> None:
         """Answer the calls in `produced` that a restart left without a result: those that may be repeated run

@@ -121,11 +121,13 @@ class Toolset:
         chosen = self._tools.keys() if names is None else set(names) & self._tools.keys()
         return frozenset(name for name in chosen if not self._tools[name].of_session)
 
-    def take_up(self, turn_id: str, parts: Sequence[str]) -> None:
-        """Tell the tools that a turn goes on after a restart; `parts`: as in `Tool`."""
+    def take_up(self, turn_id: str, parts: Sequence[str], calls: Sequence[ToolCall]) -> None:
+        """Tell the tools that a turn goes on after a restart, which has made these calls; `parts`: as in
+        `Tool`.
+        """
         for tool in self._tools.values():
             if tool.take_up is not None:
-                tool.take_up(turn_id, parts)
+                tool.take_up(turn_id, parts, [call.id for call in calls if call.name == tool.name])
 
     def is_repeatable(self, call: ToolCall) -> bool:
         """Return whether the call may be run again where the server died before it ended."""

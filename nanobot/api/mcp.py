@@ -152,9 +152,11 @@ class McpEndpoint:
         return asked.result({})
 
     async def _list_tools(self, asked: McpRequest, request: Request) -> _Result:
+        _check_no_cursor(asked)
         return asked.result({"tools": [ASK_TOOL]}, ttl_ms=_LIST_MS)
 
     async def _list_templates(self, asked: McpRequest, request: Request) -> _Result:
+        _check_no_cursor(asked)
         return asked.result({"resourceTemplates": [SESSION_TEMPLATE]}, ttl_ms=_LIST_MS)
 
     # Sessions as resources ------------------------------------------------------------------------
@@ -171,7 +173,8 @@ class McpEndpoint:
                 limit=_MOST_LISTED + 1, after=after, order="desc", matching=SessionFilter(caller.patterns)
             )
         except SessionNotFound as error:
-            raise _not_there(asked) from error
+            # As for any session that the caller may not see, but with the code that cursors have.
+            raise RpcFailed(INVALID_PARAMS, "there is no such session", status=error.http_status) from error
         listed = [
             {
                 "uri": session_uri(each.key),
@@ -292,6 +295,12 @@ def _not_there(asked: McpRequest) -> RpcFailed:
     """Return the error for a session that is not there, or not the caller's."""
     code = RESOURCE_NOT_FOUND if asked.version is None else INVALID_PARAMS
     return RpcFailed(code, "there is no such session", status=SessionNotFound.http_status)
+
+
+def _check_no_cursor(asked: McpRequest) -> None:
+    """Refuse a cursor for a list that has one page: none was given out."""
+    if asked.params.get("cursor") is not None:
+        raise RpcFailed(INVALID_PARAMS, "this list has one page: there is no such cursor")
 
 
 def _check_reading(caller: Caller) -> None:

@@ -20,6 +20,8 @@ from nanobot.tools.mcp.token_file import TokenFile
 
 _PASTE_PORT = 8976
 """Nobody listens there: the address in the browser's bar is what counts."""
+_RENEWAL_S = 60.0
+"""Longer than any renewal of a token takes."""
 
 
 @click.command("login")
@@ -53,11 +55,29 @@ def logout(name: str, config_file: Path | None, data: str | None) -> None:
     """Forget the token of the MCP server NAME. The authorization server may still know it."""
     config = settings(config_file, server={"data": data})
     transport = _transport(_found(config, name))
-    if not TokenFile.of(config.data, name, transport.url).delete():
+    if not asyncio.run(_forget(TokenFile.of(config.data, name, transport.url), name)):
         click.echo(f"there was no login at {name}")
         return
     audit_log.record(config, "nanobot mcp logout", target=name)
     click.echo(f"logged out of {name}: a running server uses its token until it connects anew")
+
+
+async def _forget(file: TokenFile, name: str) -> bool:
+    """Delete the login, and return whether there was one.
+
+    Raises:
+        ConfigError
+    """
+    if not file.path.exists():
+        return False
+    try:
+        # Not while it is being renewed, which would bring it back.
+        async with file.locked(_RENEWAL_S):
+            return file.delete()
+    except TimeoutError:
+        raise ConfigError(
+            f"another process has been renewing the login at {name} for {_RENEWAL_S:g} s: try again"
+        ) from None
 
 
 def _found(config: Config, name: str) -> McpSettings:

@@ -168,7 +168,8 @@ class Tool(msgspec.Struct, frozen=True):
     None: all. `is_of_use`: in which sessions it is offered; None: in all. `of_session`: it works on what
     belongs to the session, as its files, its memory and its commands; a turn that does a part of another's
     work, in a session of its own, has no such tools. `take_up`: gets the id of a turn that goes on after a
-    restart, and the names of the parts of its work that it had begun and that are not answered.
+    restart, the names of the parts of its work that it had begun and that are not answered, and the ids of
+    all calls of the tool that it has made.
     """
 
     name: str
@@ -190,7 +191,7 @@ class Tool(msgspec.Struct, frozen=True):
     parameters: msgspec.Raw | None = None
     is_of_use: Callable[[str], bool] | None = None
     of_session: bool = False
-    take_up: Callable[[str, Sequence[str]], None] | None = None
+    take_up: Callable[[str, Sequence[str], Sequence[str]], None] | None = None
 
     @property
     def digest(self) -> str:

@@ -89,11 +89,14 @@ class Delegations:
         self.settings = settings
         self._parts: defaultdict[str, set[str]] = defaultdict(set)
         self._open: defaultdict[str, set[str]] = defaultdict(set)
+        self._uncounted: dict[str, list[str]] = {}
+        """Of turns that go on after a restart, the parts that their calls may have begun."""
         self._left: asyncio.Queue[str] = asyncio.Queue()
 
     def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
         """Note that a turn has ended; None: it was given back for the next start."""
         self._parts.pop(turn.id, None)
+        self._uncounted.pop(turn.id, None)
         # What was given back goes on with its parts.
         for part in self._open.pop(turn.id, ()) if end is not None else ():
             self._left.put_nowait(part)
@@ -107,8 +110,9 @@ class Delegations:
             except NanobotError as error:
                 _log.warning("turn %s goes on, though nobody waits for it: %s", part, error.message)
 
-    def take_up(self, turn_id: str, names: Sequence[str]) -> None:
-        """Note that a turn goes on which had begun these parts before a restart."""
+    def take_up(self, turn_id: str, names: Sequence[str], call_ids: Sequence[str]) -> None:
+        """Note that a turn goes on which had begun these parts before a restart, and made these calls."""
+        self._uncounted[turn_id] = [part_turn_id(turn_id, part_digest(turn_id, each)) for each in call_ids]
         for name in names:
             if (digest := digest_in(name)) is not None:
                 part = part_turn_id(turn_id, digest)
@@ -122,6 +126,7 @@ class Delegations:
             ToolError: the turn has delegated enough, or it may not.
         """
         parts = self._parts[context.turn_id]
+        await self._count(context.turn_id, parts)
         if part.id not in parts and len(parts) >= self.settings.most:
             raise ToolError(
                 f"this turn has delegated {len(parts)} parts of its work, {self.settings.most} may be: do the"
@@ -138,6 +143,17 @@ class Delegations:
                 raise
             except NanobotError as error:
                 raise ToolError(f"it was not begun: {error.message}") from error
+
+    async def _count(self, turn_id: str, parts: set[str]) -> None:
+        """Add the parts that the turn has begun before a restart. Of its calls, some were refused."""
+        for part in self._uncounted.get(turn_id, ()):
+            try:
+                await self._turns.turn(part)
+            except TurnNotFound:
+                continue
+            parts.add(part)
+        # Only now: another call of the same step counts, too.
+        self._uncounted.pop(turn_id, None)
 
     async def has_ended(self, part_id: str) -> bool:
         """Return whether the part is done, or has failed.

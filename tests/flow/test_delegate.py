@@ -252,6 +252,32 @@ async def test_after_a_restart_the_answer_comes_back_once(
     assert len(rows(again, DELEGATED)) == 1 and len(rows(again, MESSAGES)) == 2
 
 
+async def test_a_restart_gives_a_turn_no_more_parts_than_it_may_have(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    def stop(request: ModelRequest) -> Any:
+        reached.set()
+        return Say(("never",), before=never)
+
+    own = [call("delegate", f'{{"task": "part {number}"}}', f"d{number}") for number in range(4)]
+    refused = call("delegate", '{"task": " "}', "d9")
+    roles = Roles([own[0], refused, own[1], stop, own[2], own[3], "ok"], "12")
+    model, bounds = ScriptedModel(roles), {"max_parts": 3}
+    harness = await open_harness(model, data=tmp_path / "data", delegation=bounds)
+    asking = harness.door.chatting("k", "How many birds?", headers={"idempotency-key": "one"})
+    await asyncio.wait_for(reached.wait(), 10)
+    await harness.close()
+    await asking.done()
+    again = await open_harness(model, data=tmp_path / "data", delegation=bounds)
+    answer = await again.door.chat("k", "How many birds?", headers={"idempotency-key": "one"})
+    assert answer.said == "ok"
+    assert result_of(roles.asked[-2]) == "12"
+    assert "has delegated 3 parts of its work, 3 may be" in result_of(roles.asked[-1])
+    assert len(roles.parts) == 3
+
+
 async def test_it_is_stopped_with_the_turn_that_waits_for_it(open_harness: OpenHarness) -> None:
     reached, never = asyncio.Event(), asyncio.Event()
 

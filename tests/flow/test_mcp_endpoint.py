@@ -142,3 +142,72 @@ async def test_a_long_turn_keeps_the_connection_awake(open_harness: OpenHarness)
         await exchange.done()
         assert exchange.raw.startswith(begins) and b"Late." in exchange.raw
     assert exchange.status == 200
+
+
+async def test_lists_are_read_to_their_end_page_by_page(open_harness: OpenHarness) -> None:
+    harness = await open_harness(engine={"max_running_turns": 16})
+    names = {f"wx:dm:{number:03d}" for number in range(205)}
+    for name in names:
+        await harness.door.chat(name, "Hello.")
+    for era in ERAS:
+        async with (
+            listening(harness.app.asgi) as server,
+            Client(streamable_http_client(f"{server.url}/mcp"), mode=era) as mcp,
+        ):
+            pages = [await mcp.list_resources()]
+            while (cursor := pages[-1].next_cursor) is not None:
+                pages.append(await mcp.list_resources(cursor=cursor))
+            listed = [each.name for page in pages for each in page.resources]
+            assert len(pages) == 3 and len(listed) == len(names) and set(listed) == names
+
+
+async def test_a_cursor_that_was_never_given_out_is_refused_on_every_list(harness: Harness) -> None:
+    for method in ("tools/list", "resources/list", "resources/templates/list"):
+        for cursor in (1, "", "wx:dm:nobody", None):
+            for more in ({}, NEW):
+                answer = await rpc(harness, method, {"cursor": cursor, **more})
+                if cursor is None:
+                    assert "result" in answer.json, method
+                else:
+                    assert answer.json["error"]["code"] == -32602, (method, cursor, answer.json)
+
+
+async def test_what_the_endpoint_does_not_offer_is_said_at_the_start_and_refused(harness: Harness) -> None:
+    greeting = await rpc(harness, "initialize", {"protocolVersion": "2025-06-18"})
+    discovery = await rpc(harness, "server/discover", NEW)
+    assert greeting.json["result"]["protocolVersion"] == "2025-06-18"
+    for said in (greeting, discovery):
+        assert set(said.json["result"]["capabilities"]) == {"tools", "resources"}
+        assert not said.json["result"]["capabilities"]["resources"].get("subscribe")
+    for method in (
+        "logging/setLevel",
+        "completion/complete",
+        "prompts/list",
+        "prompts/get",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "sampling/createMessage",
+        "tasks/list",
+    ):
+        for more in ({}, NEW):
+            refused = await rpc(harness, method, more)
+            assert refused.json["error"]["code"] == -32601, method
+    for more in ({}, NEW):
+        assert "error" not in (await rpc(harness, "ping", more)).json
+        (template,) = (await rpc(harness, "resources/templates/list", more)).json["result"][
+            "resourceTemplates"
+        ]
+        assert template["uriTemplate"] == "nanobot://sessions/{key}"
+
+
+async def test_a_call_may_ask_for_progress_and_be_taken_back_without_harm(open_harness: OpenHarness) -> None:
+    hold = asyncio.Event()
+    harness = await open_harness(ScriptedModel(Say(("Late.",), before=hold)))
+    params = {**asking("Hi", session=ANN), "_meta": {"progressToken": 7}}
+    exchange = start(harness, "tools/call", params)
+    # Without sessions nobody knows whose call it names: another client's may have the same id.
+    body = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+    taken = await harness.door.call("POST", "/mcp", body=json.dumps(body).encode(), headers=JSON)
+    assert taken.status == 202
+    hold.set()
+    assert text_of(await exchange.done()) == "Late."

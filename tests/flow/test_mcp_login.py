@@ -123,6 +123,39 @@ async def test_a_login_brings_a_token_that_is_used_renewed_and_shown_nowhere(
     assert not [each for each in secret if each in shown]
 
 
+def openers(file: Path) -> int:
+    """Return how many processes have the file open."""
+    links = [link for process in Path("/proc").glob("[0-9]*") for link in _links(process / "fd")]
+    return links.count(str(file))
+
+
+def _links(directory: Path) -> list[str]:
+    try:
+        return [str(link.readlink()) for link in directory.iterdir()]
+    except OSError:
+        # It has ended meanwhile.
+        return []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who waits for a lock is seen in /proc")
+async def test_of_two_processes_that_find_a_token_over_one_renews_it(
+    authority: Authority, tmp_path: Path
+) -> None:
+    await log_in(tmp_path, authority)
+    file = tmp_path / "mcp-logins" / "fake.json"
+    file.write_bytes(json.dumps({**stored(tmp_path), "expires_at": 1.0}).encode())
+    authority.renews.clear()
+    checks = [await command(tmp_path / "nanobot.toml", "check") for _ in range(2)]
+    lock = file.with_name(".fake.json.lock")
+    await until(lambda: authority.asked_to_renew == 2 or openers(lock) == 2)
+    authority.renews.set()
+    for check in checks:
+        out, error = await check.communicate()
+        assert check.returncode == 0, (out, error)
+    assert authority.renewed == 1
+    assert stored(tmp_path)["tokens"]["refresh_token"] in authority.refreshes
+
+
 async def test_a_server_that_repeats_the_token_does_not_bring_it_into_the_transcript(
     open_harness: OpenHarness, authority: Authority, tmp_path: Path
 ) -> None:

@@ -151,6 +151,10 @@ def _done(talk: Talk) -> int:
     return max(written, default=0)
 
 
+_PRICE = '[prices."openai:scripted"]\ninput = 1.0\noutput = 1.0'
+"""Of the script; real models have prices of their own."""
+
+
 def _within_a_budget(world: World) -> None:
     said = world.ask(
         _KEY,
@@ -180,6 +184,7 @@ for _name, _setting in (
     ("steps", "max_steps = 14"),
     ("tokens", "max_turn_tokens = 60000"),
     ("time", "max_turn_s = 8"),
+    ("money", f"max_turn_cost = 0.06\n{_PRICE}"),
 ):
     TASKS.add(
         f"a budget of {_name}",

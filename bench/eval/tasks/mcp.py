@@ -1,10 +1,13 @@
 """The tools of an MCP server."""
 
 import re
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 from bench.eval.talk import Reply, Talk, call
 from bench.eval.task import Tasks, check
 from bench.eval.tasks.crashes import WAREHOUSE, connected, found
+from bench.eval.tool_site import SURCHARGE, Era, WarehouseSite
 from bench.eval.world import World
 
 TASKS = Tasks("MCP")
@@ -73,3 +76,84 @@ def _try_again(world: World) -> None:
     check("3250" in re.sub(r"[,. ]", "", said), f"the answer has not 3,250: {said[:200]}")
     outcomes = [each["outcome"] for each in world.calls(_WEIGH, 2)]
     check(outcomes == ["error", "ok"], f"the calls came to {outcomes}")
+
+
+# At a URL -----------------------------------------------------------------------------------------------
+
+_AT_A_URL = """
+[mcp.servers.warehouse]
+url = "http://$site/mcp"
+sessions = ["*"]
+"""
+_ALLOWED = f'{_AT_A_URL}[[policy]]\ntools = {{ "@mcp__warehouse" = "allow" }}\n'
+_ABROAD = "mcp__warehouse__order_abroad"
+_sites: "WeakKeyDictionary[World, WarehouseSite]" = WeakKeyDictionary()
+
+
+def _prepare(era: Era) -> Callable[[World], None]:
+    def prepare(world: World) -> None:
+        site = _sites[world] = WarehouseSite(world.outside, era)
+        world.site.endpoints["/mcp"] = site.post
+
+    return prepare
+
+
+@TASKS.add(
+    "a server at a URL",
+    "the tools of a stateless server of the protocol of 2026 are found, and one is called twice at once",
+    _count,
+    prepare=_prepare("stateless"),
+    settings=_ALLOWED,
+)
+def _stateless(world: World) -> None:
+    _look_up(world)
+    check(_sites[world].begun == 0, "a session was begun at a server that has none")
+
+
+@TASKS.add(
+    "a server that was started anew",
+    "a server with sessions has forgotten its own between two questions; the second is answered, too",
+    _count,
+    prepare=_prepare("sessions"),
+    settings=_ALLOWED,
+)
+def _forgotten(world: World) -> None:
+    _look_up(world)
+    site = _sites[world]
+    before = site.begun
+    check(before > 0, "no session was begun")
+    site.restart()
+    _look_up(world)
+    check(site.begun > before, "no session was begun anew")
+
+
+def _abroad(talk: Talk) -> Reply:
+    if "ordered: quince" in talk.last:
+        return "It is ordered from abroad."
+    if talk.results and talk.results[-1].name == _ABROAD:
+        return "It was not ordered."
+    if "quince" not in talk.question:
+        return "Nothing is ordered."
+    return found(talk, _ABROAD) or call(_ABROAD, item="quince")
+
+
+@TASKS.add(
+    "a server that asks back",
+    "a server asks in the middle of a call whether the surcharge is right: nothing is ordered before a yes,"
+    " and after it once",
+    _abroad,
+    prepare=_prepare("stateless"),
+    settings=_ALLOWED,
+)
+def _asks_back(world: World) -> None:
+    connected(world)
+    orders = world.outside / "orders"
+    question = world.ask(_KEY, "Order one quince from abroad, at the warehouse.").text
+    check(str(SURCHARGE) in question, f"the user is not asked about the surcharge: {question[:200]}")
+    check(not orders.exists(), "it was ordered before anybody agreed")
+    world.ask(_KEY, "no")
+    check(not orders.exists(), "it was ordered after a no")
+    question = world.ask(_KEY, "I have changed my mind. Order one quince from abroad, please.").text
+    check(str(SURCHARGE) in question, f"the user is not asked again: {question[:200]}")
+    world.ask(_KEY, "yes")
+    check(orders.exists() and orders.read_text() == "quince\n", "it was not ordered once")

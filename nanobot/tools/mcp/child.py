@@ -27,9 +27,14 @@ from nanobot.tools.mcp.messages import (
     frame_length,
     framed,
 )
+from nanobot.tools.mcp.token_auth import renewals_ended
 
 _IDLE_S = 600.0
 _LOOK_S = 30.0
+_RENEWAL_S = 6.0
+"""How long the process stays for a token that is being renewed: the one before may be used up. `process.py`
+waits longer.
+"""
 _MOST_INSTANCES = 32
 """How many connections of its own one server may have for single sessions."""
 
@@ -70,6 +75,7 @@ class McpConnections:
                     self._orders[message.id] = self._spawn(group, self._carry_out(message, group))
             for task in self._tasks:
                 task.cancel()
+            await renewals_ended(_RENEWAL_S)
 
     def _spawn(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = group.create_task(work)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from nanobot import __version__
 from nanobot.tools.mcp.asking import SEVERAL, ServerAsks, answer, links_in, requests_in
-from nanobot.tools.mcp.http_client import HttpClient
+from nanobot.tools.mcp.http_client import Failure, HttpClient
 from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
     Answer,
@@ -163,6 +163,8 @@ class McpConnection:
                     client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
                     listing = await self._list(client)
                 self._was_up = True
+                if http is not None:
+                    http.client.contains = True
                 await self._turn(client)
                 if self._report is not None:
                     after_s = asyncio.get_running_loop().time() - begun
@@ -201,6 +203,8 @@ class McpConnection:
             why = stdio.why
         elif http is not None and http.auth is not None and http.auth.needs_login:
             why = f"{http.auth.needs_login}: {_LOG_IN.format(self._entry.name)}"
+        elif http is not None and http.auth is not None and http.auth.trouble:
+            why = http.auth.trouble
         elif http is not None and http.refusal is not None:
             why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
         if http is not None and http.auth is not None:
@@ -237,11 +241,13 @@ class McpConnection:
             await asyncio.gather(*waiting, listening, return_exceptions=True)
 
     async def _list_again(self, client: Client, listing: ServerListing) -> ServerListing:
-        """Return what the server offers now; what it offered before where it does not say it in time."""
+        """Return what the server offers now; what it offered before where it does not say it in time, or
+        says what cannot be read: the calls that are under way go on.
+        """
         try:
             async with asyncio.timeout(self._entry.connect_timeout_s):
                 return await self._list(client)
-        except TimeoutError:
+        except (TimeoutError, MCPError, RuntimeError, ValueError):
             return listing
 
     async def _wait_for_end(self, ends: Sequence[asyncio.Event], within_s: float) -> None:
@@ -290,7 +296,11 @@ class McpConnection:
         if capabilities.tools:
             tools = await _all_pages(client.list_tools, "tools", more)
         if capabilities.prompts:
-            prompts = await _all_pages(client.list_prompts, "prompts", more)
+            try:
+                prompts = await _all_pages(client.list_prompts, "prompts", more)
+            except (MCPError, RuntimeError, ValueError) as error:
+                # Its tools are of use all the same.
+                more.append(f"its prompts: {plain(_reason(error))[:_MAX_WHY_CHARS]}")
         offered, left_out = read_tools(tools)
         who = client.server_info
         return ServerListing(
@@ -318,14 +328,14 @@ class McpConnection:
                 return await self._called(client, order)
             shown, is_error = await self._asked(client, order), False
         except NoConnection as error:
-            return NotDone(order.id, str(error), needs_login=self._needs_login)
+            http = self._http_client
+            return NotDone(order.id, str(error), needs_login=http is not None and http.needs_login)
         except _NotAsked:
             return Answered(order.id, _INPUT_REQUIRED, is_error=True)
         except MCPError as error:
             return self._failed(order, error)
-        except (RuntimeError, ValueError) as error:
-            # It answered, but not as the protocol has it.
-            return Answered(order.id, _reason(error)[:_MAX_WHY_CHARS], is_error=True)
+        except Exception as error:  # noqa: BLE001 - of what servers answer, the SDK makes errors of all kinds
+            return _garbled(order, _reason(error))
         finally:
             self.calls -= 1
         return Answered(order.id, shown.text, shown.pictures, is_error)
@@ -390,11 +400,6 @@ class McpConnection:
         shown = read_resource_list(resources, await _templates(client))
         return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
 
-    @property
-    def _needs_login(self) -> bool:
-        http = self._http_client
-        return http is not None and http.auth is not None and bool(http.auth.needs_login)
-
     def _break(self) -> None:
         # At once, so that nobody asks on a connection that is over.
         self._client = None
@@ -402,16 +407,18 @@ class McpConnection:
 
     def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
         text = plain(error.error.message)[:_MAX_WHY_CHARS]
-        if self._needs_login:
-            # It was refused before anything was done.
-            self._break()
-            return NotDone(order.id, text, needs_login=True)
+        http = self._http_client
+        failure = http.failure_of(error.error) if http is not None else None
+        if failure is not None:
+            return self._unanswered(order, failure, text)
         if error.error.code == CONNECTION_CLOSED:
             # Where only this answer broke off, others may still come.
             if error.error.message == _CLOSED:
                 self._break()
             return NotDone(order.id, "the connection broke", may_have_run=True)
-        if error.error.code == PARSE_ERROR or error.error.message == _ERROR_STATUS:
+        if error.error.code == PARSE_ERROR:
+            return _garbled(order, text)
+        if error.error.message == _ERROR_STATUS:
             # Something has answered, perhaps a proxy: it says nothing of the call.
             return NotDone(order.id, text, may_have_run=True)
         if error.error.message == _SESSION_GONE:
@@ -419,6 +426,27 @@ class McpConnection:
             self._break()
             return NotDone(order.id, "the server has closed the session", again=True)
         return Answered(order.id, f"{text} (error {error.error.code})", is_error=True)
+
+    def _unanswered(self, order: Order, failure: Failure, text: str) -> Answered | NotDone:
+        """Return what there is to say of a call whose request failed, or whose answer is none."""
+        if failure == "garbled":
+            return _garbled(order, text)
+        if failure == "broken":
+            return NotDone(order.id, text, may_have_run=True)
+        # Others that are under way may still be answered. Where there are none, it is connected to anew.
+        if self.calls == 1:
+            self._break()
+        return NotDone(order.id, text, needs_login=failure == "login")
+
+
+def _garbled(order: Order, came: str) -> Answered:
+    """Return what there is to say of an answer that cannot be read."""
+    return Answered(
+        order.id,
+        f"the answer cannot be read; whether the call was carried out is unknown: check before you repeat it."
+        f" {plain(' '.join(came.split()))[:_MAX_WHY_CHARS]}",
+        is_error=True,
+    )
 
 
 def _masked(answer: Answer, secrets: tuple[str, ...]) -> Answer:
@@ -465,7 +493,7 @@ async def _unchecked(name: str, result: types.CallToolResult) -> None:
 
 async def _templates(client: Client) -> list[types.ResourceTemplate]:
     # Many servers have none, and some say so by an error.
-    with contextlib.suppress(MCPError):
+    with contextlib.suppress(MCPError, RuntimeError, ValueError):
         return await _all_pages(client.list_resource_templates, "resource_templates", [])
     return []
 
@@ -474,7 +502,7 @@ async def _has_resources(client: Client) -> bool:
     """Return whether there is a resource, or a template of some: many servers say that they could have
     some, and have none.
     """
-    with contextlib.suppress(MCPError):
+    with contextlib.suppress(MCPError, RuntimeError, ValueError):
         return bool((await client.list_resources()).resources or await _templates(client))
     return False
 

@@ -1,8 +1,9 @@
 """Logging in at an MCP server, with a person who opens an address in a browser."""
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -12,11 +13,11 @@ from mcp.client.auth.utils import build_protected_resource_metadata_discovery_ur
 from mcp.shared.auth import AuthorizationCodeResult
 from pydantic import ValidationError
 
-from nanobot.tools.mcp.addresses import ForbiddenAddress, check
-from nanobot.tools.mcp.http_client import bounded
+from nanobot.tools.mcp.addresses import ForbiddenAddress
+from nanobot.tools.mcp.exchange import exchange, follow_flow, head_of, login_client
 from nanobot.tools.mcp.messages import HttpServer
 from nanobot.tools.mcp.oauth import Storage, login_provider, machine_provider, told, without_secrets
-from nanobot.tools.mcp.token_file import TokenFile
+from nanobot.tools.mcp.token_file import StoredLogin, TokenFile
 
 _TIMEOUT_S = 30.0
 _REFUSED = 400
@@ -68,8 +69,14 @@ async def log_in(
     """
     assert server.tokens is not None  # noqa: S101 - those of the settings have a file
     file = TokenFile(Path(server.tokens), server.url)
-    storage = Storage(file, server.url)
     before = file.load()
+
+    async def keep(login: StoredLogin) -> None:
+        # Not while the one before is being renewed: what that brings would take its place.
+        async with file.locked(2 * _TIMEOUT_S):
+            await asyncio.to_thread(file.save, login)
+
+    storage = Storage(server.url, keep)
 
     async def came_back() -> AuthorizationCodeResult:
         brought = await returned()
@@ -88,16 +95,26 @@ async def log_in(
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     logging.getLogger("mcp").propagate = False
     try:
-        status = await _say_hello(server, provider)
-        if status < _REFUSED and file.load() == before and await _has_metadata(server):
-            # It wants a token only for what comes later.
-            status = await _say_hello(server, _AsRefused(provider))
+        async with login_client(httpx2.URL(server.url)) as client:
+            status = await _say_hello(client, server, provider)
+            if status < _REFUSED and storage.login is None and await _has_metadata(client, server):
+                # It wants a token only for what comes later.
+                status = await _say_hello(client, server, provider, as_refused=True)
     except LoginFailed:
         raise
-    except (OAuthFlowError, ForbiddenAddress, httpx2.HTTPError, ValidationError, ValueError) as error:
+    except TimeoutError as error:
+        raise LoginFailed("another process has been renewing the login before for too long") from error
+    except (
+        OAuthFlowError,
+        ForbiddenAddress,
+        httpx2.HTTPError,
+        ValidationError,
+        ValueError,
+        OSError,
+    ) as error:
         raise LoginFailed(_why(error, server)) from error
-    now = file.load()
-    if now is None or now == before:
+    now = storage.login
+    if now is None:
         if status == _UNAUTHORIZED:
             raise LoginFailed("it answered 401, and says nothing of where to log in")
         return None
@@ -105,60 +122,38 @@ async def log_in(
     return f"it allows {scope}" if scope else "it does not say what that allows"
 
 
-class _AsRefused(httpx2.Auth):
-    """Begins as if the first request had been refused."""
-
-    def __init__(self, provider: httpx2.Auth) -> None:
-        self._provider = provider
-
-    async def async_auth_flow(
-        self, request: httpx2.Request
-    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        flow = self._provider.async_auth_flow(request)
-        try:
-            await anext(flow)
-            outgoing = await flow.asend(httpx2.Response(_UNAUTHORIZED, request=request))
-            while True:
-                response = yield outgoing
-                outgoing = await flow.asend(response)
-        except StopAsyncIteration:
-            return
-        finally:
-            await flow.aclose()
-
-
-def _client(server: HttpServer, auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
-    own = httpx2.URL(server.url)
-
-    async def checked(request: httpx2.Request) -> None:
-        check(own, request.url)
-
-    return httpx2.AsyncClient(
-        auth=auth, timeout=_TIMEOUT_S, event_hooks={"request": [checked], "response": [bounded]}
-    )
-
-
-async def _has_metadata(server: HttpServer) -> bool:
+async def _has_metadata(client: httpx2.AsyncClient, server: HttpServer) -> bool:
     """Return whether the server says where tokens for it come from."""
-    async with _client(server) as client:
-        for url in build_protected_resource_metadata_discovery_urls(None, server.url):
-            if (await client.get(url)).status_code == _OK:
-                return True
+    for url in build_protected_resource_metadata_discovery_urls(None, server.url):
+        answer = await exchange(client, client.build_request("GET", url), _TIMEOUT_S)
+        if answer.status_code == _OK:
+            return True
     return False
 
 
-async def _say_hello(server: HttpServer, provider: httpx2.Auth) -> int:
-    async with _client(server, provider) as client:
-        headers = {
-            "User-Agent": "nanobot",
-            **server.headers,
-            "Accept": "application/json, text/event-stream",
-            "Content-Type": "application/json",
-            "MCP-Protocol-Version": _VERSION,
-        }
-        # Of its answer only the status counts: it may be a stream that goes on.
-        async with client.stream("POST", server.url, content=json.dumps(_HELLO), headers=headers) as response:
-            return response.status_code
+async def _say_hello(
+    client: httpx2.AsyncClient, server: HttpServer, provider: httpx2.Auth, *, as_refused: bool = False
+) -> int:
+    """Send the server what it may refuse without a token, bring that, and return the last status.
+    `as_refused`: as if it had refused.
+    """
+    headers = {
+        "User-Agent": "nanobot",
+        **server.headers,
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": _VERSION,
+    }
+    hello = client.build_request("POST", server.url, content=json.dumps(_HELLO), headers=headers)
+
+    async def ask(request: httpx2.Request) -> httpx2.Response:
+        if as_refused and "Authorization" not in request.headers:
+            return httpx2.Response(_UNAUTHORIZED, request=request)
+        return await head_of(client, request, _TIMEOUT_S)
+
+    last = await follow_flow(provider, hello, ask, client, _TIMEOUT_S)
+    assert last is not None  # noqa: S101 - the flow begins with it
+    return last.status_code
 
 
 def _why(error: Exception, server: HttpServer) -> str:

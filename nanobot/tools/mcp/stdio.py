@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 
 import anyio
 import mcp_types as types
+import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 
@@ -33,6 +35,14 @@ _ERROR_PAUSE_S = 0.01
 """After each piece of that size: who writes more has to wait."""
 _MOST_OTHER_LINES = 50_000
 """In a row that are no messages: a server that writes on and on is none."""
+_MAX_CAME_BYTES = 200
+_ID_AT_AN_END = re.compile(
+    rb'^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*("[^"\\]*"|-?\d+)\s*,'
+    rb'|,\s*"id"\s*:\s*("[^"\\]*"|-?\d+)\s*\}\s*$'
+)
+"""The id of a message, where it is no part of a result."""
+_UNREAD = (types.PARSE_ERROR, types.INVALID_REQUEST)
+_LISTENING = "subscriptions/listen"
 _PR_SET_PDEATHSIG = 1
 _ENVIRONMENT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "TZ", "TMPDIR",
@@ -54,6 +64,8 @@ class StdioTransport:
         self._tasks: list[asyncio.Task[None]] = []
         self._errors: deque[str] = deque(maxlen=_ERROR_LINES)
         self._broken = ""
+        self._asked: set[int | str] = set()
+        """The ids of the requests that wait for an answer."""
         self.ended = asyncio.Event()
 
     @property
@@ -105,9 +117,9 @@ class StdioTransport:
                 others = 0
                 while (line := await process.stdout.readline()) and others < _MOST_OTHER_LINES:
                     # Some servers write to their output what belongs to their standard error.
-                    if message := _message(line):
+                    if message := self._message(line):
                         others = 0
-                        await session.send(message)
+                        await session.send(SessionMessage(message))
                     else:
                         others += 1
                         # What has come already is read without a pause: others have their turn.
@@ -124,10 +136,43 @@ class StdioTransport:
                     await process.wait()
             self.ended.set()
 
+    def _message(self, line: bytes) -> types.JSONRPCMessage | None:
+        """Return the message that the line is; of an answer that cannot be read, an error that says so, for
+        the request that it belongs to; None: it is neither.
+        """
+        message: types.JSONRPCMessage | None
+        try:
+            message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValueError:
+            message = self._unreadable(line)
+        if not isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+            return message
+        if isinstance(message, types.JSONRPCError) and message.id is None and len(self._asked) == 1:
+            # It could not read a request, and there is only one that this can be.
+            message.id = next(iter(self._asked)) if message.error.code in _UNREAD else None
+        if message.id is not None:
+            self._asked.discard(message.id)
+        return message
+
+    def _unreadable(self, line: bytes) -> types.JSONRPCError | None:
+        asked = answered_id(line, self._asked)
+        if asked is None:
+            return None
+        came = line[:_MAX_CAME_BYTES].decode(errors="replace")
+        why = f"it answered what is no message of the protocol: {came}"
+        error = types.ErrorData(code=types.PARSE_ERROR, message=why)
+        return types.JSONRPCError(jsonrpc="2.0", id=asked, error=error)
+
     async def _write(self, process: Process, session: MemoryObjectReceiveStream[SessionMessage]) -> None:
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         async with session:
             async for message in session:
+                if isinstance(message.message, types.JSONRPCRequest):
+                    # What tells of changes has no answer while all is well.
+                    if message.message.method != _LISTENING:
+                        self._asked.add(message.message.id)
+                elif cancelled := _cancelled(message.message):
+                    self._asked.discard(cancelled)
                 text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
                 process.stdin.write(text.encode() + b"\n")
                 try:
@@ -156,11 +201,36 @@ class StdioTransport:
                 )
 
 
-def _message(line: bytes) -> SessionMessage | None:
+def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
+    """Return which of the requests the line answers, though it is no message; None: none, or nobody knows.
+    A line that only belongs to standard error is no answer: the answer may still come.
+    """
     try:
-        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError:
+        message = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        if b'"jsonrpc"' not in line or b'"method"' in line:
+            return None
+        found = _ID_AT_AN_END.search(line)
+        if found is None:
+            # It is one of the protocol's, and there is only one that this can be.
+            return next(iter(asked)) if len(asked) == 1 else None
+        try:
+            id_ = msgspec.json.decode(found[1] or found[2])
+        except ValueError:
+            return None
+    else:
+        if not isinstance(message, dict) or "id" not in message or "method" in message:
+            return None
+        id_ = message["id"]
+    return next((each for each in asked if str(each) == str(id_)), None)
+
+
+def _cancelled(message: types.JSONRPCMessage) -> int | str | None:
+    """Return the id of the request that the message takes back; None: it takes none back."""
+    if not isinstance(message, types.JSONRPCNotification) or message.method != "notifications/cancelled":
         return None
+    id_ = (message.params or {}).get("requestId")
+    return id_ if isinstance(id_, int | str) else None
 
 
 if sys.platform == "linux":

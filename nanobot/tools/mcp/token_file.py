@@ -1,14 +1,18 @@
 """What a login at an MCP server has brought: kept in a file that only the server's user can read."""
 
+import asyncio
 import contextlib
 import os
+import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 DIRECTORY = "mcp-logins"
+_LOCK_PAUSE_S = 0.05
 
 
 class StoredLogin(msgspec.Struct, frozen=True):
@@ -54,6 +58,26 @@ class TokenFile:
     def path(self) -> Path:
         return self._path
 
+    @contextlib.asynccontextmanager
+    async def locked(self, within_s: float) -> AsyncIterator[None]:
+        """Keep everybody else from changing the login meanwhile, in other processes, too. Every change is
+        made under this: what renews a token does so once, and whoever comes second would lose the login.
+
+        Raises:
+            TimeoutError: somebody else has kept it for so long.
+            OSError: it cannot be written.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # It stays: another one in its place would be another lock.
+        descriptor = os.open(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            async with asyncio.timeout(within_s):
+                while not _try_lock(descriptor):  # noqa: ASYNC110 - other processes set no event here
+                    await asyncio.sleep(_LOCK_PAUSE_S)
+            yield
+        finally:
+            os.close(descriptor)
+
     def load(self) -> StoredLogin | None:
         """Return the login; None where there is none for this server, or it cannot be read."""
         try:
@@ -74,6 +98,9 @@ class TokenFile:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(login))
+                # After a loss of power it is the one before or this one: that one may be used up.
+                file.flush()
+                os.fsync(file.fileno())
             Path(name).replace(self._path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -87,3 +114,19 @@ class TokenFile:
         except FileNotFoundError:
             return False
         return True
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        # Each of the two modules exists on its own system only.
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
