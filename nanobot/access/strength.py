@@ -2,10 +2,12 @@
 
 import re
 
+from nanobot.core.late_pattern import LatePattern
+
 LEAST_CHARS = 16
 _LEAST_DISTINCT = 6
 _LEAST_REST = 10
-_WORDS = re.compile(
+_WORDS = LatePattern(
     r"pass(?:word|phrase|wd)?|change[-_ ]?(?:me|this|it)?|secret|token|api|key|nano|bot|admin|root|user"
     r"|test(?:ing)?|example|sample|demo|dummy|default|local(?:host)?|server|master|private|public|your?|my|here"
     r"|please|insert|replace|welcome|hello|let[-_ ]?me[-_ ]?in|qwert(?:y|z)(?:uiop)?|asdf(?:gh(?:jkl)?)?"

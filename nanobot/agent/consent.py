@@ -1,17 +1,17 @@
 """Whether a person's words say yes or no to a question. Whatever is not clearly a yes is none."""
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message, Text
 
 Consent = Literal["yes", "always", "no"]
 _LONGEST_CHARS = 80
-_QUESTION_MARKS = re.compile(r"[?？؟;⁉❓❔]")
-_APOSTROPHES = re.compile(r"['’‘`´]")
+_QUESTION_MARKS = LatePattern(r"[?？؟;⁉❓❔]")
+_APOSTROPHES = LatePattern(r"['’‘`´]")
 
 YES = """
     yes; y; yeah; yep; yup; sure; ok; okay; go ahead; do it; run it; do that; please do; go for it; approve;

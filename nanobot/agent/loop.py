@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import msgspec
 
@@ -45,7 +45,7 @@ from nanobot.core.message import (
     ToolCall,
     estimate_tokens,
 )
-from nanobot.core.model import Ability, Model
+from nanobot.core.model import EVERYTHING, Ability, Model
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.output import OutputSchemas
 from nanobot.core.persona import PLAIN, Persona, Personas
@@ -102,7 +102,11 @@ class Agent:
     @property
     def tools_tokens(self) -> int:
         """How much of the prompt the tools take that a model is offered which can use all of them."""
-        return tools_size(self._offers.of(PLAIN, frozenset(get_args(Ability))).always)
+        return tools_size(self._offers.of(PLAIN, EVERYTHING).always)
+
+    def warm(self) -> None:
+        """Describe the tools now, rather than in the first turn."""
+        self._offers.of(PLAIN, EVERYTHING)
 
     def least_budget(self, model: Model) -> int:
         """Return how many tokens of history any turn may show to the model: a lower bound of `budget`."""

@@ -20,6 +20,7 @@ from nanobot.context.files import divided
 from nanobot.core.compaction import Compacted, Unsummarised
 from nanobot.core.cut_result import result_name
 from nanobot.core.errors import ModelError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, Usage, estimate_tokens, user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import Sampling
@@ -36,7 +37,7 @@ _TASK = (
     " words, and nothing but the summary."
 )
 _CHARS_PER_TOKEN = 4
-_UNTRUSTED = re.compile(r"^<untrusted [0-9a-f]+>$", re.MULTILINE)
+_UNTRUSTED = LatePattern(r"^<untrusted [0-9a-f]+>$", re.MULTILINE)
 _LINE_CHARS = 160
 _MOST_PIECES = 4
 _COMPLETED_BY = 2

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from nanobot.core.compaction import Compacted, Unsummarised
 from nanobot.core.errors import ModelBadAnswer
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, Usage, estimate_tokens, user
 from nanobot.core.model import AnswerTooLong, Model, ModelRequest
 from nanobot.core.turn import Sampling
@@ -31,7 +32,7 @@ _TASK = (
 QUOTED = '- The user said: "{}"'
 _COMPLETED_BY = 2
 """What a summary lacks may take this part of its length besides."""
-_PERSONAL = re.compile(
+_PERSONAL = LatePattern(
     r"\b(?:i|i'm|i’m|my|me|we|our|call me|remember|ich|mein\w*|mir|wir|unser\w*"
     r"|je|j'|j’|mon|ma|mes|moi|nous|yo|mi|mis|nosotros|io|mio|mia|eu|meu|minha|я|мой|моя|меня|мне)\b|我|咱|私|僕|俺|저|나는|내|أنا|اسمي",
     re.IGNORECASE,
@@ -192,7 +193,7 @@ def shortened(text: str, most_chars: int = _LONGEST_MESSAGE_CHARS) -> str:
 
 # What must be kept --------------------------------------------------------------------------------
 
-_FACT = re.compile(
+_FACT = LatePattern(
     r"""
       https?://[^\s<>"')]+                                          # an address
     | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}
@@ -204,13 +205,13 @@ _FACT = re.compile(
     """,
     re.VERBOSE,
 )
-_CAPITALISED = re.compile(
+_CAPITALISED = LatePattern(
     # Not where a sentence begins.
     r"(?<=[a-zß-öø-ÿ,;:]\s)[A-ZÀ-ÖØ-Þ][\w'-]+(?:\s[A-ZÀ-ÖØ-Þ][\w'-]+)*"
 )
 _RARE = 0.15
 """Where more of the words are capitalised, most of them are no names, as in German."""
-_SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?。！？](?!\s|$)[^.!?。！？\n]*)*[.!?。！？]*")
+_SENTENCE = LatePattern(r"[^.!?。！？\n]*(?:[.!?。！？](?!\s|$)[^.!?。！？\n]*)*[.!?。！？]*")
 
 
 def facts_of(of: Unsummarised) -> tuple[str, ...]:

@@ -6,9 +6,8 @@ and in steps, as each change costs the provider's cache of the prefix.
 """
 
 import logging
-import statistics
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nanobot.core.message import Audio, Image, Message, Usage, estimate_tokens
 from nanobot.core.model import ModelRequest
@@ -97,7 +96,13 @@ def _estimated(messages: tuple[Message, ...]) -> int:
 def _settle(model: str, learned: _Learned) -> None:
     if len(learned.samples) < _FEWEST_SAMPLES:
         return
-    middle = min(max(statistics.median(learned.samples), LEAST), MOST)
+    middle = min(max(_median(learned.samples), LEAST), MOST)
     if abs(middle - learned.used) > _CHANGES_BEYOND:
         learned.used = round(middle / _STEP) * _STEP
         _log.info("a token as estimated counts as %g tokens of %s from now on", learned.used, model)
+
+
+def _median(samples: Iterable[float]) -> float:
+    # That of the standard library loads fractions and decimal numbers at the start.
+    ordered = sorted(samples)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2

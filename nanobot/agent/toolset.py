@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,17 @@ class MalformedCall(ToolError):
     code = "malformed_call"
 
 
+class _Specs(NamedTuple):
+    """What models are told of a toolset; as the properties of `Toolset` say, `simple` without the tools that
+    are demanding.
+    """
+
+    always: tuple[ToolSpec, ...]
+    simple: tuple[ToolSpec, ...]
+    files: tuple[ToolSpec, ...]
+    history: tuple[ToolSpec, ...]
+
+
 class Toolset:
     """The server's own tools; their names are unique.
 
@@ -40,24 +51,48 @@ class Toolset:
         self._observer = observer
         self.version = 0
         """Counts how often the tools have changed."""
+        self._specs: _Specs | None = None
         self._have(tools)
 
     def _have(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         if len(self._tools) != len(tools):
             raise ValueError("two tools have one name")
-        always = [tool for tool in tools if (tool.demanding or not tool.reads_on) and not tool.looks_back]
+        always = [tool for tool in tools if _is_always_there(tool)]
         self._somewhere = {tool.name: tool.is_of_use for tool in always if tool.is_of_use is not None}
-        self.specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in always)
-        self._simple_specs = tuple(tool.spec for tool in always if not tool.demanding)
         self.deferrable = frozenset(tool.name for tool in tools if tool.deferrable)
         self.of_memory = frozenset(tool.name for tool in tools if tool.group == "memory")
         self._lasting = frozenset(tool.name for tool in tools if tool.lasting)
-        self.file_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.reads_on)
-        self.history_specs: tuple[ToolSpec, ...] = tuple(tool.spec for tool in tools if tool.looks_back)
+        self._specs = None
         self.tools = tuple(self._tools.values())
         self.names = tuple(self._tools)
         self.is_for_all = all(tool.by_default != "deny" and tool.sessions is None for tool in tools)
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return self._described().always
+
+    @property
+    def file_specs(self) -> tuple[ToolSpec, ...]:
+        return self._described().files
+
+    @property
+    def history_specs(self) -> tuple[ToolSpec, ...]:
+        return self._described().history
+
+    def _described(self) -> _Specs:
+        """Return what models are told. The schemas take some milliseconds, and are made when they are first
+        asked for: neither a start nor a turn that is limited to some of the tools needs these.
+        """
+        if self._specs is None:
+            specs = [(tool, tool.spec) for tool in self.tools]
+            self._specs = _Specs(
+                tuple(spec for tool, spec in specs if _is_always_there(tool)),
+                tuple(spec for tool, spec in specs if _is_always_there(tool) and not tool.demanding),
+                tuple(spec for tool, spec in specs if tool.reads_on),
+                tuple(spec for tool, spec in specs if tool.looks_back),
+            )
+        return self._specs
 
     def digest_of(self, name: str) -> str | None:
         """Return the digest of what is said of the tool, empty where it is ours; None: there is none."""
@@ -98,7 +133,8 @@ class Toolset:
         """Return the specs of the tools that a model with these abilities is offered from the start, in a
         turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
-        specs = self.specs if "reading_on" in abilities else self._simple_specs
+        described = self._described()
+        specs = described.always if "reading_on" in abilities else described.simple
         left_out = self._somewhere.keys() - self.of_use_in(session_key)
         if not leaves_trace:
             left_out |= self._lasting
@@ -275,3 +311,10 @@ def _bounded(text: str) -> str:
     return (
         f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text) - MAX_RESULT_CHARS} of {len(text)} characters left out]"
     )
+
+
+def _is_always_there(tool: Tool) -> bool:
+    """Return whether the tool is offered wherever it is of use, and not only where the window leaves things
+    out.
+    """
+    return (tool.demanding or not tool.reads_on) and not tool.looks_back

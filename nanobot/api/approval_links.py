@@ -9,7 +9,6 @@ import base64
 import datetime
 import hashlib
 import hmac
-import html
 import json
 from urllib.parse import parse_qs
 
@@ -206,7 +205,7 @@ def _buttons(approval: Approval) -> str:
 def _question(asks: ToolQuestion) -> str:
     # An address is text here, too: a person who wants to go there copies what they have read.
     link = f"<p>It wants you to open this page:</p><pre>{_seen(asks.link)}</pre>" if asks.link else ""
-    return f"<p>In the middle of it, {html.escape(asks.who)} asks:</p><pre>{_seen(asks.text)}</pre>{link}"
+    return f"<p>In the middle of it, {_html(asks.who)} asks:</p><pre>{_seen(asks.text)}</pre>{link}"
 
 
 def _call(approval: Approval) -> str:
@@ -214,7 +213,7 @@ def _call(approval: Approval) -> str:
     arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
     return (
         f"<p>In the conversation <b>{_seen(approval.session_key)}</b>{asker}, the agent wants"
-        f" to call <b>{html.escape(approval.tool)}</b> with exactly this:</p>"
+        f" to call <b>{_html(approval.tool)}</b> with exactly this:</p>"
         f"<pre>{_seen(arguments)}</pre>{_question(approval.question) if approval.question else ''}"
     )
 
@@ -235,7 +234,14 @@ def _standing(approval: Approval) -> str:
 
 def _seen(text: str) -> str:
     """Return the text as HTML that shows all of it."""
-    return html.escape(without_unseen(text, escaped))
+    return _html(without_unseen(text, escaped))
+
+
+def _html(text: str) -> str:
+    # It loads the names of all characters; most servers show no such page.
+    import html
+
+    return html.escape(text)
 
 
 async def _page(send: Send, status: int, title: str, body: str) -> None:

@@ -95,7 +95,7 @@ class Counting:
     def _fixed(self, parsed: ResponseRequest) -> int:
         """Return what the prompt and the tools cost."""
         turn = Turn("", "", parsed.input, "api", instructions=parsed.instructions)
-        own = 0 if parsed.tool_choice.mode == "required" else self._settings.tools_tokens
+        own = 0 if parsed.tool_choice.mode == "required" else self._settings.tools_tokens()
         return fixed_tokens(turn, () if parsed.tool_choice.mode == "none" else parsed.tools) + own
 
     async def _told(self, target: ResponseTarget, previous: str | None, caller: Caller) -> int:

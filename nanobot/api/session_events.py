@@ -3,20 +3,20 @@ watches.
 """
 
 import contextlib
-import re
 
 from starlette.types import Send
 
 from nanobot.api.sessions import path_key
 from nanobot.api.wire.session_events import render
 from nanobot.core.errors import BadSessionKey, InvalidRequest, SessionNotFound, TurnNotFound
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.store import Store
 from nanobot.http.connected import Connected
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.stream import HEAD, PING
 
-_CURSOR = re.compile(r"([!-9;-~]{1,64}):([0-9]{1,18})")
+_CURSOR = LatePattern(r"([!-9;-~]{1,64}):([0-9]{1,18})")
 
 
 class SessionEvents:

@@ -1,5 +1,7 @@
 """Settings that the routes share."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds
@@ -17,9 +19,9 @@ class HistoryRule(msgspec.Struct, frozen=True):
 
 class ApiSettings(msgspec.Struct, frozen=True):
     """How the routes behave. `models`: the names that a request may use besides `nanobot`. `ephemeral`:
-    patterns of the session keys whose turns leave no trace. `tools_tokens`: what it costs to offer the
-    server's own tools. `personas`: who answers in which sessions. `max_bodies_bytes`: of all bodies together.
-    `max_json_entries`: how many members and elements a JSON body may have.
+    patterns of the session keys whose turns leave no trace. `tools_tokens` returns what it costs to offer
+    the server's own tools. `personas`: who answers in which sessions. `max_bodies_bytes`: of all bodies
+    together. `max_json_entries`: how many members and elements a JSON body may have.
     """
 
     models: tuple[str, ...] = ()
@@ -34,7 +36,7 @@ class ApiSettings(msgspec.Struct, frozen=True):
     body_timeout_s: float = 30.0
     ping_s: float = 15.0
     metrics_open: bool = False
-    tools_tokens: int = 0
+    tools_tokens: Callable[[], int] = lambda: 0
     personas: Personas = Personas()
 
     def json_bodies(self) -> JsonBodies:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping
 
 from nanobot.access.caller import Caller
@@ -11,6 +10,7 @@ from nanobot.api.settings import ApiSettings
 from nanobot.api.wire.parsed import ParsedRequest
 from nanobot.core.accounts import HistoryMode, matches
 from nanobot.core.errors import InvalidRequest, StreamingOff
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.turn import Admission, Identity, Record, WhenBusy
 from nanobot.http.operations import Parameter
 from nanobot.http.session_key import SESSION_KEY
@@ -24,9 +24,9 @@ _TAKEN_IN = frozenset({"imported", "replaced"})
 """Where the model is shown what the client sent instead of the transcript."""
 _LONGEST_DEDUPE_KEY = 255
 LONGEST_S = 1_000_000_000
-_STREAM_FIELD = re.compile(rb'"stream(?:_options)?"\s*:\s*(?:true|false|null|\{[^{}]*\})(\s*,\s*)?')
+_STREAM_FIELD = LatePattern(rb'"stream(?:_options)?"\s*:\s*(?:true|false|null|\{[^{}]*\})(\s*,\s*)?')
 _MOST_LOOKS = 16
-_NOT_IN_KIND = re.compile(r"[^A-Za-z0-9_.-]")
+_NOT_IN_KIND = LatePattern(r"[^A-Za-z0-9_.-]")
 _LONGEST_KIND, _MOST_KINDS = 40, 16
 PARAMETERS = (
     SESSION_KEY,

@@ -172,6 +172,7 @@ class App:
             ),
             skills=skills.indexes if skills is not None else None,
         )
+        self._agent = agent
         self.compactor = Compactor(
             store,
             agent,
@@ -211,7 +212,7 @@ class App:
             keys=self.keys,
             audit=self.audit,
             settings=settings.api_settings(
-                config, models, tools_tokens=agent.tools_tokens, personas=personas
+                config, models, tools_tokens=lambda: agent.tools_tokens, personas=personas
             ),
             file_settings=settings.file_settings(config),
             check_model=lambda: models.default.check(),
@@ -236,6 +237,11 @@ class App:
         await self.keys.refresh(self.store)
         await self.quotas.load(self.store)
         await self.known_people.refresh()
+
+    async def warm(self) -> None:
+        """Prepare what the first turn needs, so that it need not wait for that; once the server listens."""
+        self._agent.warm()
+        await self.models.warm()
 
     async def _render_metrics(self) -> str:
         return self._metrics.text(waiting=await self.store.waiting(), running=self.engine.running)

@@ -1,7 +1,6 @@
 """Where and how a model behind an API is asked: from its settings, its provider and the environment."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import get_args
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ import msgspec
 from nanobot.config import Config, EndpointFields
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.models.address import BEARER, Address, KeyHeader
 from nanobot.models.certificates import trusted
 from nanobot.models.keys import KeyCommand, KeyRotation, KeySource
@@ -19,8 +19,8 @@ from nanobot.models.providers.environment import address_variable, at_address, f
 from nanobot.models.proxies import find_proxy
 from nanobot.models.transport import Transport
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_NAME = LatePattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_HEADER_NAME = LatePattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONNECTION_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
 )

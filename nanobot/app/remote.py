@@ -1,33 +1,27 @@
 """Makes the models behind an API from their settings."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nanobot.app.endpoints import check_body, find_access, known_providers
 from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.clock import Clock
-from nanobot.core.model import Ability, Model
+from nanobot.core.model import EVERYTHING, Ability, Model
 from nanobot.core.turn import Sampling
-from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.configured import ConfiguredModel
-from nanobot.models.gemini.generate import GeminiContent
-from nanobot.models.http import ProviderConnection
-from nanobot.models.ollama import OllamaModel
-from nanobot.models.openai.chat import EVERYTHING, OpenAIChat, Timeouts
-from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import ModelName, Provider, Wire
 from nanobot.models.refusals import ErrorSource
 
-_BY_WIRE: Mapping[
-    Wire, type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]
-] = {
-    "openai": OpenAIChat,
-    "responses": OpenAIResponses,
-    "anthropic": AnthropicMessages,
-    "gemini": GeminiContent,
-}
-"""The model's class, by the wire format."""
+if TYPE_CHECKING:
+    from nanobot.models.anthropic.messages import AnthropicMessages
+    from nanobot.models.gemini.generate import GeminiContent
+    from nanobot.models.openai.chat import OpenAIChat
+    from nanobot.models.openai_responses.responses import OpenAIResponses
 
 _SHORT_PAUSE_S = 2.0
 """The longest pause that a provider may ask for where another model stands in."""
@@ -55,7 +49,7 @@ def remote_model(
         # Rather than wait for long, another model is asked.
         retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
     )
-    model: Model = _BY_WIRE[access.wire](
+    model: Model = _class_of(access.wire)(
         name=str(name),
         model=name.model,
         base_url=access.base_url,
@@ -72,6 +66,9 @@ def remote_model(
         abilities=_abilities(fields, provider),
     )
     if provider.tells_window:
+        # Few providers do.
+        from nanobot.models.ollama import OllamaModel
+
         source = ErrorSource(str(name), name.model, access.base_url, access.api_key)
         model = OllamaModel(
             model,
@@ -83,6 +80,30 @@ def remote_model(
         )
     # Also where a salt keeps caches apart: a server may refuse the field, and is asked without it then.
     return _configured(OwnCacheModel(model), fields)
+
+
+def _class_of(
+    wire: Wire,
+) -> type[OpenAIChat] | type[OpenAIResponses] | type[AnthropicMessages] | type[GeminiContent]:
+    """Return the class of models that are asked in this wire format."""
+    # Most servers use one format; all of them together are a twentieth of what a start loads.
+    match wire:
+        case "openai":
+            from nanobot.models.openai.chat import OpenAIChat
+
+            return OpenAIChat
+        case "responses":
+            from nanobot.models.openai_responses.responses import OpenAIResponses
+
+            return OpenAIResponses
+        case "anthropic":
+            from nanobot.models.anthropic.messages import AnthropicMessages
+
+            return AnthropicMessages
+        case "gemini":
+            from nanobot.models.gemini.generate import GeminiContent
+
+            return GeminiContent
 
 
 def _key_setting(name: ModelName, table: ModelTable, config: Config) -> str:

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import math
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from nanobot.core.accounts import (
     digest_of,
 )
 from nanobot.core.errors import ConfigError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import TOKENS_PER_IMAGE
 from nanobot.core.persona import Personas
 from nanobot.core.scopes import ScopePattern, ScopeRules
@@ -43,10 +45,10 @@ from nanobot.tools.delegate import DelegationSettings
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
-_HOST = re.compile(
+_HOST = LatePattern(
     r"(\*?\.?[\w-]+(\.[\w-]+)*\.?|\[[0-9a-f:.]+\])(:\d{1,5})?|[0-9a-f:]*:[0-9a-f:.]*", re.I | re.A
 )
-_ROOT_NAME = re.compile(r"[0-9A-Za-z][\w.-]{0,63}", re.A)
+_ROOT_NAME = LatePattern(r"[0-9A-Za-z][\w.-]{0,63}", re.A)
 _STRONG_CHARS = 32
 """An `api.key` this long was hardly chosen by a person."""
 
@@ -297,7 +299,9 @@ def prices(config: Config, models: Models) -> dict[str, Price]:
     return {**PRICES, **of_providers, **config.prices, **of_models}
 
 
-def api_settings(config: Config, models: Models, *, tools_tokens: int, personas: Personas) -> ApiSettings:
+def api_settings(
+    config: Config, models: Models, *, tools_tokens: Callable[[], int], personas: Personas
+) -> ApiSettings:
     """Return the settings that the routes share."""
     return ApiSettings(
         models=models.names,

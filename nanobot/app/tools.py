@@ -1,7 +1,10 @@
 """The tools that every agent has."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nanobot.config import WebTable
@@ -21,8 +24,6 @@ from nanobot.tools.history import search_history
 from nanobot.tools.plan import update_plan
 from nanobot.tools.results import read_result
 from nanobot.tools.web.fetch import web_fetch
-from nanobot.tools.web.providers import SEARCH_PROVIDERS
-from nanobot.tools.web.search import SearchAccess, web_search
 from nanobot.tools.web.turns import WebTurns
 from nanobot.tools.workspace.files import AgentFiles
 from nanobot.tools.workspace.grep import grep
@@ -30,6 +31,9 @@ from nanobot.tools.workspace.looking import find_files, list_files
 from nanobot.tools.workspace.patching import apply_patch
 from nanobot.tools.workspace.writing import edit_file, write_file
 from nanobot.workers.pool import WorkerPool
+
+if TYPE_CHECKING:
+    from nanobot.tools.web.search import SearchAccess
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -50,6 +54,9 @@ def web_tools(
         tools.append(web_fetch(fetcher, documents, turns, randomness))
     access = search_access(table)
     if access is not None:
+        # Most servers search no web.
+        from nanobot.tools.web.search import web_search
+
         tools.append(web_search(access, turns, randomness))
     return tuple(tools)
 
@@ -77,6 +84,9 @@ def search_access(table: WebTable, environment: Mapping[str, str] = os.environ) 
     """
     if table.search is None:
         return None
+    from nanobot.tools.web.providers import SEARCH_PROVIDERS
+    from nanobot.tools.web.search import SearchAccess
+
     provider = SEARCH_PROVIDERS[table.search]
     url = table.search_url or provider.url
     if not url:

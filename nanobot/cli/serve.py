@@ -211,7 +211,7 @@ class _Server(uvicorn.Server):
         # writer asks for it after every statement, and each time that it is handed over costs both.
         sys.setswitchinterval(0.002)
         give_large_blocks_back()
-        self._warming = asyncio.create_task(self._nanobot.models.warm())
+        self._warming = asyncio.create_task(self._nanobot.warm())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._warming.cancel()

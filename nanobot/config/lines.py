@@ -1,7 +1,6 @@
 """On which line of a TOML file each setting stands. `tomllib` does not say."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +40,9 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
 
     A value of several lines is no valid TOML before its last one.
     """
+    # Only a server with a file of settings, and something to say of it.
+    import tomllib
+
     pending, begins_at = "", 1
     # Not `splitlines`, which also splits where TOML does not, as at U+2028.
     for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), 1):

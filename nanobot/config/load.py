@@ -1,7 +1,6 @@
 """Reads the settings: command line, environment (`NANOBOT_…`), `nanobot.toml`, default."""
 
 import re
-import tomllib
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -179,6 +178,9 @@ def _read(file: Path | None) -> _Source:
         raise ConfigError(f"--config {file}: there is no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
+    # Many servers have no file of settings.
+    import tomllib
+
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

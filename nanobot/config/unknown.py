@@ -1,7 +1,5 @@
 """Names that are no setting, and the settings that were probably meant."""
 
-import difflib
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -11,16 +9,17 @@ import msgspec
 
 from nanobot.config.models import ModelTable, ProviderTable
 from nanobot.config.tables import Config
+from nanobot.core.late_pattern import LatePattern
 
 PREFIX = "NANOBOT_"
 SHORT_VARIABLES = {"NANOBOT_DATA": ("server", "data"), "NANOBOT_MODEL": ("model", "name")}
 NAMED: dict[str, type[msgspec.Struct]] = {"models": ModelTable, "providers": ProviderTable}
 """The tables that hold one table a name."""
-_SERVICE_LINK = re.compile(
+_SERVICE_LINK = LatePattern(
     r"NANOBOT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
 """What Kubernetes puts into the environment of every pod beside a service that is called nanobot."""
-_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_ADDRESS = LatePattern(r"(tcp|udp|sctp)://")
 
 
 def single_tables() -> dict[str, type[msgspec.Struct]]:
@@ -90,17 +89,15 @@ def _meant_setting(path: tuple[str, ...], name: str) -> str | None:
     }
     if not path:
         tables = [field.name for field in msgspec.structs.fields(Config)]
-        close = difflib.get_close_matches(name, tables, n=1, cutoff=0.7)
-        return by_name.get(name) or (f"[{close[0]}]" if close else None)
+        close = _nearest(name, tables, 0.7)
+        return by_name.get(name) or (f"[{close}]" if close else None)
     kind = table_type(path)
     if kind is None:
         return None
     if name not in by_name:
-        close = difflib.get_close_matches(name, kind.__struct_fields__, n=1)
-        if close:
-            return f"{'.'.join(path)}.{close[0]}"
-        close = difflib.get_close_matches(name, by_name, n=1, cutoff=0.8)
-        name = close[0] if close else name
+        if close := _nearest(name, kind.__struct_fields__):
+            return f"{'.'.join(path)}.{close}"
+        name = _nearest(name, by_name, 0.8) or name
     return by_name.get(name)
 
 
@@ -111,8 +108,8 @@ def _meant_variable(variable: str, known: Mapping[str, tuple[str, str]]) -> str 
     # What all have in common would make any two alike.
     name = variable.removeprefix(PREFIX)
     names = {each.removeprefix(PREFIX): setting for each, setting in known.items()}
-    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.8):
-        return PREFIX + close[0]
+    if close := _nearest(name, names, 0.8):
+        return PREFIX + close
     tables = sorted({f"{table}_".upper() for table, _ in names.values()}, key=len, reverse=True)
     table = next((each for each in tables if name.startswith(each)), "")
     wanted = name.removeprefix(table).lower()
@@ -120,10 +117,18 @@ def _meant_variable(variable: str, known: Mapping[str, tuple[str, str]]) -> str 
     # Reversed, so that of two tables with the same setting the first counts.
     anywhere = {setting: each for each, (_, setting) in reversed(names.items())}
     for settings in (here, anywhere):
-        if close := difflib.get_close_matches(wanted, settings, n=1, cutoff=0.7):
-            return PREFIX + settings[close[0]]
-    close = difflib.get_close_matches(name, names, n=1)
-    return PREFIX + close[0] if close else None
+        if close := _nearest(wanted, settings, 0.7):
+            return PREFIX + settings[close]
+    close = _nearest(name, names)
+    return PREFIX + close if close else None
+
+
+def _nearest(name: str, names: Iterable[str], least: float = 0.6) -> str | None:
+    """Return the one of the names that is most like this one; None where none is so like it."""
+    # Only a mistake needs it.
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=least)), None)
 
 
 def table_type(path: tuple[str, ...]) -> type[msgspec.Struct] | None:

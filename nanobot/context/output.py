@@ -4,11 +4,12 @@ import re
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.output import InvalidOutput
 from nanobot.core.turn import OutputFormat
 
 # Models put JSON into a code fence even when they are told not to.
-_FENCED = re.compile(r"\A```[a-zA-Z]*\s*\n(.*)\n```\Z", re.DOTALL)
+_FENCED = LatePattern(r"\A```[a-zA-Z]*\s*\n(.*)\n```\Z", re.DOTALL)
 
 
 def format_instructions(wanted: OutputFormat) -> str:

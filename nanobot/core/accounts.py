@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ import msgspec
 
 from nanobot.core.errors import BadSessionKey, ConfigError
 from nanobot.core.ids import Randomness
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Usage
 from nanobot.core.sessions import MAX_KEY_CHARS, parse_key
 
@@ -99,7 +99,7 @@ def glob(pattern: str) -> str:
     return _SIGNS.sub(lambda found: _AS_GLOB[found[0]], pattern)
 
 
-_SIGNS = re.compile(r"\\[*\\]|[\[?]")
+_SIGNS = LatePattern(r"\\[*\\]|[\[?]")
 _AS_GLOB = {"\\*": "[*]", "\\\\": "\\", "[": "[[]", "?": "[?]"}
 
 

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from nanobot.core.late_pattern import LatePattern
+
 MOST_CHARACTERS = 500
 
 
@@ -47,7 +49,7 @@ _ANYWHERE = (
     r"지금부터|시스템 프롬프트|من الآن",
     r"</?\w+[^>]*>|^\s*(?:system|assistant|user)\s*:",
 )
-_INSTRUCTION = re.compile(
+_INSTRUCTION = LatePattern(
     rf"^\W*(?:{'|'.join(_ORDERS)})|{'|'.join(_ANYWHERE)}",
     re.IGNORECASE,
 )

@@ -2,10 +2,11 @@
 
 import hashlib
 import os
-import re
 from typing import Protocol
 
-_CALL_ID = re.compile(r"[0-9A-Za-z]{9}")
+from nanobot.core.late_pattern import LatePattern
+
+_CALL_ID = LatePattern(r"[0-9A-Za-z]{9}")
 _LETTERS_AND_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 # Two characters at a time take half the steps, and every request and every turn gets an id.

@@ -4,12 +4,14 @@ import json
 import re
 from typing import Any
 
+from nanobot.core.late_pattern import LatePattern
+
 HIDDEN = "***"
-_NAMES = re.compile(
+_NAMES = LatePattern(
     r"pass(word|wd|phrase)?$|secret|token|credential|authori[sz]ation|cookie|(api|access|private)[_-]?key|^key$",
     re.IGNORECASE,
 )
-_VALUES = re.compile(
+_VALUES = LatePattern(
     # API keys as providers and this server make them; what stands before the host of a URL; HTTP's headers.
     r"\b(?:nb|sk|pk|rk|xox[abprs]|gh[pousr])[-_][A-Za-z0-9_-]{16,}"
     r"|\bAKIA[0-9A-Z]{16}\b"
@@ -18,7 +20,7 @@ _VALUES = re.compile(
     r"|(?<=[?&])(?:[a-z_-]*(?:key|token|secret|password|signature|sig))=[^&\s\"'#]+",
     re.IGNORECASE,
 )
-_MEMBER = re.compile(r'"([^"\\]*)"\s*:\s*')
+_MEMBER = LatePattern(r'"([^"\\]*)"\s*:\s*')
 _DEEPEST = 50
 
 

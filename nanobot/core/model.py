@@ -1,7 +1,7 @@
 """Models: what a language model is asked, and what it promises."""
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -53,6 +53,7 @@ Ability = Literal["json_object", "json_schema", "images", "audio", "tools", "rea
 """What only some models can do: keep to an output format, take images, take recordings, call tools, and call
 those that take some skill: the tool that reads on in files, those of the web.
 """
+EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
 
 FORMAT_WITH_TOOLS = "format_with_tools"
 """What a model may lack that can keep to an output format and can call tools: both in one request."""

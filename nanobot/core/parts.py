@@ -1,16 +1,16 @@
 """Parts of a turn's work that other turns do meanwhile: their names, and how their answers are asked for."""
 
 import hashlib
-import re
 
 import msgspec
 
 from nanobot.core.ids import call_id
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import ToolCall
 
 DELEGATE = "delegate"
 """The name of the tool that hands over parts, and brings their answers."""
-_NAME = re.compile(r"part_([0-9a-f]{16})")
+_NAME = LatePattern(r"part_([0-9a-f]{16})")
 _DIGEST_CHARS = 16
 
 

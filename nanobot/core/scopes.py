@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.errors import ConfigError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.sessions import MAX_KEY_CHARS, RESERVED_PREFIX
 
 Layer = Literal["person", "group", "session"]
@@ -19,7 +20,7 @@ DEFAULT_PATTERNS = ("{channel}:dm:{user}", "{channel}:group:{group}:user:{user}"
 """The conventions that need no setting; they come after those of the settings."""
 
 _OPAQUE = "key:"
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = LatePattern(r"\{([^{}]*)\}")
 _NAMES = ("channel", "user", "group", "rest")
 
 
@@ -92,7 +93,7 @@ def own_name(session_key: str) -> str:
     return session_key
 
 
-def _expression(pattern: ScopePattern, where: str) -> re.Pattern[str]:
+def _expression(pattern: ScopePattern, where: str) -> LatePattern[str]:
     """Return the pattern as a regular expression, which takes time in proportion to the key's length: no
     placeholder can take the text after it.
     """
@@ -126,7 +127,7 @@ def _expression(pattern: ScopePattern, where: str) -> re.Pattern[str]:
         )
     if channel is not None and (not channel.strip() or ":" in channel or not channel.isprintable()):
         raise ConfigError(f"{where}: channel is {channel!r}: it must be printable, without a colon")
-    return re.compile(
+    return LatePattern(
         "".join(_piece(pieces, number, where, text) for number in range(len(pieces))), re.DOTALL
     )
 

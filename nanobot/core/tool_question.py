@@ -2,10 +2,11 @@
 
 import json
 import math
-import re
 from typing import Any, Literal
 
 import msgspec
+
+from nanobot.core.late_pattern import LatePattern
 
 FieldKind = Literal["text", "yes_no", "integer", "number", "choice", "choices"]
 Content = dict[str, Any]
@@ -16,15 +17,15 @@ MAX_VALUE_CHARS = 4_000
 MAX_WHOLE = 2**63 - 1
 """The largest whole number that an answer may have, in either direction: one that all programs can hold."""
 _FORMATS = {
-    "email": re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}"),
-    "uri": re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"),
-    "date": re.compile(r"\d{4}-\d{2}-\d{2}"),
-    "date-time": re.compile(
+    "email": LatePattern(r"[^@\s]{1,64}@[^@\s]{1,255}"),
+    "uri": LatePattern(r"[A-Za-z][A-Za-z0-9+.-]*:\S+"),
+    "date": LatePattern(r"\d{4}-\d{2}-\d{2}"),
+    "date-time": LatePattern(
         r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:[Zz]|[+-]\d{2}:\d{2})?"
     ),
 }
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-_QUESTION_MARKS = re.compile(r"[?？؟⁉❓❔]")
+_QUESTION_MARKS = LatePattern(r"[?？؟⁉❓❔]")
 
 
 class QuestionChoice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

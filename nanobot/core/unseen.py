@@ -3,10 +3,11 @@ shows, or shows it in another order.
 """
 
 import json
-import re
 from collections.abc import Callable
 
-_IGNORED = re.compile(
+from nanobot.core.late_pattern import LatePattern
+
+_IGNORED = LatePattern(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
 """Letters, signs and marks that show nothing; `str.isprintable` takes them for any other."""

@@ -17,6 +17,7 @@ from struct import Struct as Layout
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall
 
 PRIME = (1 << 61) - 1
@@ -24,7 +25,7 @@ _MOST = PRIME - 1
 _blake2b = hashlib.blake2b
 _BASE = 1_143_098_672_046_301_133
 _LAYOUT = Layout(">IQ")
-_THINK = re.compile(
+_THINK = LatePattern(
     r"<(think|thinking|thought|reasoning|seed:think)>.*?(?:</\1>|\Z)"
     r"|<details type=\"reasoning\".*?(?:</details>|\Z)"
     r"|\[THINK\].*?(?:\[/THINK\]|\Z)"
@@ -33,7 +34,7 @@ _THINK = re.compile(
     re.DOTALL,
 )
 """Thoughts as clients write them into the answers that they send back, in the tags of models."""
-_THOUGHTS_BEGIN = re.compile(r"<(?:think|thought|reasoning|seed:think|details|\|begin_of)|\[THINK|◁")
+_THOUGHTS_BEGIN = LatePattern(r"<(?:think|thought|reasoning|seed:think|details|\|begin_of)|\[THINK|◁")
 NO_CALLS: Mapping[str, ToolCall] = {}
 
 

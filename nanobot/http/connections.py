@@ -11,6 +11,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
+from nanobot.core.late_pattern import LatePattern
 from nanobot.http.connected import HUNG_UP
 from nanobot.http.errors import Failure, failure
 from nanobot.http.guard import MAX_HEAD_BYTES
@@ -34,7 +35,7 @@ LEAST_CHUNK_BYTES = 64
 """So many chunks of a body may have any size; beyond them they must have so many bytes on average: each takes
 as long to parse, however small it is.
 """
-_ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
+_ABSOLUTE = LatePattern(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 """A target such as proxies are asked for: the authority, and what comes after it."""
 _PEER_CLOSED = getattr(select, "POLLRDHUP", 0)
 """What tells of it is in Linux alone."""

@@ -1,9 +1,9 @@
 """What the head of a request may say: which headers may come once, which codings the server takes."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from nanobot.core.errors import InvalidHttp, InvalidRequest, UnsupportedEncoding
+from nanobot.core.late_pattern import LatePattern
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 _SINGLE = frozenset(
@@ -17,7 +17,7 @@ _SINGLE = frozenset(
         b"transfer-encoding",
     }
 )
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_HOST = LatePattern(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """A name or an address, and a port. Not the rest of RFC 3986: no host name has other characters."""
 
 

@@ -3,7 +3,6 @@
 Routes, rights, the OpenAPI document and the tests of access come from one list.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote_to_bytes
@@ -15,6 +14,7 @@ from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, Ro
 from nanobot.http.request import Request, Route
 
 _VERSION = "/v1"
+_ANY_REST = ":path}"
 Handler = Callable[[Request, Send], Awaitable[None]]
 
 
@@ -63,18 +63,40 @@ class Operation(Route, frozen=True, kw_only=True):
 
 
 class Path:
-    """All operations on one path; `operations` has them by method."""
+    """All operations on one path; `operations` has them by method.
+
+    In the path, `{name}` stands for a part between slashes that is not empty, and `{name:path}` at its end
+    for any rest.
+    """
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations: dict[str, Operation] = {operation.method: operation for operation in operations}
         if len(self.operations) != len(operations):
             raise ValueError(f"two operations for one method on {operations[0].path}")
-        self._expression = _expression(operations[0].path)
+        path = operations[0].path
+        self._beginning = path.partition("{")[0]
+        self._parts = tuple(path.removeprefix(self._beginning).split("/"))
+        self._most_slashes = len(self._parts) - (1 if path.endswith(_ANY_REST) else 0)
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the parameters in `path`, still encoded; None where it is another path."""
-        parsed = self._expression.fullmatch(path)
-        return parsed.groupdict() if parsed is not None else None
+        if not path.startswith(self._beginning):
+            return None
+        given = path.removeprefix(self._beginning).split("/", self._most_slashes)
+        if len(given) != len(self._parts):
+            return None
+        parameters: dict[str, str] = {}
+        for part, text in zip(self._parts, given, strict=True):
+            if part[:1] != "{":
+                if text != part:
+                    return None
+            elif part.endswith(_ANY_REST):
+                parameters[part[1 : -len(_ANY_REST)]] = text
+            elif text:
+                parameters[part[1:-1]] = text
+            else:
+                return None
+        return parameters
 
     def run(self, request: Request, send: Send, parameters: Mapping[str, str]) -> Awaitable[None]:
         """Return the run of the operation for the request's method.
@@ -142,12 +164,6 @@ class Routes:
         if not any(handler.match(meant) is not None for handler in self.paths.values()):
             return ""
         return f": did you mean {meant}? The base URL ends with {_VERSION}, once"
-
-
-def _expression(path: str) -> re.Pattern[str]:
-    """Return what matches a path: `{name}` is a part of it without a slash, `{name:path}` any rest."""
-    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))
-    return re.compile(re.sub(r"\\{(\w+):path\\}", r"(?P<\1>.*)", pattern))
 
 
 def _decoded(value: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.models.refusal_body import Refused
 
 Objection = Literal["tools", "format", "format_with_tools", "images", "audio"]
@@ -174,7 +175,7 @@ OBJECTIONS: tuple[ObjectionWording, ...] = (
     ObjectionWording("audio", rf"{_UNKNOWN}[^.]{{0,40}}input_audio", "Invalid value: 'input_audio'."),
 )
 
-_UNSUPPORTED = re.compile(
+_UNSUPPORTED = LatePattern(
     r"unsupported|not supported|(?:does|do)(?: not|n't) (?:support|accept)|unrecogni[sz]ed|not recogni[sz]ed"
     r"|unknown|unexpected|not permitted|not allowed|extra (?:inputs|fields)|no longer|deprecated"
     r"|only the default|is allowed for this model|cannot (?:both )?be|(?:not |un)available|incompatible"
@@ -220,12 +221,12 @@ class RefusalText:
     def objection(self, wanted: Objection) -> bool:
         """Return whether it objects to `wanted` in words of its own."""
         return any(
-            self.says(re.compile(wording.pattern, re.IGNORECASE))
+            self.says(LatePattern(wording.pattern, re.IGNORECASE))
             for wording in OBJECTIONS
             if wording.objection == wanted
         )
 
-    def says(self, pattern: re.Pattern[str]) -> bool:
+    def says(self, pattern: LatePattern[str]) -> bool:
         """Return whether `pattern` is found in words of its own."""
         return any(self._is_own(found.group()) for found in pattern.finditer(self.words))
 

@@ -16,6 +16,7 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta, ModelChosen
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, Model, ModelRequest
 from nanobot.models.http import ProviderConnection
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 DEFAULT_WINDOW_TOKENS = 4_096
 """What Ollama gives a model that it has not loaded yet, unless it is told otherwise."""
 MIN_WINDOW_TOKENS = 1_024
-_NUM_CTX = re.compile(r"^num_ctx\s+(\d+)", re.MULTILINE)
+_NUM_CTX = LatePattern(r"^num_ctx\s+(\d+)", re.MULTILINE)
 _ASKED_EVERY_S = 30.0
 _BODY_S = 5.0
 _MAX_BODY_BYTES = 4 * 1024 * 1024

@@ -4,11 +4,12 @@ import re
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message, ToolResult
 
 NO_RESULT = "No result was provided for this call."
 
-_DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]+)*;base64,", re.IGNORECASE)
+_DATA_URL = LatePattern(r"data:([^;,]+)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 
 _read_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -16,8 +16,6 @@ from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.formats import modules
 from nanobot.reading.kinds import Kind, extension, kind_of, likely_kind
 from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
-from nanobot.reading.plain import decode_certain
-from nanobot.reading.text_buffer import TextBuffer
 from nanobot.workers.pool import WorkerPool
 from nanobot.workers.task import Outcome, Task, WorkerLimits
 
@@ -150,6 +148,10 @@ def _extraction(outcome: Outcome, request: ExtractionRequest) -> Extraction:
 
 def _plain_text(content: bytes, request: ExtractionRequest) -> ExtractedText | None:
     """Return the text, None where its encoding is to be found out."""
+    # In this thread, by the first file that is plain text.
+    from nanobot.reading.plain import decode_certain
+    from nanobot.reading.text_buffer import TextBuffer
+
     text = decode_certain(content)
     if text is None:
         return None

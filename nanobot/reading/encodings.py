@@ -6,12 +6,13 @@ are.
 """
 
 import codecs
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
+
+from nanobot.core.late_pattern import LatePattern
 
 _SAMPLE_BYTES = 8_192
 _MOST_JUDGED = 1_500
@@ -127,8 +128,8 @@ _CANDIDATES = (
     _Guess("cp850"),
     _Guess("cp437"),
 )
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_ESCAPED = re.compile(rb"\x1b\$[@B]|\x1b\(J|\x1b\$\)C")
+_NOT_ASCII = LatePattern(r"[^\x00-\x7f]")
+_ESCAPED = LatePattern(rb"\x1b\$[@B]|\x1b\(J|\x1b\$\)C")
 
 
 def guessed_encoding(content: bytes) -> str:

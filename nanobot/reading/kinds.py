@@ -3,6 +3,7 @@
 import re
 from typing import Literal
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.reading.encodings import utf_16_encoding
 
 Kind = Literal[
@@ -52,11 +53,11 @@ _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
 }
 _MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
-_MAIL_HEADER = re.compile(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
-_MAIL_SIGNS = re.compile(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
-_ARCHIVED_PAGE = re.compile(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
+_MAIL_HEADER = LatePattern(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
+_MAIL_SIGNS = LatePattern(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
+_ARCHIVED_PAGE = LatePattern(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
 _HTML_EXTENSIONS = frozenset({"html", "htm", "xhtml"})
-_HTML = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_HTML = LatePattern(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
     ("utf-32", b"\xff\xfe\0\0"),

@@ -7,14 +7,14 @@ has its content; content without a row is what a crash left, and goes with `swee
 import contextlib
 import errno
 import os
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from nanobot.core.errors import StoreError, UploadNotFound
+from nanobot.core.late_pattern import LatePattern
 
 FOLDER = "files"
-_ID = re.compile(r"file-[0-9a-z]{1,64}")
+_ID = LatePattern(r"file-[0-9a-z]{1,64}")
 
 
 def _unwritten(folder: Path, error: OSError) -> StoreError:

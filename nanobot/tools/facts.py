@@ -4,7 +4,6 @@ import ast
 import math
 import operator
 import warnings
-import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
@@ -33,6 +32,9 @@ def current_time(clock: Clock) -> Tool:
         now = datetime.fromtimestamp(clock.now(), UTC)
         if arguments.timezone is None:
             return f"{now.astimezone():%A, %Y-%m-%d %H:%M:%S %Z (UTC%z)}"
+        # It loads most of what it needs to find its files, and few servers' agents ask for another zone.
+        import zoneinfo
+
         try:
             zone = zoneinfo.ZoneInfo(arguments.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:

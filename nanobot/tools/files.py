@@ -12,6 +12,7 @@ from nanobot.core.cut_file import READ_FILE, cut_file, line_count, with_note
 from nanobot.core.dispatch import History
 from nanobot.core.errors import BadPath, InvalidRequest, NoSuchFile, ToolError, UploadNotFound, WorkspaceError
 from nanobot.core.extent import START, Extent, Mark, Position, Unit, described, offset_of, wanted
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import File, Image
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.uploads import Upload, UploadPage
@@ -27,9 +28,9 @@ _MOST_LISTED = 20
 _HEAD_BYTES = 32
 _MOST_IMAGE_BYTES = 4 * 1024 * 1024
 _BYTES_PER_TOKEN = 4
-_PLACE = re.compile(r"(page|sheet|slide|chapter|part|row|line|character)s?\W{0,3}(\d{1,9})", re.IGNORECASE)
-_NUMBER = re.compile(r"\D{0,3}(\d{1,9})\D{0,3}")
-_TITLE = re.compile(r"\s*sheet\W{1,3}(.{1,100}?)\W{0,3}(?:row\W{1,3}(\d{1,9}))?\W*", re.IGNORECASE)
+_PLACE = LatePattern(r"(page|sheet|slide|chapter|part|row|line|character)s?\W{0,3}(\d{1,9})", re.IGNORECASE)
+_NUMBER = LatePattern(r"\D{0,3}(\d{1,9})\D{0,3}")
+_TITLE = LatePattern(r"\s*sheet\W{1,3}(.{1,100}?)\W{0,3}(?:row\W{1,3}(\d{1,9}))?\W*", re.IGNORECASE)
 
 
 class ReadFileArguments(msgspec.Struct, frozen=True):

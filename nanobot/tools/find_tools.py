@@ -1,12 +1,12 @@
 """The tool that finds tools which are not offered from the beginning."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
 from nanobot.core.errors import ToolError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.tool import FIND_TOOLS, Tool, ToolContext, ToolOutput, ToolSpec
 
 _MOST_FOUND = 5
@@ -16,8 +16,8 @@ _DESCRIPTION_CHARS = 160
 _NAME_WEIGHT = 3
 _SHORTEST_PART = 3
 """Of shorter words none is taken for the beginning of a longer one."""
-_WORD = re.compile(r"[^\W_]+")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = LatePattern(r"[^\W_]+")
+_CAMEL = LatePattern(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class FindToolsArguments(msgspec.Struct, frozen=True):

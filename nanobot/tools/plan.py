@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from nanobot.core.errors import ToolError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.plan import NO_PLAN, PlanStep, StepStatus, TaskPlan
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 
@@ -13,7 +14,7 @@ UPDATE_PLAN = "update_plan"
 MOST_STEPS = 40
 MOST_CHARACTERS = 4_000
 _LONGEST_GOAL = 300
-_STEP = re.compile(r"\s*(?:[-*•]\s+|\d{1,3}[.)]\s+)?(?:\[(.?)\]\s*)?(.*)", re.DOTALL)
+_STEP = LatePattern(r"\s*(?:[-*•]\s+|\d{1,3}[.)]\s+)?(?:\[(.?)\]\s*)?(.*)", re.DOTALL)
 _MARKS: dict[str, StepStatus] = {
     "x": "done",
     "X": "done",

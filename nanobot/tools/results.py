@@ -10,6 +10,7 @@ import msgspec
 from nanobot.core.cut_result import READ_RESULT, first_of, result_name
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ToolError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import ToolResult
 from nanobot.core.recall import cut_to_bytes
 from nanobot.core.tool import Tool, ToolContext
@@ -22,7 +23,7 @@ _MOST_WORDS = 16
 _LONGEST_LINE = 300
 _BYTES_PER_TOKEN = 4
 _NOTES_BYTES = 200
-_PLACE = re.compile(r"\s*(line|character|char)?s?\W{0,3}(\d[\d,_]{0,11})\D{0,3}", re.IGNORECASE)
+_PLACE = LatePattern(r"\s*(line|character|char)?s?\W{0,3}(\d[\d,_]{0,11})\D{0,3}", re.IGNORECASE)
 
 
 class ReadResultArguments(msgspec.Struct, frozen=True):

@@ -1,17 +1,17 @@
 """GET / and /web/…: the chat page for browsers. It holds nothing of this server, and needs no key."""
 
 import asyncio
-import re
 
 from starlette.types import Send
 
 from nanobot.core.errors import RouteNotFound
+from nanobot.core.late_pattern import LatePattern
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.web.assets import Asset, Assets, load_assets
 
 _Headers = tuple[tuple[bytes, bytes], ...]
-_REFUSED = re.compile(r"q=0(\.0*)?")
+_REFUSED = LatePattern(r"q=0(\.0*)?")
 _FOREVER = b"public, max-age=31536000, immutable"
 _ASK_AGAIN = b"no-cache"
 

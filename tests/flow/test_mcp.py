@@ -177,6 +177,18 @@ async def test_an_agent_without_memory_has_the_tools_of_servers(open_harness: Op
     assert "mcp__fake__echo" in offered and "remember" not in offered
 
 
+async def test_what_tools_that_came_later_cost_to_offer_is_counted(open_harness: OpenHarness) -> None:
+    async def counted(harness: Harness) -> int:
+        body = b'{"model": "nanobot", "input": "hi"}'
+        reply = await harness.door.call("POST", "/v1/responses/input_tokens", body=body)
+        assert reply.status == 200, reply.text
+        return int(reply.json["input_tokens"])
+
+    without = await open_harness(ScriptedModel(), agent=WIDE)
+    harness = await connected(await open_harness(ScriptedModel(), agent=WIDE, mcp=table()))
+    assert await counted(harness) > await counted(without) + 20
+
+
 async def test_without_a_word_about_sessions_no_session_has_the_tools(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
     settings = table()

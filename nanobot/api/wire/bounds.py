@@ -2,12 +2,13 @@
 (`msgspec.Meta`).
 """
 
-import re
 from collections.abc import Iterable, Iterator
 
 import msgspec.inspect as inspect
 
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d*)(?:\.\.\.)?\]")
+from nanobot.core.late_pattern import LatePattern
+
+_STEP = LatePattern(r"([^.\[\]]+)|\[(\d*)(?:\.\.\.)?\]")
 
 
 def allowed(kind: object, path: str) -> str | None:

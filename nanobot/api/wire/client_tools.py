@@ -6,7 +6,6 @@ way it declared the tool. Tools that only OpenAI's own servers run (`web_search`
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.api.wire.tools import FunctionTool, ToolMode, tool_choice, tool_specs
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import ClientTool
 from nanobot.core.tool import ToolChoice, ToolSpec
 
@@ -22,7 +22,7 @@ _FREEFORM = msgspec.Raw(
     b'"additionalProperties":false}'
 )
 _BETWEEN = "__"
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_-]")
 _LONGEST_NAME = 64
 _DIGEST_CHARS = 8
 

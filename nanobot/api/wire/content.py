@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nanobot.core.errors import InvalidRequest, UnsupportedFile
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import File, Image, Part, Text, ToolResult
 from nanobot.reading.kinds import picture_type
 from nanobot.submit.references import (
@@ -24,8 +25,8 @@ from nanobot.submit.references import (
 
 IMAGE_URL = r"^(data:image/[A-Za-z0-9.+-]+(;[A-Za-z0-9_.+-]+=[^;,]*)*;base64,|https?://)"
 """What the URL of an image looks like, as a JSON schema has it."""
-_IMAGE = re.compile(r"(data:image/[a-z0-9.+-]+)((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
+_IMAGE = LatePattern(r"(data:image/[a-z0-9.+-]+)((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
+_DATA_URL = LatePattern(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*);base64,", re.IGNORECASE)
 _LONGEST_HEAD = 256
 _IMAGE_HEAD_CHARS = 64
 ParticipantName = Annotated[str, msgspec.Meta(max_length=256)]

@@ -9,10 +9,11 @@ import msgspec
 
 from nanobot.api.wire.bounds import allowed
 from nanobot.core.errors import InvalidJson, InvalidRequest
+from nanobot.core.late_pattern import LatePattern
 
 T = TypeVar("T")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_LOW_SURROGATE = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_SURROGATE = LatePattern(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_LOW_SURROGATE = LatePattern(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HIGH = b"89abAB"
 _BACKSLASH = 0x5C
 _MOST_SURROGATES = 10_000
@@ -20,11 +21,11 @@ _ESCAPE_BYTES = 6
 _BOM = codecs.BOM_UTF8
 _SLICE_BYTES = 256 * 1024
 _utf8 = codecs.getincrementaldecoder("utf-8")
-_WHOLE_AS_FLOAT = re.compile(r"Expected `int(?: \| \w+)*`, got `float`")
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
-_MISSING = re.compile(r"Object missing required field `(.*?)`")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`")
-_OUT_OF_BOUNDS = re.compile(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
+_WHOLE_AS_FLOAT = LatePattern(r"Expected `int(?: \| \w+)*`, got `float`")
+_WHERE = LatePattern(r" - at `\$\.?(.*)`$")
+_MISSING = LatePattern(r"Object missing required field `(.*?)`")
+_UNKNOWN = LatePattern(r"Object contains unknown field `(.*?)`")
+_OUT_OF_BOUNDS = LatePattern(r"Invalid enum value|Expected `\w+` (?:[<>]=|of length)")
 _MOST_SHOWN = 40
 _MOST_DECODED = 4_000
 _list = msgspec.json.Decoder(list[msgspec.Raw]).decode

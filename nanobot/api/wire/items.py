@@ -6,11 +6,10 @@ names its message and its position in it, so that it is the same in a stream, in
 list of a conversation.
 """
 
-import re
-
 import msgspec
 
 from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, shown_calls
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
 
 
@@ -92,7 +91,7 @@ WireItem = MessageItem | ReasoningItem | CallItem | CustomCallItem | CallOutputI
 # Ids ----------------------------------------------------------------------------------------------
 
 _SUFFIX = 26
-_ITEM_ID = re.compile(r"(?:msg|rs|fc|fco|ctc|mcp)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
+_ITEM_ID = LatePattern(r"(?:msg|rs|fc|fco|ctc|mcp)_([0-9a-z]{26})([0-9a-f]{4})([0-9a-f]{2})")
 
 
 class ItemRef(msgspec.Struct, frozen=True):

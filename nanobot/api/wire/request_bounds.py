@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message, Text, ToolCall, ToolResult
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[{]|[\]}]")
+_STRING = LatePattern(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKET = LatePattern(rb"[\[{]|[\]}]")
 MOST_PARTS_A_MESSAGE = 1_000
 
 

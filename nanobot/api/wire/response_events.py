@@ -6,7 +6,6 @@ text is cut into deltas depends on the text alone, not on how the model sent it.
 begun; the price is that the newest word waits for the next one.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -29,10 +28,11 @@ from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, begun, cut_off, fi
 from nanobot.core.errors import ShuttingDown
 from nanobot.core.event import Event, MessageAdded, TextDelta, ThinkingDelta, ToolFinished, TurnEnded
 from nanobot.core.ids import time_of
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.turn import Status, TurnState
 
-_PIECE = re.compile(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
+_PIECE = LatePattern(r"\s{0,8}(?:[!-~]{1,12}|[^\s!-~]{1,2})?")
 """White space and a word, or two characters of a script that has no spaces."""
 
 _TERMINAL = {"completed": "response.completed", "incomplete": "response.incomplete"}

@@ -2,7 +2,6 @@
 adds.
 """
 
-import re
 from collections.abc import Sequence
 
 import msgspec
@@ -10,11 +9,12 @@ from msgspec import UNSET, UnsetType
 
 from nanobot.core.errors import MessageNotFound
 from nanobot.core.extent import described
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from nanobot.core.sessions import Row
 from nanobot.core.workspace import FILE_ID_PREFIX
 
-_ID = re.compile(r"msg_([1-9][0-9]{0,8})")
+_ID = LatePattern(r"msg_([1-9][0-9]{0,8})")
 
 
 def message_id(seq: int) -> str:

@@ -2,20 +2,20 @@
 them.
 """
 
-import re
 from typing import Annotated, Literal
 
 import msgspec
 
 from nanobot.api.wire.request_bounds import RequestBounds
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat
 from nanobot.http.schema_extra import schema_extra
 
 ToolMode = Literal["auto", "none", "required"]
 FormatKind = Literal["text", "json_object", "json_schema"]
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAME = LatePattern(r"[a-zA-Z0-9_-]{1,64}")
 NAME_PATTERN = f"^{_NAME.pattern}$"
 _NAMED = schema_extra(pattern=NAME_PATTERN)
 _NO_ARGUMENTS = msgspec.Raw(b'{"type":"object","properties":{}}')

@@ -7,12 +7,12 @@ Source: https://platform.claude.com/docs/en/api/messages
 """
 
 import hashlib
-import re
 from itertools import count
 from typing import Literal
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
 from nanobot.models.transcript import NO_RESULT, arguments_object, data_url, results_after
 
@@ -94,8 +94,8 @@ _GO_ON = "Continue."
 _NO_AUDIO = "(A recording came with this message; you cannot listen to it.)"
 _NO_IMAGE = "(An image of a type that you cannot see came with this message.)"
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_ID = LatePattern(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 128
 
 

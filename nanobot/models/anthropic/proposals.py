@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import ModelRequest
 from nanobot.models.lessons import Lesson, named
 from nanobot.models.negotiation import Proposal
@@ -16,29 +17,29 @@ from nanobot.models.objections import RefusalText
 
 _Subject = Literal["sampling", "tool_choice", "thinking", "replay", "output_limit"]
 
-_SUBJECTS: tuple[tuple[_Subject, re.Pattern[str]], ...] = (
-    ("output_limit", re.compile(r"max_tokens: (\d+) > (\d+)")),
-    ("sampling", re.compile(r"`?(?:temperature|top_p|top_k)\b")),
+_SUBJECTS: tuple[tuple[_Subject, LatePattern[str]], ...] = (
+    ("output_limit", LatePattern(r"max_tokens: (\d+) > (\d+)")),
+    ("sampling", LatePattern(r"`?(?:temperature|top_p|top_k)\b")),
     (
         "tool_choice",
-        re.compile(r"tool_choice\b|`?thinking`? may not be enabled when `?tool_choice", re.IGNORECASE),
+        LatePattern(r"tool_choice\b|`?thinking`? may not be enabled when `?tool_choice", re.IGNORECASE),
     ),
     (
         "replay",
-        re.compile(
+        LatePattern(
             r"messages\.\d+\.content\.\d+[\w.]*: .*(?:`thinking`|redacted_thinking|thinking block|signature)"
         ),
     ),
-    ("replay", re.compile(r"messages\.\d+\.content\.\d+\.thinking\b")),
+    ("replay", LatePattern(r"messages\.\d+\.content\.\d+\.thinking\b")),
     (
         "thinking",
-        re.compile(
+        LatePattern(
             r"[\"'`]?(?:thinking|output_config)\b|adaptive thinking\b|this model does not support the effort",
             re.IGNORECASE,
         ),
     ),
 )
-_OF_THE_MODEL = re.compile(r"max_tokens: |(?!.*disabled).*(?:this model|bound to a different conversation)")
+_OF_THE_MODEL = LatePattern(r"max_tokens: |(?!.*disabled).*(?:this model|bound to a different conversation)")
 """Refusals that other requests would meet too. That thinking cannot be switched off is no reason to go
 without its other settings.
 """

@@ -3,12 +3,12 @@
 Source: https://platform.claude.com/docs/en/api/messages
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.models.anthropic.conversation import (
@@ -26,8 +26,8 @@ from nanobot.models.lessons import NOTHING, Lesson, named
 MAX_DEFAULT_OUTPUT_TOKENS = 32_000
 """The most that is asked for where the request sets no limit; all current models can write that much."""
 
-_NEVER_THINK = re.compile(r"claude-(?:2|instant|3-(?:5|haiku|sonnet|opus))")
-_THINK_WITH_BUDGET = re.compile(
+_NEVER_THINK = LatePattern(r"claude-(?:2|instant|3-(?:5|haiku|sonnet|opus))")
+_THINK_WITH_BUDGET = LatePattern(
     r"claude-3-7|claude-(?:opus|sonnet|haiku)-4-(?:[015](?!\d)|20)|claude-4-(?:opus|sonnet)"
 )
 _BUDGETS = {"low": 2_048, "medium": 8_192, "high": 16_384, "xhigh": 24_576, "max": 24_576}

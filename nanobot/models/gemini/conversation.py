@@ -6,11 +6,11 @@ as it came, neither joined with its neighbours nor moved.
 Sources: https://ai.google.dev/api/caching#Content, https://ai.google.dev/gemini-api/docs/thought-signatures
 """
 
-import re
 from typing import Literal
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import (
     Audio,
     File,
@@ -96,9 +96,9 @@ _IMAGE_TYPES = frozenset(
     {"image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "application/pdf"}
 )
 _AUDIO_FORMATS = frozenset({"wav", "mp3", "aiff", "aac", "ogg", "flac", "m4a", "opus", "webm"})
-_MADE_HERE = re.compile(r"call_[0-9a-f]{24}(?:-\d+)?")
+_MADE_HERE = LatePattern(r"call_[0-9a-f]{24}(?:-\d+)?")
 """Ids that calls got because they came without one."""
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_.-]")
+_NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_.-]")
 _MAX_NAME_CHARS = 64
 
 

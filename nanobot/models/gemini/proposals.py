@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import FORMAT_WITH_TOOLS, ModelRequest
 from nanobot.models.lessons import Lesson, named
 from nanobot.models.negotiation import Proposal, has_new_image, lacks
@@ -17,17 +18,17 @@ _SAMPLING = {
     "frequencyPenalty": "frequency_penalty",
 }
 """Fields of `generationConfig`, and their names in refusals."""
-_NO_SCHEMA = re.compile(r"(?:unknown name|cannot find field).{0,20}parameters_?json_?schema", re.IGNORECASE)
-_NO_ID = re.compile(r"(?:unknown name|cannot find field)[^.]{0,20}\bid\b", re.IGNORECASE)
-_NO_SYSTEM = re.compile(
+_NO_SCHEMA = LatePattern(r"(?:unknown name|cannot find field).{0,20}parameters_?json_?schema", re.IGNORECASE)
+_NO_ID = LatePattern(r"(?:unknown name|cannot find field)[^.]{0,20}\bid\b", re.IGNORECASE)
+_NO_SYSTEM = LatePattern(
     r"(?:developer|system) instruction (?:is|are) not (?:enabled|supported)", re.IGNORECASE
 )
-_NO_PENALTY = re.compile(r"\bpenalty (?:is|are) not (?:enabled|supported)", re.IGNORECASE)
-_THINKING = re.compile(
+_NO_PENALTY = LatePattern(r"\bpenalty (?:is|are) not (?:enabled|supported)", re.IGNORECASE)
+_THINKING = LatePattern(
     r"\bthinking[ _]?(?:is|mode|budget|level|config)\b.{0,40}|\bbudget \d+ is invalid", re.IGNORECASE
 )
-_NO_SIGNATURE = re.compile(r"missing a .?thought[_ ]?signature", re.IGNORECASE)
-_BAD_SIGNATURE = re.compile(
+_NO_SIGNATURE = LatePattern(r"missing a .?thought[_ ]?signature", re.IGNORECASE)
+_BAD_SIGNATURE = LatePattern(
     r"(?:invalid|corrupted|malformed) (?:encrypted )?thought[_ ]?signature"
     r"|thought[_ ]?signature (?:is )?(?:not valid|invalid|corrupted|malformed|not supported)",
     re.IGNORECASE,

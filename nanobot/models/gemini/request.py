@@ -3,22 +3,22 @@
 Source: https://ai.google.dev/api/generate-content
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.models.gemini.conversation import ContentTerms, PlainPart, wire_contents, wire_name
 from nanobot.models.gemini.schema import openapi_schema
 from nanobot.models.lessons import NOTHING, Lesson, named
 
-_WITHOUT_SIGNATURES = re.compile(r"gemini-(?:1|2)(?![0-9])|gemma|learnlm")
+_WITHOUT_SIGNATURES = LatePattern(r"gemini-(?:1|2)(?![0-9])|gemma|learnlm")
 """Models whose calls need no signature."""
-_NEVER_THINK = re.compile(r"gemini-(?:1|2\.0)(?![0-9])|gemma|learnlm|-image|-tts")
-_THINK_WITH_BUDGET = re.compile(r"gemini-2\.5|robotics-er-1\.5")
+_NEVER_THINK = LatePattern(r"gemini-(?:1|2\.0)(?![0-9])|gemma|learnlm|-image|-tts")
+_THINK_WITH_BUDGET = LatePattern(r"gemini-2\.5|robotics-er-1\.5")
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1_024, "medium": 8_192, "high": 24_576}
 _MAX_BUDGET = 24_576
 _MIN_BUDGET_PRO = 128

@@ -10,11 +10,11 @@ templates of open models have them between them:
   `-`, at most 64: models call tools that they make up, and other APIs take other names.
 """
 
-import re
 from collections.abc import Iterable
 from itertools import count
 
 from nanobot.core.ids import call_id
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message, Part, Role, Text, Thinking, ToolCall, ToolResult, user
 
 OPENING = "(The conversation begins with the assistant.)"
@@ -22,7 +22,7 @@ BRIDGE = "I have the results."
 GO_ON = "Go on exactly where you stopped; repeat nothing."
 NO_OUTPUT = "(no output)"
 _SEPARATOR = "\n\n"
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 64
 
 

@@ -1,18 +1,17 @@
 """A model behind OpenAI's chat completions, on any server that speaks them."""
 
 import random
-import re
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
-from typing import get_args
 
 import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
-from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
+from nanobot.core.model import EVERYTHING, FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
@@ -27,8 +26,7 @@ from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
-EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
-_COMPLETIONS_PATH = re.compile(r"/chat/completions/*(?=[?#]|\Z)")
+_COMPLETIONS_PATH = LatePattern(r"/chat/completions/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="chat completion", content="choice", ending="finish_reason")
 

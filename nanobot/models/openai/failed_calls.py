@@ -4,15 +4,16 @@ Source: https://console.groq.com/docs/tool-use
 """
 
 import json
-import re
 from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 import msgspec
 
-_WRAPPING = re.compile(r"```\w*|</?tool[-_](?:use|calls?)>|<\|python_tag\|>|</function>|[\s,;]+")
+from nanobot.core.late_pattern import LatePattern
+
+_WRAPPING = LatePattern(r"```\w*|</?tool[-_](?:use|calls?)>|<\|python_tag\|>|</function>|[\s,;]+")
 """What stands before, between and behind calls."""
-_NAME = re.compile(r"(?:<function[=(/]?|\[)?([\w.-]{1,64})[)>=\]]?\s*(?=\{)")
+_NAME = LatePattern(r"(?:<function[=(/]?|\[)?([\w.-]{1,64})[)>=\]]?\s*(?=\{)")
 _read_json = json.JSONDecoder().raw_decode
 
 

@@ -1,8 +1,7 @@
 """`<think>` tags and their like: how models that have no field for it mark their thinking in the text."""
 
-import re
-
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.late_pattern import LatePattern
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _TAGS = {
@@ -21,9 +20,9 @@ _MAX_BLANKS = 64
 
 
 _FENCE = "```"
-_LINE_BEFORE = re.compile(r"(?:\A|\n)[ \t]*\Z")
-_SENTENCE_BEFORE = re.compile(r"[.!?。！？…][ \t]*\Z")
-_BLANK_LINE_AFTER = re.compile(r"[ \t]*\r?\n[ \t]*\r?\n")
+_LINE_BEFORE = LatePattern(r"(?:\A|\n)[ \t]*\Z")
+_SENTENCE_BEFORE = LatePattern(r"[.!?。！？…][ \t]*\Z")
+_BLANK_LINE_AFTER = LatePattern(r"[ \t]*\r?\n[ \t]*\r?\n")
 
 
 def split_unopened(text: str) -> tuple[str, str] | None:

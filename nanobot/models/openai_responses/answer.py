@@ -13,6 +13,7 @@ import msgspec
 
 from nanobot.core.errors import ModelBadAnswer, ModelRateLimited, ModelRejectedRequest
 from nanobot.core.event import Delta
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.lenient import decode_any
 from nanobot.models.openai.chunk import tokens
@@ -35,7 +36,7 @@ _WHOLE: dict[str, Kind] = {
     "response.reasoning_text.done": "reasoning",
     "response.function_call_arguments.done": "function_call",
 }
-_AGAIN_IN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
+_AGAIN_IN = LatePattern(r"try again in (\d+(?:\.\d+)?) ?(ms|s)", re.IGNORECASE)
 
 
 class ResponseReader:

@@ -12,6 +12,7 @@ from itertools import count
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import (
     Audio,
     File,
@@ -76,9 +77,9 @@ _EMPTY = "(empty message)"
 _GO_ON = "Continue."
 _NO_AUDIO = "(A recording came with this message; you cannot listen to it.)"
 _NO_IMAGE = "(An image came with this message; you cannot see it.)"
-_IMAGE = re.compile(r"https?://|data:image/(?:jpeg|jpg|png|gif|webp)(?:;[^;,]+)*;base64,", re.IGNORECASE)
-_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_IMAGE = LatePattern(r"https?://|data:image/(?:jpeg|jpg|png|gif|webp)(?:;[^;,]+)*;base64,", re.IGNORECASE)
+_ID = LatePattern(r"[a-zA-Z0-9_-]{1,64}")
+_NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_-]")
 _MAX_NAME_CHARS = 64
 
 

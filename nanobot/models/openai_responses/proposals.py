@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import FORMAT_WITH_TOOLS, ModelRequest
 from nanobot.models.lessons import Lesson, named
 from nanobot.models.negotiation import Proposal, has_new_image, lacks
@@ -18,7 +19,7 @@ _ADDED = frozenset(
 )
 """Fields that nobody asked for: a refusal that names one need not say more."""
 _KEPT = frozenset({"model", "input", "instructions", "stream", "store", "tools", "text.format"})
-_BAD_REASONING = re.compile(
+_BAD_REASONING = LatePattern(
     r"invalid_encrypted_content"
     r"|encrypted content\b.{0,200}\bcould not be (?:verified|decrypted|parsed)"
     r"|item (?:with id )?'rs_\w*'"
@@ -28,13 +29,13 @@ _BAD_REASONING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What reasoning in one conversation causes."""
-_NO_REASONING = re.compile(
+_NO_REASONING = LatePattern(
     r"(?:invalid|unknown|unsupported|unrecognized)[^.]{0,40}['\"]reasoning['\"]"
     r"|(?:unknown|unsupported|unrecognized)[^.]{0,40}\bencrypted_content\b",
     re.IGNORECASE,
 )
 """What the reasoning of any conversation causes."""
-_NO_PHASE = re.compile(r"(?:invalid|unknown|unsupported|unrecognized).{0,40}\bphase\b", re.IGNORECASE)
+_NO_PHASE = LatePattern(r"(?:invalid|unknown|unsupported|unrecognized).{0,40}\bphase\b", re.IGNORECASE)
 
 
 def proposals(

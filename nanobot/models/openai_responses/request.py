@@ -3,11 +3,11 @@
 Source: https://platform.openai.com/docs/api-reference/responses/create
 """
 
-import re
 from collections.abc import Mapping
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import OutputFormat
@@ -21,7 +21,7 @@ MIN_OUTPUT_TOKENS = 16
 """The API refuses a smaller limit."""
 ENCRYPTED = "reasoning.encrypted_content"
 
-_NEVER_REASON = re.compile(r"(?:^|/)(?:gpt-[34]|chatgpt-)")
+_NEVER_REASON = LatePattern(r"(?:^|/)(?:gpt-[34]|chatgpt-)")
 
 
 class _FunctionTool(msgspec.Struct, gc=False, tag_field="type", tag="function"):

@@ -2,7 +2,6 @@
 
 import logging
 import random
-import re
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import get_args
@@ -10,6 +9,7 @@ from typing import get_args
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.models.address import BEARER, Address, KeyHeader, error_source
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
 """What the format has fields for."""
 
-_PATH = re.compile(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
+_PATH = LatePattern(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="response", content="output", ending="response.completed")
 

@@ -1,17 +1,17 @@
 """What the environment says about providers: addresses, keys, and which one to use."""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.errors import ConfigError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.models.address import BEARER, KeyHeader
 from nanobot.models.providers.names import SHIPPED, ModelName
 from nanobot.models.providers.row import Provider
 
-_OPENAI_PATH = re.compile(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
+_OPENAI_PATH = LatePattern(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
 _AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 """Credentials of AWS that sign requests, which is not done here."""
 _EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound

@@ -1,19 +1,19 @@
 """What a message asks a search for: terms, any of which may be found, by how much each says."""
 
 import math
-import re
 from itertools import pairwise
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.stores.sql import tokens
 from nanobot.stores.sql.tokens import Phrase
 
 MOST_TERMS = 40
 _MOST_CHARACTERS = 1_000
 _STEM_SHARE = 0.7
-_ARABIC = re.compile("^[\u0621-\u064a]{3,}$")
-_ARABIC_PREFIX = re.compile("^(?:[وف]?(?:[بك]?ال|لل)|[وفبلك](?=.{3}))")
+_ARABIC = LatePattern("^[\u0621-\u064a]{3,}$")
+_ARABIC_PREFIX = LatePattern("^(?:[وف]?(?:[بك]?ال|لل)|[وفبلك](?=.{3}))")
 _ARABIC_PREFIXES = ("", "ال", "وال", "بال", "لل", "و", "ب", "ل")
 _SHORTEST_ARABIC = 3
 

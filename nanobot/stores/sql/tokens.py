@@ -6,11 +6,12 @@ sentence is found; the last character of a run stands alone. The characters of a
 by themselves follow after its end, once each.
 """
 
-import re
 import unicodedata
 from collections.abc import Iterator
 
 import msgspec
+
+from nanobot.core.late_pattern import LatePattern
 
 VERSION = f"2/{unicodedata.unidata_version}"
 """Changes whenever a text may have other tokens than before: an index of another version is built anew."""
@@ -26,12 +27,12 @@ _ALONE = "\u00b7"
 _PIECE = 256
 
 # Marks that tell no words apart, and characters that are not seen.
-_MARKS = re.compile(
+_MARKS = LatePattern(
     "[\u00ad\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640"
     "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff"
     "\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff]+"
 )
-_ARABIC = re.compile("[\u0621-\u06ff]")
+_ARABIC = LatePattern("[\u0621-\u06ff]")
 # Letters that are written one for another: forms of alef and yeh, teh marbuta, Persian kaf and yeh, digits.
 _ARABIC_FORMS = str.maketrans(
     "\u0671\u0649\u0629\u06a9\u06cc\u06c1\u06d5"
@@ -48,11 +49,11 @@ _ALPHABETIC = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e80-\u0ecf\u0edc-\u0eff\u1000-\u103f
 _UNSPACED = f"{_CJK}{_ALPHABETIC}"
 # Vowel signs belong to the words of Indic scripts; their full stops do not.
 _INDIC = "\u0900-\u0963\u0966-\u0df3\u0f00\u0f18-\u0f33\u0f35-\u0f39\u0f3e-\u0fbc"
-_RUN = re.compile(f"([{_UNSPACED}]+)|((?:[^\\W_{_UNSPACED}]|[{_INDIC}])+)")
-_ALPHABETIC_RUN = re.compile(f"[{_ALPHABETIC}]")
+_RUN = LatePattern(f"([{_UNSPACED}]+)|((?:[^\\W_{_UNSPACED}]|[{_INDIC}])+)")
+_ALPHABETIC_RUN = LatePattern(f"[{_ALPHABETIC}]")
 # Before these characters, no script does without spaces, and no word has signs that are no letters.
-_BEYOND = re.compile("[\u0900-\U0010ffff]")
-_WORD = re.compile(r"[^\W_]+")
+_BEYOND = LatePattern("[\\u0900-\\U0010ffff]")
+_WORD = LatePattern(r"[^\W_]+")
 
 
 def folded(text: str) -> str:

@@ -8,13 +8,13 @@ Everything here blocks: call it in a thread.
 import contextlib
 import hashlib
 import os
-import re
 import secrets
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from nanobot.core.errors import StoreError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.workspaces.copying import copy_files
 from nanobot.stores.workspaces.removing import remove_tree
@@ -22,7 +22,7 @@ from nanobot.stores.workspaces.removing import remove_tree
 FOLDER = "workspaces"
 _SECRET = "secret"  # noqa: S105 - the name of a file
 _SECRET_BYTES = 32
-_NAME = re.compile(r"([0-9a-f]{8,16})-[0-9a-f]{32}")
+_NAME = LatePattern(r"([0-9a-f]{8,16})-[0-9a-f]{32}")
 
 
 class WorkspaceFolder:

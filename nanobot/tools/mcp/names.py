@@ -1,18 +1,18 @@
 """What the tools of MCP servers are called: `mcp__SERVER__TOOL`."""
 
 import hashlib
-import re
 from collections.abc import Iterable
 
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.tool import PASSING_PREFIX
 
-SERVER_NAME = re.compile(r"[A-Za-z0-9](?:_?[A-Za-z0-9-])*")
+SERVER_NAME = LatePattern(r"[A-Za-z0-9](?:_?[A-Za-z0-9-])*")
 """What a server may be called: so that no two servers have tools of one name."""
 MAX_SERVER_CHARS = 24
 MAX_NAME_CHARS = 64
 """The longest name of a tool that the providers of models take."""
 _HASH_CHARS = 6
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+_NOT_IN_NAMES = LatePattern(r"[^A-Za-z0-9_-]")
 
 
 def group_of(server: str) -> str:

@@ -1,60 +1,19 @@
-"""The front matter of a `SKILL.md`: YAML, of which every value is text, a list or a table."""
+"""The front matter of a `SKILL.md`: where it ends, and its fields where they are plain."""
 
 import re
-from typing import Any
 
-import yaml
+from nanobot.core.late_pattern import LatePattern
 
 MOST_BYTES = 8_192
-_DEEPEST = 8
 _BYTE_ORDER_MARK = "\ufeff"
-_FENCE = re.compile(r"---[ \t]*\r?\n")
-_CLOSING = re.compile(r"^---[ \t]*\r?$", re.MULTILINE)
+_FENCE = LatePattern(r"---[ \t]*\r?\n")
+_CLOSING = LatePattern(r"^---[ \t]*\r?$", re.MULTILINE)
+# Without what means something in YAML, or may: a colon, a quote at the beginning, spaces at the end.
+_PLAIN = LatePattern(r"([a-z][a-z-]*): ([A-Za-z](?:[A-Za-z0-9 .,;()/'-]*[A-Za-z0-9.)])?)")
 
 
 class BadFrontMatter(Exception):
     """There is none, or it cannot be read. Its text says why."""
-
-
-class _Loader(yaml.BaseLoader):
-    """Makes nothing but texts, lists and tables. Aliases are refused, which can stand for very much more than
-    is written, and so are deep nesting and names that stand twice in a table.
-    """
-
-    _depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise self._refused("aliases (*name) are not allowed")
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self._refused(f"more than {_DEEPEST} levels are nested")
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def construct_scalar(self, node: Any) -> Any:
-        text = super().construct_scalar(node)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            # An escape wrote half of one; nothing that has it in it could be sent to a model.
-            problem = "a text has half a character in it"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return text
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        names: set[str] = set()
-        for name, _ in node.value:
-            if not isinstance(name, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a name is no text", name.start_mark)
-            if name.value in names:
-                problem = f"{name.value[:80]!r} stands twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, name.start_mark)
-            names.add(name.value)
-        return super().construct_mapping(node, deep)
-
-    def _refused(self, problem: str) -> Exception:
-        place = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-        return yaml.composer.ComposerError(None, None, problem, place)
 
 
 def split(text: str) -> tuple[str, str]:
@@ -73,33 +32,16 @@ def split(text: str) -> tuple[str, str]:
     return text[opening.end() : closing.start()], text[closing.end() :].strip()
 
 
-def read(text: str) -> dict[str, Any]:
-    """Return the fields of a front matter.
-
-    Raises:
-        BadFrontMatter: it is no table in YAML, or uses what is refused here.
+def plain_fields(text: str) -> dict[str, str] | None:
+    """Return the fields of a front matter that is nothing but plain texts, a line each, as those of most
+    skills are; None where only a reader of YAML can tell.
     """
-    size_bytes = len(text.encode())
-    if size_bytes > MOST_BYTES:
-        raise BadFrontMatter(f"its front matter has {size_bytes} bytes: at most {MOST_BYTES} are read")
-    try:
-        fields = yaml.load(text, Loader=_Loader)  # noqa: S506 - it makes texts, lists and tables only
-    except yaml.YAMLError as error:
-        raise BadFrontMatter(f"its front matter is not valid YAML{_described(error)}") from None
-    except OverflowError:
-        raise BadFrontMatter("its front matter has an escape that stands for no character") from None
-    if not isinstance(fields, dict):
-        raise BadFrontMatter("its front matter is no table of fields: write name: … and description: …")
+    if len(text) > MOST_BYTES:
+        return None
+    fields: dict[str, str] = {}
+    for line in text.removesuffix("\n").split("\n"):
+        plain = _PLAIN.fullmatch(line)
+        if plain is None or plain[1] in fields:
+            return None
+        fields[plain[1]] = plain[2]
     return fields
-
-
-def _described(error: yaml.YAMLError) -> str:
-    """Return where the error is, on which line of the file, and what it is."""
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return f": {error}".splitlines()[0][:200]
-    # The first line of the file is the one that opens the front matter.
-    line = f" (line {error.problem_mark.line + 2})" if error.problem_mark is not None else ""
-    advice = ""
-    if error.problem is not None and "mapping values are not allowed" in error.problem:
-        advice = "; put a text that has a colon in it in quotes"
-    return f"{line}: {error.problem}{advice}"

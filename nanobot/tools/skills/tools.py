@@ -1,7 +1,6 @@
 """The tools with which the agent finds and reads skills."""
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import msgspec
 
 from nanobot.core.errors import NoSuchFile, ToolError, WorkspaceError
 from nanobot.core.ids import Randomness
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.origin import ReadOrigin
 from nanobot.core.skill import FIND_SKILLS, READ_SKILL, SKILL_FILE, SKILLS_FOLDER, Skill
 from nanobot.core.tool import Tool, ToolContext
@@ -23,7 +23,7 @@ _OWN = f"{SKILLS_FOLDER}/"
 _MOST_OWN = 20
 _MOST_NAMED = 50
 _BYTES_PER_TOKEN = 4
-_WORDS = re.compile(r"\w+")
+_WORDS = LatePattern(r"\w+")
 _SHORTEST_STEM, _SHORTEST_WORD = 4, 3
 _WITHOUT_SPACES = "\u2e80"
 """Where the characters of Chinese, Japanese and Korean begin."""

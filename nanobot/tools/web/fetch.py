@@ -9,6 +9,7 @@ import msgspec
 from nanobot.core.errors import InvalidRequest, ToolError
 from nanobot.core.extent import START, Position, described, wanted
 from nanobot.core.ids import Randomness
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetched, Fetcher
@@ -22,8 +23,8 @@ _CHARACTERS_PER_TOKEN = 3
 _MOST_CHARACTERS = 40_000
 _TIMEOUT_S = 75.0
 """For the wait for its turn, the fetch and the reading, which have limits of their own."""
-_PLACE = re.compile(r"(page|sheet|slide|chapter|part|row|line|character)s?\W{0,3}(\d{1,9})", re.IGNORECASE)
-_NUMBER = re.compile(r"\d{1,9}")
+_PLACE = LatePattern(r"(page|sheet|slide|chapter|part|row|line|character)s?\W{0,3}(\d{1,9})", re.IGNORECASE)
+_NUMBER = LatePattern(r"\d{1,9}")
 _ACCEPT = "text/html,application/xhtml+xml,text/*;q=0.9,application/pdf;q=0.9,*/*;q=0.8"
 
 

@@ -1,6 +1,5 @@
 """The search engines as data: how each is asked, and where its answer has what."""
 
-import html
 from collections.abc import Mapping
 from typing import Literal
 
@@ -138,5 +137,8 @@ def _text(value: object) -> str:
         value = " … ".join(each for each in value if isinstance(each, str))
     if not isinstance(value, str):
         return ""
+    # It loads the names of all characters; most servers search nothing.
+    import html
+
     line = " ".join(html.unescape(value).split())
     return line if len(line) <= _SNIPPET_CHARACTERS else line[:_SNIPPET_CHARACTERS].rstrip() + "…"

@@ -1,11 +1,11 @@
 """The tool that searches in files."""
 
 import asyncio
-import re
 
 import msgspec
 
 from nanobot.core.errors import InvalidRequest, NoSuchFile, ToolError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.core.workspace import Contents, Entry
 from nanobot.tools.workspace.files import AgentFiles
@@ -24,7 +24,7 @@ _BYTES_PER_TOKEN = 4
 _NOTE_BYTES = 200
 _WALL_S = 10.0
 _LIMITS = WorkerLimits(_WALL_S, 8, 512 * 1024 * 1024, 512 * 1024)
-_SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
+_SPECIAL = LatePattern(r"[.^$*+?{}\[\]\\|()]")
 
 
 class GrepArguments(msgspec.Struct, frozen=True):

@@ -3,15 +3,16 @@
 Blocks for as long as a large text takes: call it in a thread.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+
+from nanobot.core.late_pattern import LatePattern
 
 _QUOTES = str.maketrans(
     "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00a0\u2013\u2014\u2212", "''''\"\"\"\" ---"
 )
-_SPACES = re.compile(r"\s+")
-_WORDS = re.compile(r"\w+")
+_SPACES = LatePattern(r"\s+")
+_WORDS = LatePattern(r"\w+")
 _MOST_COMPARED = 200_000
 """Lines that are compared with lines, at most, to find the nearest place."""
 _MOST_WORDS = 40

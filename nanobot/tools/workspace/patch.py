@@ -3,7 +3,6 @@
 Line numbers in them are often wrong, so only the lines count.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -11,12 +10,13 @@ from typing import Literal
 import msgspec
 
 from nanobot.core.errors import WorkspaceError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.tools.workspace.matching import find_first, nearest
 
-_SECTION = re.compile(r"\*\*\* (Add|Update|Delete) File: (.+?)\s*")
-_MOVE = re.compile(r"\*\*\* Move to: (.+?)\s*")
+_SECTION = LatePattern(r"\*\*\* (Add|Update|Delete) File: (.+?)\s*")
+_MOVE = LatePattern(r"\*\*\* Move to: (.+?)\s*")
 _ENDS = ("*** End Patch", "*** End of File")
-_HUNK = re.compile(r"@@(?: -\d+(?:,\d+)? \+\d+(?:,\d+)? @@)? ?(.*)")
+_HUNK = LatePattern(r"@@(?: -\d+(?:,\d+)? \+\d+(?:,\d+)? @@)? ?(.*)")
 _MOST_CHARS = 1_000_000
 _MOST_HUNKS = 500
 _MOST_SEARCHED = 10_000_000

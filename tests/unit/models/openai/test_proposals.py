@@ -15,12 +15,12 @@ from nanobot.core.errors import (
     ModelRejectedRequest,
 )
 from nanobot.core.message import Audio, Image, Message, Text, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import EVERYTHING, ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.images import NO_IMAGE_NOTE
 from nanobot.models.lessons import REMEMBERED_S
-from nanobot.models.openai.chat import EVERYTHING, OpenAIChat
+from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.transport import Transport
 from tests.clock import PausedClock
 from tests.unit.models.openai.asking import HELLO, failure, heard, model_at
