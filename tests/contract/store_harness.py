@@ -151,12 +151,14 @@ class StoreHarness:
         earlier: tuple[Message, ...] = (),
         left: Container[str] = (),
         after: str | None = None,
+        is_whole: bool = False,
     ) -> Admission:
         """Admit a turn; `body` stands for what the client sent (the text, where it is None)."""
         identity = Identity(
             hashlib.blake2b((body or text).encode(), digest_size=32).digest(), dedupe_key, is_retry
         )
-        turn = msgspec.structs.replace(self.turn(key, text, when_busy=when_busy, trace=trace), after=after)
+        turn = self.turn(key, text, when_busy=when_busy, trace=trace)
+        turn = msgspec.structs.replace(turn, after=after, is_whole=is_whole)
         return await self.store.admit(turn, identity, earlier, left=left)
 
     async def start(

@@ -197,6 +197,65 @@ async def test_a_message_sent_while_a_turn_runs_does_not_rewind_for_lack_of_its_
     assert await harness.texts("a") == ["U:1", "A:one", "U:2", "A:two", "U:3"]
 
 
+async def test_a_whole_conversation_that_is_sent_while_a_turn_runs_has_nothing_of_that_turn_in_it(
+    harness: StoreHarness,
+) -> None:
+    """A front end that asks for two answers at once, or for another one while the first is written."""
+    await talk(harness, "a", "1", "one")
+    sent = (user("1"), said("one"))
+    running = await harness.start("a", "2", earlier=sent)
+    other = await harness.admit("a", "2", earlier=sent, body="other", is_whole=True)
+    anew = await harness.admit("a", "1, edited", is_whole=True)
+    assert other.history == anew.history == "rewound"
+    await harness.store.append(running, done("two"))
+    second = await harness.engine.claim()
+    assert await harness.texts("a") == ["U:1", "A:one", "U:2"]
+    await harness.store.append(second, done("two b"))
+    await harness.engine.claim()
+    assert await harness.texts("a") == ["U:1, edited"]
+    assert len(await harness.store.branches("a")) == 3
+
+
+async def test_a_list_stays_in_sight_when_turns_that_waited_before_it_have_left_its_branch(
+    harness: StoreHarness,
+) -> None:
+    await talk(harness, "a", "1", "one", "2", "two")
+    running = await harness.start("a", "3", earlier=(user("1"), said("one"), user("2"), said("two")))
+    assert (await harness.admit("a", "1b", is_whole=True)).history == "rewound"
+    await harness.admit("a", "3b", earlier=(user("1"), said("one"), user("2"), said("two")))
+    await harness.store.append(running, done("three"))
+    between = await harness.engine.claim()
+    assert await harness.texts("a") == ["U:1b"]
+    await harness.store.append(between, done("one b"))
+    await harness.engine.claim()
+    assert await harness.texts("a") == ["U:1", "A:one", "U:2", "A:two", "U:3b"]
+
+
+async def test_lists_of_turns_that_wait_for_the_engine_are_what_their_models_see(
+    harness: StoreHarness,
+) -> None:
+    await talk(harness, "a", "1", "one")
+    await harness.reopen(max_running=1)
+    elsewhere = await harness.start("b")
+    sent = (user("1"), said("one"))
+    assert (await harness.admit("a", "2", earlier=sent, is_whole=True)).history == "matched"
+    assert (await harness.admit("a", "2b", earlier=sent, is_whole=True)).history == "rewound"
+    assert (await harness.admit("a", "1b", is_whole=True)).history == "rewound"
+    assert (await harness.admit("a", "2c", earlier=sent)).history == "matched"
+    seen: list[list[str]] = []
+    running = elsewhere
+    for _ in range(4):
+        await harness.store.append(running, done("answer"))
+        running = await harness.engine.claim()
+        seen.append(await harness.texts("a"))
+    assert seen == [
+        ["U:1", "A:one", "U:2"],
+        ["U:1", "A:one", "U:2b"],
+        ["U:1b"],
+        ["U:1", "A:one", "U:2c"],
+    ]
+
+
 async def test_pages_of_a_branched_transcript_join_up(harness: StoreHarness) -> None:
     await talk(harness, "a", "1", "one", "2", "two", "3", "three")
     await harness.say("a", "2b", "two b", earlier=(user("1"), said("one")))

@@ -112,6 +112,24 @@ async def test_words_beside_an_answer_that_nobody_stopped_are_a_branch(open_harn
     assert len(await harness.app.store.branches("k")) == 2
 
 
+async def test_two_answers_to_a_whole_conversation_know_nothing_of_each_other(
+    open_harness: OpenHarness,
+) -> None:
+    """Front ends ask several models at once, with one id of the chat."""
+    model, harness = await opened(open_harness, FakeClock(), (Say(("a1",)),))
+    whole = {"x-history-mode": "whole"}
+    await harness.door.chat("k", "q1", whole)
+    one = harness.door.chatting("k", headers=whole, **body("U:q1|A:a1|U:q2"), stream=True)
+    await one.until("Once upon")
+    other = harness.door.chatting("k", headers=whole, **body("U:q1|A:a1|U:q2"))
+    await settled(harness)
+    model.gate.set()
+    assert (await one.done()).said == "Once upon a time"
+    reply = await other.done()
+    assert (reply.said, reply.headers["x-history"]) == ("done", "rewound")
+    assert seen(model.requests[-1]) == "U:q1|A:a1|U:q2"
+
+
 @pytest.mark.parametrize("policy", ["reject", "steer", "interrupt"])
 async def test_it_gives_way_whatever_is_to_be_done_about_busy_sessions(
     open_harness: OpenHarness, policy: str

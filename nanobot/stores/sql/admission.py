@@ -185,6 +185,7 @@ def _join_known(
                 turn.trace,
                 match.unless_done,
                 resumption.moves_from,
+                match.ends_at,
             )
     claim = _run_again(db, head, known.n, plan, turn, load, capacity, now)
     joiners = tuple(id_ for (id_,) in db.execute("SELECT id FROM turn WHERE joined_to = ?", (known.n,)))

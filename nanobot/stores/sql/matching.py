@@ -36,8 +36,8 @@ _MOST_TOGETHER = 32
 
 class HistoryMatch(msgspec.Struct, frozen=True):
     """Where the client's list leads to: rewind to the row `base` if any, take in `rest`, the end of the list,
-    and treat as new the results `unanswered`, which the list has and the transcript lacks. `unless_done`: as
-    in `Plan`.
+    and treat as new the results `unanswered`, which the list has and the transcript lacks. `unless_done`,
+    `ends_at`: as in `Plan`.
     """
 
     note: HistoryNote
@@ -45,6 +45,7 @@ class HistoryMatch(msgspec.Struct, frozen=True):
     rest: tuple[Message, ...] = ()
     unanswered: tuple[Message, ...] = ()
     unless_done: int | None = None
+    ends_at: int | None = None
 
 
 def match(

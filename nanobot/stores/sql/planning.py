@@ -33,7 +33,8 @@ def plan_of(
     base = turns.end_of(db, after) if after is not None else base
     new = match.unanswered + turn.input
     rest, new = matching.answer_calls(db, head, base, earlier, match.rest, new)
-    return Plan(new, rest, match.base, after, turn.trace, match.unless_done), match.note
+    plan = Plan(new, rest, match.base, after, turn.trace, match.unless_done, ends_at=match.ends_at)
+    return plan, match.note
 
 
 def followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
@@ -62,7 +63,8 @@ def reconcile(
     recent: RecentPlaces,
 ) -> HistoryMatch:
     """Return as `matching.match`. While a turn runs, a client cannot hold its reply yet: one whose list ends
-    where that turn began is a reason to rewind only if that turn is cancelled.
+    where that turn began is a reason to rewind only if that turn is cancelled, or if the list is the whole
+    conversation.
     """
     if turn.after is not None:
         return HistoryMatch("new")
@@ -79,9 +81,22 @@ def reconcile(
     if match.note == "replaced" and _is_words_of_running(db, head, load, match):
         return msgspec.structs.replace(match, note="matched")
     is_waited_for = load.running_n is not None and not load.gives_way
-    if match.note == "rewound" and is_waited_for and match.base == load.running_after:
+    is_before_running = match.note == "rewound" and is_waited_for and match.base == load.running_after
+    if is_before_running and not (turn.is_whole and load.running_trace):
         return HistoryMatch("matched", match.base, unless_done=load.running_n)
+    if load.waiting and match.base is None:
+        return _behind_waiting(match, head, turn, load, has_list=len(earlier) > 0)
     return match
+
+
+def _behind_waiting(
+    match: HistoryMatch, head: TranscriptHead, turn: Turn, load: Load, *, has_list: bool
+) -> HistoryMatch:
+    """Return the match of a list that ends at the tip, and whose turn starts only after others."""
+    if turn.is_whole and load.running_n is None:
+        # What they will say is not in the client's list, which is the whole conversation.
+        return msgspec.structs.replace(match, note="rewound", base=head.tip)
+    return msgspec.structs.replace(match, ends_at=head.tip) if has_list else match
 
 
 def _is_words_of_running(db: Db, head: TranscriptHead, load: Load, match: HistoryMatch) -> bool:

@@ -137,7 +137,7 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     if plan.moves_from is not None:
         steps = moves.steps_of(db, head.session, n, plan.moves_from)
         # Where the transcript is rewound, what is left stays on its branch as it was.
-        if turns.base_of(db, plan) is None:
+        if turns.base_of(db, head, plan) is None:
             moves.take_out(db, head, plan.moves_from)
     plan = turns.without_known(db, head, plan)
     span = turns.span_of(head, plan)

@@ -26,7 +26,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What goes into the transcript when a turn starts: rewind to `base`, or to the end of the turn number
     `after`; take in `earlier` (without a `base`: only where the transcript is empty); then `input`. `trace`:
     as in `Turn`. `unless_done`: the number of the turn that began at `base` and ran when this one came; the
-    transcript is rewound only where that one was cancelled. `moves_from`: the first and the last row that the
+    transcript is rewound only where that one was cancelled, or where it does not lead through `base` any
+    more. `ends_at`: the row at which the client's list ended when it came, which was the tip: rewind to it
+    where the transcript does not lead through it any more. `moves_from`: the first and the last row that the
     turn left when it was cancelled; it takes its steps along.
     """
 
@@ -37,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     trace: bool = True
     unless_done: int | None = None
     moves_from: tuple[int, int] | None = None
+    ends_at: int | None = None
 
 
 decode_plan = msgspec.json.Decoder(Plan).decode
@@ -72,7 +75,7 @@ def without_known(db: Db, head: TranscriptHead, plan: Plan) -> Plan:
 
 def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
     """Put a turn's input into the transcript, where `span_of` said."""
-    base = base_of(db, plan)
+    base = base_of(db, head, plan)
     if base is not None and base != head.tip:
         transcript.move_tip(db, head, base)
         if head.has_facts:
@@ -85,14 +88,19 @@ def put_input(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> N
     transcript.touch_head(db, head, now)
 
 
-def base_of(db: Db, plan: Plan) -> int | None:
+def base_of(db: Db, head: TranscriptHead, plan: Plan) -> int | None:
     """Return the row to which the transcript is rewound, None where it is not."""
     if plan.after is not None:
         return end_of(db, plan.after)
     if plan.unless_done is not None:
         (status,) = db.execute("SELECT status FROM turn WHERE n = ?", (plan.unless_done,)).fetchone()
-        return plan.base if status == "cancelled" else None
-    return plan.base
+        return plan.base if status == "cancelled" or _has_left(db, head, plan.base) else None
+    # A turn that waited before this one may have rewound the transcript to elsewhere.
+    return plan.ends_at if _has_left(db, head, plan.ends_at) else plan.base
+
+
+def _has_left(db: Db, head: TranscriptHead, seq: int | None) -> bool:
+    return seq is not None and seq > 0 and not transcript.is_on_line(db, head, seq)
 
 
 def end_of(db: Db, n: int) -> int:
