@@ -215,6 +215,13 @@ class TextBuffer:
         """Return what of `text` lies behind the start. It may have a million lines, so it is cut once."""
         start = self._start
         at, end = 0, len(text)
+        if self._number == start.number and self._unit != "sheet":
+            # Most of a long text, which needs no look at each line.
+            for _ in range(start.line - self._line):
+                if (newline := text.find("\n", at)) < 0:
+                    break
+                at = newline + 1
+            self._count(text[:at])
         while at < end and self._is_before_start:
             here = end
             if self._number == start.number and self._line == start.line:
