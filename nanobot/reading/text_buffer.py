@@ -212,19 +212,25 @@ class TextBuffer:
         return (self._line, self._column) < (start.line, start.character)
 
     def _drop(self, text: str) -> str:
-        """Return what of `text` lies behind the start."""
+        """Return what of `text` lies behind the start. It may have a million lines, so it is cut once."""
         start = self._start
-        while text and self._is_before_start:
+        at, end = 0, len(text)
+        if self._number == start.number and self._unit != "sheet":
+            # Most of a long text, which needs no look at each line.
+            for _ in range(start.line - self._line):
+                if (newline := text.find("\n", at)) < 0:
+                    break
+                at = newline + 1
+            self._count(text[:at])
+        while at < end and self._is_before_start:
+            here = end
             if self._number == start.number and self._line == start.line:
-                here = min(start.character - self._column, len(text))
-                newline = text.find("\n", 0, here)
-                here = here if newline < 0 else newline + 1
-            else:
-                newline = text.find("\n")
-                here = len(text) if newline < 0 else newline + 1
-            self._count(text[:here])
-            text = text[here:]
-        return text
+                here = min(at + start.character - self._column, end)
+            newline = text.find("\n", at, here)
+            here = here if newline < 0 else newline + 1
+            self._count(text[at:here])
+            at = here
+        return text[at:]
 
     def _count(self, text: str) -> None:
         lines = text.count("\n")

@@ -1,5 +1,7 @@
 """The buffer cuts where it is full, says where, and begins where it is asked to."""
 
+from typing import SupportsIndex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,3 +204,25 @@ def test_a_page_without_text_is_a_picture_or_said_to_be_one() -> None:
         buffer.begin("page", 1)
         buffer.page_picture(lambda: PNG)
         assert words in buffer.extracted().text
+
+
+class Counted(str):
+    """A text that counts how many of its characters are copied."""
+
+    copied = 0
+
+    def __getitem__(self, index: SupportsIndex | slice) -> "Counted":
+        part = Counted(super().__getitem__(index))
+        Counted.copied += len(part)
+        return part
+
+
+@pytest.mark.parametrize("start", [Position(1, 1_900), Position(1, 1_900, 5), Position(2, 2)])
+def test_what_lies_before_the_start_is_passed_over_once(start: Position) -> None:
+    text = Counted("".join(f"line {number}\n" for number in range(1, 2_001)))
+    Counted.copied = 0
+    buffer = TextBuffer(1_000_000, start=start)
+    buffer.write(text)
+    assert Counted.copied < 3 * len(text)
+    if start.number == 1:
+        assert buffer.extracted().text.startswith("line 1900"[start.character - 1 :])
