@@ -9,6 +9,7 @@ import gc
 import json
 import random
 import re
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -22,7 +23,7 @@ from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.database import ThreadedDatabase
 from nanobot.testing import Say, ScriptedModel
-from tests.asgi import CHAT, Exchange
+from tests.asgi import BOUND_S, CHAT, Exchange
 from tests.clock import PausedClock
 from tests.harness import Harness, OpenHarness
 from tests.upstream import HANG, Step, Upstream, chunk, finish, spoken, text
@@ -81,15 +82,17 @@ def memory() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def scanned(harness: Harness) -> Iterator[list[str]]:
-    """Yield a list that gets the statements of the thread for what takes long."""
+    """Yield a list that gets the statements of the threads for what takes long or is large."""
     store, asked = harness.app.store, list[str]()
     assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
-    connection = store.database.connections[2]
-    connection.set_trace_callback(asked.append)
+    connections = store.database.connections[2:]
+    for connection in connections:
+        connection.set_trace_callback(asked.append)
     try:
         yield asked
     finally:
-        connection.set_trace_callback(None)
+        for connection in connections:
+            connection.set_trace_callback(None)
 
 
 def said(count: int) -> list[dict[str, object]]:
@@ -269,7 +272,7 @@ async def test_a_turn_costs_the_same_behind_much_that_was_said(open_harness: Ope
 IMAGE = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(3 * MIB)).decode()
 
 
-async def test_what_is_large_in_a_conversation_is_read_by_the_thread_that_scans(
+async def test_what_is_large_in_a_conversation_is_read_by_a_thread_beside_the_one_that_writes(
     open_harness: OpenHarness,
 ) -> None:
     """If the one that writes read it, each turn of the conversation would hold up those of all others."""
@@ -282,6 +285,27 @@ async def test_what_is_large_in_a_conversation_is_read_by_the_thread_that_scans(
         await harness.door.chat("b", "hello")
         await harness.door.chat("b", "hello again")
     assert len([statement for statement in asked if "max(size)" in statement]) == 1
+
+
+async def test_a_turn_whose_conversation_is_large_does_not_wait_for_what_takes_long(
+    open_harness: OpenHarness,
+) -> None:
+    """A long list that is compared, a search through all sessions, the export of a person."""
+    harness = await open_harness(ScriptedModel(*["ok"] * 2))
+    store = harness.app.store
+    assert isinstance(store, SqlStore)
+    parts = [{"type": "text", "text": "this"}, {"type": "image_url", "image_url": {"url": IMAGE}}]
+    await harness.door.chat("a", [{"role": "user", "content": parts}])
+    await harness.app.compactor.settled()
+    is_over = threading.Event()
+    long = asyncio.ensure_future(store.database.scan(lambda _: is_over.wait(2 * BOUND_S)))
+    try:
+        async with asyncio.timeout(BOUND_S):
+            assert (await harness.door.chat("a", "and now?")).status == 200
+        assert not long.done()
+    finally:
+        is_over.set()
+        await long
 
 
 async def test_long_lists_are_compared_by_the_thread_that_scans(open_harness: OpenHarness) -> None:

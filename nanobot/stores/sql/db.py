@@ -131,6 +131,12 @@ class Database(Protocol):
         """Do as `read` for a query that may take long: other queries do not wait behind it."""
         ...
 
+    async def read_large(self, query: Job[T], /) -> T:
+        """Do as `read` for a query of a turn whose answer is large, such as pictures: those of other turns do
+        not wait behind it, nor it behind one that takes long.
+        """
+        ...
+
     async def check(self) -> None:
         """Commit something that changes nothing, and look at what is on the disk.
 

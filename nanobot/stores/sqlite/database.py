@@ -26,7 +26,8 @@ def _commit(db: Db) -> None:
 
 
 class ThreadedDatabase:
-    """The database of a data directory: one thread writes, one reads, and one more scans once it is needed.
+    """The database of a data directory: one thread writes, one reads, and once they are needed, one scans and
+    one reads what is large.
 
     `connections` are theirs, that of the writer first.
     """
@@ -47,16 +48,25 @@ class ThreadedDatabase:
         self._writer = Writer(writer, path, observer, Upkeep(path))
         self._reader = Reader(reader, path)
         self._scanner: Reader | None = None
+        self._large_reader: Reader | None = None
         self.write = self._writer.do
         self.read = self._reader.ask
 
     async def scan(self, query: Job[T], /) -> T:
         if self._scanner is None:
-            db = open_reader(self._directory)
-            db.scopes = self.connections[0].scopes
-            self.connections.append(db)
-            self._scanner = Reader(db, self._directory / DATABASE)
+            self._scanner = self._another()
         return await self._scanner.ask(query)
+
+    async def read_large(self, query: Job[T], /) -> T:
+        if self._large_reader is None:
+            self._large_reader = self._another()
+        return await self._large_reader.ask(query)
+
+    def _another(self) -> Reader:
+        db = open_reader(self._directory)
+        db.scopes = self.connections[0].scopes
+        self.connections.append(db)
+        return Reader(db, self._directory / DATABASE)
 
     async def check(self) -> None:
         # First, as what is committed stands in the write-ahead log, which is read before the file.
@@ -66,8 +76,9 @@ class ThreadedDatabase:
     async def close(self) -> None:
         await self._writer.close()
         await self._reader.close()
-        if self._scanner is not None:
-            await self._scanner.close()
+        for reader in (self._scanner, self._large_reader):
+            if reader is not None:
+                await reader.close()
         # The writer's last: the last one to close moves the write-ahead log into the database, if it may
         # write.
         for db in reversed(self.connections):
@@ -94,6 +105,9 @@ class DirectDatabase:
         return self._run(query)
 
     async def scan(self, query: Job[T], /) -> T:
+        return self._run(query)
+
+    async def read_large(self, query: Job[T], /) -> T:
         return self._run(query)
 
     async def check(self) -> None:

@@ -249,13 +249,19 @@ class LocalWorkspaces:
 
 
 async def _whole(work: Awaitable[T]) -> T:
-    """Return the result of what a thread does, once it has ended, even if this is cancelled meanwhile."""
+    """Return the result of what a thread does, once it has ended, however often this is cancelled before."""
     task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait((task,))
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        # Nobody else asks how it ended, and the event loop would call that an error.
+        task.exception()
+        raise cancelled
+    return task.result()
 
 
 def _is_shared(parts: Parts) -> bool:

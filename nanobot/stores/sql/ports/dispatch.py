@@ -87,7 +87,7 @@ class SqlDispatch:
         history = await self._database.read(partial(query, most_bytes=MOST_BYTES))
         if history is None:
             # Pictures, or long texts: other queries do not wait for them.
-            history = await self._database.scan(partial(query, most_bytes=transcript.ANY_BYTES))
+            history = await self._database.read_large(partial(query, most_bytes=transcript.ANY_BYTES))
         assert history is not None  # noqa: S101 - whatever it is, it was read
         return history
 

@@ -1,8 +1,11 @@
 """Workspaces by session: who has which, what a crash left undone, and who may change one at a time."""
 
 import asyncio
+import gc
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +15,7 @@ from nanobot.core.workspace import Change, Read, SessionIdentity, WorkspaceLimit
 from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.tree import is_supported
+from tests.asgi import BOUND_S
 
 pytestmark = pytest.mark.skipif(not is_supported(), reason="no workspaces on this system")
 
@@ -115,6 +119,56 @@ async def test_a_change_whose_caller_gives_up_is_made_whole_or_not_at_all(
     await asyncio.wait((changing,))
     assert (await workspaces.read("ann", "a"))[1] in (b"1", b"2" * 100_000)
     await write(workspaces, "ann", "a", b"3")
+
+
+async def test_nobody_else_changes_anything_before_a_change_has_ended_whose_caller_gives_up_again_and_again(
+    workspaces: LocalWorkspaces,
+) -> None:
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def slow(_: Read) -> Sequence[Change]:
+        began.set()
+        assert may_go_on.wait(BOUND_S)
+        return (Change("a", b"slow"),)
+
+    changing = asyncio.ensure_future(workspaces.change("ann", slow))
+    assert await asyncio.to_thread(began.wait, BOUND_S)
+    for _ in range(3):
+        changing.cancel()
+        await asyncio.sleep(0)
+    other = asyncio.ensure_future(write(workspaces, "ann", "b", b"other"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not changing.done() and not other.done()
+    may_go_on.set()
+    async with asyncio.timeout(BOUND_S):
+        await other
+    assert changing.cancelled()
+    assert (await workspaces.read("ann", "a"))[1] == b"slow"
+
+
+async def test_a_change_that_fails_when_its_caller_has_given_up_is_no_error_of_the_event_loop(
+    workspaces: LocalWorkspaces,
+) -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def failing(_: Read) -> Sequence[Change]:
+        began.set()
+        assert may_go_on.wait(BOUND_S)
+        raise WorkspaceError("no")
+
+    changing = asyncio.ensure_future(workspaces.change("ann", failing))
+    assert await asyncio.to_thread(began.wait, BOUND_S)
+    changing.cancel()
+    await asyncio.sleep(0)
+    may_go_on.set()
+    await asyncio.wait((changing,))
+    assert changing.cancelled()
+    del changing
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_refused_first_change_leaves_no_folder(workspaces: LocalWorkspaces, tmp_path: Path) -> None:
