@@ -67,7 +67,7 @@ async def test_a_button_runs_the_call_once_however_often_it_is_pressed(open_harn
 
 async def test_no_is_told_to_the_model_and_always_is_not_asked_again(open_harness: OpenHarness) -> None:
     post = Post()
-    script = [send(), "Not sent.", send("bob"), "Sent it.", send("bob"), "Sent again."]
+    script: list[Any] = [send(), "Not sent.", send("bob"), "Sent it.", send("bob"), "Sent again."]
     model = ScriptedModel(*script)
     harness = await open_harness(model, tools=[post.tool], policy=POLICY)
     async with a_bot(harness) as bot:

@@ -87,6 +87,15 @@ async def test_the_words_of_a_line_that_cannot_be_read_are_shown() -> None:
         await check(connection, "content_word", "cannot be read", "content")
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_lines_that_belong_to_standard_error_are_no_answers(era: str) -> None:
+    async with connected(stdio(era)) as connection:
+        for _ in range(3):
+            answer = await call(connection, "noisy")
+            assert isinstance(answer, Answered) and not answer.is_error, answer
+            assert answer.text == "did noisy"
+
+
 # Over HTTP ----------------------------------------------------------------------------------------
 
 
