@@ -203,7 +203,7 @@ class FakeMcpServer:
         return {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", **result}
 
     def _call(self, name: str, arguments: Json) -> Json | None:
-        if name.startswith(("hang", "crash", "write", "put")):
+        if name.startswith(("hang", "crash", "write", "put", "wait")):
             self._write_down(f"{name} {arguments.get('text', '')}".strip())
         if name.startswith("hang"):
             return None
@@ -365,6 +365,7 @@ def main() -> None:
     server = FakeMcpServer("old" if era == "old" else "new", send, Path(log) if log else None)
     if fault == "garbled":
         server.write = lambda line: print(line, flush=True)
+        server.tools += [tool("wait"), tool("release")]
     if fault in ("more", "same"):
         server.endless = fault
     if fault == "malformed":
