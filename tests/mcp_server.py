@@ -72,7 +72,7 @@ QUESTIONS: dict[str, dict[str, Json]] = {
 
 GARBLED: dict[str, str] = {
     "cut": '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"te',
-    "cut_in_front": 'ntent":[]},"jsonrpc":"2.0","id":ID}',
+    "cut_in_the_middle": '{"result":{"content":[{"type":"text"]},"jsonrpc":"2.0","id":ID}',
     "cut_without_an_id": '{"jsonrpc":"2.0","result":{"content":[',
     "word": '{"jsonrpc":"2.0","id":ID,"result":"a word"}',
     "both": '{"jsonrpc":"2.0","id":ID,"result":{},"error":{"code":1,"message":"no"}}',
@@ -89,6 +89,19 @@ GARBLED: dict[str, str] = {
     "nobodys_error": '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
 }
 """What some tools answer, with the id of the call: no answer of the protocol."""
+NOISE = (
+    "Traceback (most recent call last):",
+    '{"level":"error","id":ID,"error":"the log is JSON"}',
+    '{"id":ID,"request":"took 3 ms"}',
+    'DEBUG sending {"jsonrpc":"2.0","id":ID,"result":{}}',
+    'DEBUG sending {"jsonrpc":"2.0","result":{},"id":ID}',
+    '-> {"jsonrpc":"2.0","res',
+    '{"jsonrpc":"2.0","id":ID,"method":"tools/call","params":7}',
+    '{"jsonrpc":"2.0","id":ID,"method":"tools/ca',
+    "[]",
+    "ID",
+)
+"""What `noisy` writes before it answers: nothing of it is its answer."""
 
 
 class FakeMcpServer:
@@ -190,13 +203,16 @@ class FakeMcpServer:
         return {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", **result}
 
     def _call(self, name: str, arguments: Json) -> Json | None:
-        if name.startswith(("hang", "crash", "write", "put")):
+        if name.startswith(("hang", "crash", "write", "put", "wait")):
             self._write_down(f"{name} {arguments.get('text', '')}".strip())
         if name.startswith("hang"):
             return None
         if name in GARBLED and self.write is not None:
             self.write(GARBLED[name].replace("ID", json.dumps(self.seen[-1]["id"])))
             return None
+        if name == "noisy" and self.write is not None:
+            for line in NOISE:
+                self.write(line.replace("ID", json.dumps(self.seen[-1]["id"])))
         if name == "wait":
             # Until somebody calls `release`.
             self._waiting = self.seen[-1]["id"]
@@ -349,6 +365,7 @@ def main() -> None:
     server = FakeMcpServer("old" if era == "old" else "new", send, Path(log) if log else None)
     if fault == "garbled":
         server.write = lambda line: print(line, flush=True)
+        server.tools += [tool("wait"), tool("release")]
     if fault in ("more", "same"):
         server.endless = fault
     if fault == "malformed":

@@ -421,6 +421,28 @@ async def test_the_agent_goes_on_when_the_process_of_the_connections_is_killed(
     await until(lambda: not any(Path(f"/proc/{each}").exists() for each in started))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_what_stops_the_server_ends_no_call_that_it_still_waits_for(
+    open_harness: OpenHarness, tmp_path: Path, number: int
+) -> None:
+    log = tmp_path / "calls"
+    model = ScriptedModel(ask("wait"), ask("release"), "Done.")
+    policy = [{"tools": {"@mcp__fake": "allow"}}]
+    settings = table(fault="garbled", env={"CALLS": str(log)})
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=settings, policy=policy))
+    pid = servers(harness).pid
+    assert pid is not None
+    waiting = asyncio.create_task(harness.door.chat("k", [ASK]))
+    await until(log.exists)
+    # As Ctrl-C in a terminal, and the stop of a service: all processes get it.
+    os.kill(pid, number)
+    assert (await harness.door.chat("other", [ASK])).said == "Done."
+    assert (await waiting).said == "Done."
+    assert servers(harness).pid == pid
+    assert repr(model.requests).count("it was released") == 1
+
+
 # Isolation ----------------------------------------------------------------------------------------
 
 

@@ -59,6 +59,10 @@ class ServerCalls:
                 f"the MCP server {settings.name} wants a login, nothing was done: whoever runs this server"
                 f" logs in with `nanobot mcp login {settings.name}`"
             )
+        if answer.may_have_run and answer.status is not None and not is_repeatable:
+            raise ToolError(
+                f"the MCP server {settings.name} answered with the status {answer.status}; {_UNKNOWN}"
+            )
         if answer.may_have_run and not is_repeatable:
             raise ToolError(
                 f"the connection to the MCP server {settings.name} broke during the call; {_UNKNOWN}"

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Coroutine
@@ -163,7 +164,17 @@ async def _run(output: BinaryIO) -> None:
     await McpConnections(output).run(frames)
 
 
+def _outlive_signals() -> None:
+    """Leave it to the server when this process ends: Ctrl-C in a terminal, and the stop of a service, reach
+    all processes, and the server lets its turns end first.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A handler, as programs that are started would go on ignoring what is ignored.
+        signal.signal(number, lambda *_: None)
+
+
 def main() -> None:
+    _outlive_signals()
     # What the SDK says of servers is reported; its tracebacks would only fill the log.
     logging.basicConfig(handlers=[logging.NullHandler()])
     output = os.fdopen(os.dup(1), "wb")

@@ -431,6 +431,8 @@ class McpConnection:
         """Return what there is to say of a call whose request failed, or whose answer is none."""
         if failure == "garbled":
             return _garbled(order, text)
+        if failure == "status":
+            return NotDone(order.id, f"it answered {text}", may_have_run=True, status=int(text))
         if failure == "broken":
             return NotDone(order.id, text, may_have_run=True)
         # Others that are under way may still be answered. Where there are none, it is connected to anew.

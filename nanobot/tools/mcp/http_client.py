@@ -18,9 +18,14 @@ from nanobot.tools.mcp.token_file import TokenFile
 _CONNECT_S = 30.0
 _OK, _ACCEPTED, _REDIRECTS, _REFUSED = 200, 202, 300, 400
 _NEEDS_LOGIN = (401, 403)
+_NOT_FOUND = 404
+_REFUSED_BEFORE = (401, 403, 405, 406, 413, 415, 429)
+"""Who answers so has not begun with the call."""
 _MAX_CAME_BYTES = 200
-Failure = Literal["unsent", "login", "broken", "garbled"]
-"""Why a call has no answer: it was not sent, a person has to log in, the answer broke off, or is none."""
+Failure = Literal["unsent", "login", "broken", "status", "garbled"]
+"""Why a call has no answer: it was not sent or taken, a person has to log in, the answer broke off, has only
+a status of HTTP, or is none.
+"""
 
 
 class _Sent(msgspec.Struct):
@@ -116,6 +121,14 @@ class _ContainedClient(httpx2.AsyncClient):
         if status in _NEEDS_LOGIN and self._owner.needs_login:
             await response.aclose()
             return self._owner.failed(request, call, f"it answered {status}", "login")
+        if status >= _REFUSED and status != _NOT_FOUND:
+            content = await response.aread() if kind.startswith("application/json") else b""
+            received = _received(content)
+            if received is not None and received.error is not msgspec.UNSET:
+                return response
+            how: Failure = "unsent" if status in _REFUSED_BEFORE else "status"
+            await response.aclose()
+            return self._owner.failed(request, call, str(status), how)
         if status >= _REDIRECTS or kind.startswith("text/event-stream"):
             return response
         if status == _ACCEPTED or not kind.startswith("application/json"):

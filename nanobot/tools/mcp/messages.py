@@ -194,6 +194,7 @@ class InputRequired(msgspec.Struct, frozen=True, tag="asks"):
 class NotDone(msgspec.Struct, frozen=True, tag="not done"):
     """There is no answer to `id`. `may_have_run`: the server had been asked, and what it did is unknown.
     `again`: it had not been, and can be asked at once. `needs_login`: a person has to log in at the server.
+    `status`: with which it answered, where that is all that there is.
     """
 
     id: int
@@ -201,6 +202,7 @@ class NotDone(msgspec.Struct, frozen=True, tag="not done"):
     may_have_run: bool = False
     again: bool = False
     needs_login: bool = False
+    status: int | None = None
 
 
 class ServerConnected(msgspec.Struct, frozen=True, tag="connected"):

@@ -208,7 +208,8 @@ def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
     try:
         message = msgspec.json.decode(line)
     except (ValueError, RecursionError):
-        if b'"jsonrpc"' not in line or b'"method"' in line:
+        # Some write there what they send, with words in front: the message itself follows.
+        if not line.lstrip().startswith(b"{") or b'"jsonrpc"' not in line or b'"method"' in line:
             return None
         found = _ID_AT_AN_END.search(line)
         if found is None:
@@ -220,6 +221,9 @@ def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
             return None
     else:
         if not isinstance(message, dict) or "id" not in message or "method" in message:
+            return None
+        if "jsonrpc" not in message and "result" not in message:
+            # A log may be JSON, too.
             return None
         id_ = message["id"]
     return next((each for each in asked if str(each) == str(id_)), None)

@@ -11,6 +11,11 @@ from typing import Any
 
 import msgspec
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 DIRECTORY = "mcp-logins"
 _LOCK_PAUSE_S = 0.05
 
@@ -118,14 +123,9 @@ class TokenFile:
 
 def _try_lock(descriptor: int) -> bool:
     try:
-        # Each of the two modules exists on its own system only.
         if sys.platform == "win32":
-            import msvcrt
-
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
-
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False

@@ -14,6 +14,7 @@ from nanobot.tools.mcp.messages import Answered, CallTool, NotDone, Order, Serve
 from nanobot.tools.mcp.settings import McpSettings
 
 BROKEN = NotDone(0, "it broke", may_have_run=True)
+STATUS = NotDone(0, "the canary of why", may_have_run=True, status=502)
 GONE = NotDone(0, "the canary of why")
 AGAIN = NotDone(0, "it has forgotten us", again=True)
 
@@ -51,6 +52,8 @@ def order(id_: int, instance: str) -> Order:
     [
         (BROKEN, False, 1, "whether it was carried out is unknown"),
         (BROKEN, True, 2, "nothing was done"),
+        (STATUS, False, 1, "answered with the status 502; whether it was carried out is unknown"),
+        (STATUS, True, 2, "nothing was done"),
         (GONE, False, 1, "nothing was done"),
         (GONE, True, 1, "nothing was done"),
         (AGAIN, False, 2, "nothing was done"),

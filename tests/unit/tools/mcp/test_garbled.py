@@ -87,6 +87,15 @@ async def test_the_words_of_a_line_that_cannot_be_read_are_shown() -> None:
         await check(connection, "content_word", "cannot be read", "content")
 
 
+@pytest.mark.parametrize("era", ERAS)
+async def test_lines_that_belong_to_standard_error_are_no_answers(era: str) -> None:
+    async with connected(stdio(era)) as connection:
+        for _ in range(3):
+            answer = await call(connection, "noisy")
+            assert isinstance(answer, Answered) and not answer.is_error, answer
+            assert answer.text == "did noisy"
+
+
 # Over HTTP ----------------------------------------------------------------------------------------
 
 
@@ -96,6 +105,7 @@ def reply(content: bytes, kind: str = "application/json", status: str = "200 OK"
 
 
 ANSWER = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[]}}'
+ANSWER_400 = b'{"jsonrpc":"2.0","id":ID,"error":{"code":-32602,"message":"it says no"}}'
 SSE = "text/event-stream"
 RAW: dict[str, tuple[bytes, str]] = {
     "html": (reply(b"<html>Down for <b>maintenance</b></html>", "text/html"), "<b>maintenance"),
@@ -104,7 +114,11 @@ RAW: dict[str, tuple[bytes, str]] = {
     "accepted": (reply(b"", status="202 Accepted"), "it answered 202"),
     "no_kind": (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "hi"),
     "elsewhere": (reply(b"", status="302 Found", more="Location: https://example.org/in\r\n"), "example.org"),
-    "html_error": (reply(b"<html>bad</html>", "text/html", "502 Bad Gateway"), ""),
+    "html_error": (reply(b"<html>bad</html>", "text/html", "502 Bad Gateway"), "status=502"),
+    "json_error": (reply(b'{"detail":"no"}', status="500 Internal Server Error"), "status=500"),
+    "no_key": (reply(b"", status="401 Unauthorized"), "NotDone(id=1, why='401', may_have_run=False"),
+    "too_often": (reply(b"", status="429 Too Many"), "NotDone(id=1, why='429', may_have_run=False"),
+    "error_in_400": (reply(ANSWER_400, status="400 Bad Request"), "it says no (error -32602)"),
     "html_as_json": (reply(b"<html>Down</html>"), "<html>Down"),
     "batch": (reply(b"[" + ANSWER + b"]"), "what is no message"),
     "a_request": (reply(b'{"jsonrpc":"2.0","id":ID,"method":"ping"}'), "what is no message"),
