@@ -31,8 +31,8 @@ def assign_all(db: Db) -> None:
     if moved.sessions:
         _log.warning(
             "the rules of session keys ([[scopes]]) have changed: %d sessions speak of another person or"
-            " group than before, and %d facts that were told in them are now theirs; what was written by hand stays"
-            " with its name, and whoever has that name now reads it (docs/people.md)",
+            " group than before, and %d facts that were told in them are now theirs; what was written by"
+            " hand stays with its name, and whoever has that name now reads it (docs/people.md)",
             moved.sessions,
             moved.facts,
         )
