@@ -59,19 +59,24 @@ class SummaryWriter:
         wanted = await asyncio.to_thread(facts_of, of)
         if model is None:
             text = await asyncio.to_thread(self._quoted, of)
-            return _compacted(text, wanted, None, Usage()) if text else None
+            lacks = await asyncio.to_thread(lacking, wanted, text)
+            return _compacted(text, wanted, lacks, None, Usage()) if text else None
         text, usage = await self._asked(of, model, session_hint, "")
-        if kept(wanted, text) < ENOUGH_KEPT:
-            again, more = await self._asked(of, model, session_hint, _again(wanted, text))
+        lacks = await asyncio.to_thread(lacking, wanted, text)
+        if _share_kept(wanted, lacks) < ENOUGH_KEPT:
+            again, more = await self._asked(of, model, session_hint, _again(lacks))
             usage += more
-            text = max(text, again, key=lambda each: kept(wanted, each))
+            others = await asyncio.to_thread(lacking, wanted, again)
+            if len(others) < len(lacks):
+                text, lacks = again, others
         # Also where little is lacking: one summary after another would lose all of it in the end.
-        if lacks := lacking(wanted, text):
+        if lacks:
             text = await asyncio.to_thread(self._completed, text, of, lacks)
-        if kept(wanted, text) < LEAST_KEPT:
+            lacks = await asyncio.to_thread(lacking, wanted, text)
+        if _share_kept(wanted, lacks) < LEAST_KEPT:
             # The provider was paid all the same.
             return Compacted("", model.name, usage, len(wanted))
-        return _compacted(text, wanted, model.name, usage)
+        return _compacted(text, wanted, lacks, model.name, usage)
 
     async def _asked(
         self, of: Unsummarised, model: Model, session_hint: str, again: str
@@ -137,12 +142,14 @@ def _is_bare(line: str) -> bool:
     return not any(map(str.isalpha, said))
 
 
-def _compacted(text: str, wanted: tuple[str, ...], model: str | None, usage: Usage) -> Compacted:
-    return Compacted(text, model, usage, len(wanted), len(wanted) - len(lacking(wanted, text)))
+def _compacted(
+    text: str, wanted: tuple[str, ...], lacks: tuple[str, ...], model: str | None, usage: Usage
+) -> Compacted:
+    return Compacted(text, model, usage, len(wanted), len(wanted) - len(lacks))
 
 
-def _again(wanted: tuple[str, ...], text: str) -> str:
-    return _AGAIN.format(lacking=", ".join(lacking(wanted, text)[-_MOST_LISTED:]))
+def _again(lacks: tuple[str, ...]) -> str:
+    return _AGAIN.format(lacking=", ".join(lacks[-_MOST_LISTED:]))
 
 
 async def ask_whole(model: Model, request: ModelRequest) -> Message:
@@ -209,6 +216,7 @@ _CAPITALISED = LatePattern(
     # Not where a sentence begins.
     r"(?<=[a-zß-öø-ÿ,;:]\s)[A-ZÀ-ÖØ-Þ][\w'-]+(?:\s[A-ZÀ-ÖØ-Þ][\w'-]+)*"
 )
+_JOINS = ".,:/-"
 _RARE = 0.15
 """Where more of the words are capitalised, most of them are no names, as in German."""
 _SENTENCE = LatePattern(r"[^.!?。！？\n]*(?:[.!?。！？](?!\s|$)[^.!?。！？\n]*)*[.!?。！？]*")
@@ -239,7 +247,11 @@ def _has_names(text: str) -> bool:
 
 def kept(wanted: tuple[str, ...], text: str) -> float:
     """Return which part of the facts is in the text; 1 where there are none."""
-    return 1 - len(lacking(wanted, text)) / len(wanted) if wanted else 1.0
+    return _share_kept(wanted, lacking(wanted, text))
+
+
+def _share_kept(wanted: tuple[str, ...], lacks: tuple[str, ...]) -> float:
+    return 1 - len(lacks) / len(wanted) if wanted else 1.0
 
 
 def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
@@ -256,8 +268,25 @@ def has_any(facts: Iterable[str], text: str) -> bool:
 def _is_in(fact: str, text: str) -> bool:
     if fact not in text:
         return False
-    # The 26 of a date is not that of 26 people.
-    return not fact.isdigit() or re.search(rf"(?<!\d)(?<!\d[.,:/-]){fact}(?!\d|[.,:/-]\d)", text) is not None
+    if not fact.isdigit():
+        return True
+    # The 26 of a date is not that of 26 people. Not by a pattern for each number: to make one takes longer
+    # than to read the text, and there are hundreds.
+    at = text.find(fact)
+    while at >= 0:
+        if _stands_alone(text, at, at + len(fact)):
+            return True
+        at = text.find(fact, at + 1)
+    return False
+
+
+def _stands_alone(text: str, first: int, end: int) -> bool:
+    """Return whether no digits, and no signs of a date, join what stands there to other digits."""
+    before, after = text[max(0, first - 2) : first], text[end : end + 2]
+    if before[-1:].isdecimal() or after[:1].isdecimal():
+        return False
+    is_joined_before = len(before) == 2 and before[0].isdecimal() and before[1] in _JOINS
+    return not is_joined_before and not (len(after) == 2 and after[0] in _JOINS and after[1].isdecimal())
 
 
 def _said(messages: Iterable[Message]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
@@ -134,6 +135,41 @@ async def test_other_rules_hold_for_the_sessions_that_are_there(
     with pytest.raises(PersonNotFound):
         await disk_harness.store.person("app:ann")
     assert (await disk_harness.store.person("app-ann/3")).sessions == 1
+
+
+async def test_what_is_remembered_goes_with_the_session_that_it_was_said_in(
+    disk_harness: StoreHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise nobody reads it any more, or somebody who has the name by now."""
+    harness = disk_harness
+    own, other, inside = "app-ann/1", "app-ann/2", "room-7-ann"
+    for key in (own, other, inside, OTHER):
+        await harness.say(key, "hello", "hi")
+        await remember(harness, key, f"told in {key}")
+    erase = await harness.store.facts_of_person(own)
+    assert [versions[0].text for versions in erase] == [f"told in {own}"]
+    rules = ScopeRules((ScopePattern("app-{user}/{rest}", "app"), ScopePattern("room-{group}-{user}", "app")))
+    await harness.close()
+    with caplog.at_level(logging.WARNING):
+        harness.store = await open_store(harness.directory, harness.clock, scopes=rules)
+    assert "3 sessions speak of another person or group" in caplog.text
+    assert "3 facts" in caplog.text
+    everything = {f"told in {key}" for key in (own, other, inside)}
+    for key in (own, other):
+        assert set(await texts(harness, key)) == everything
+    # It was told in private, by the rules of then: the members of the group are not told.
+    assert await texts(harness, "room-7-bob") == []
+    assert await texts(harness, inside) == []
+    assert await texts(harness, OTHER) == [f"told in {OTHER}"]
+    told = await harness.store.facts_of_person("app:ann")
+    assert {versions[0].text for versions in told} == everything
+    await harness.store.close()
+    await harness.open()
+    assert await texts(harness, own) == [f"told in {own}"]
+    assert await texts(harness, other) == [f"told in {other}"]
+    erasure = await harness.store.erase_person(other)
+    assert (erasure.sessions, erasure.facts) == (1, 1)
+    assert await texts(harness, own) == [f"told in {own}"]
 
 
 # Links --------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from nanobot.core.message import Message, ToolCall, ToolResult, user
 from nanobot.core.sessions import ImportedMessage, RetentionRule
 from nanobot.core.turn import Identity
 from nanobot.stores.retention import delete_unused
+from nanobot.stores.sql import retention
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
@@ -108,6 +110,39 @@ async def test_a_turn_of_another_session_is_admitted_meanwhile(disk_harness: Sto
     assert not running.done()
     await asyncio.wait_for(running, BOUND_S)
     assert await harness.texts("other") == ["U:hello"]
+
+
+async def test_which_sessions_are_unused_is_looked_up_beside_the_writer(disk_harness: StoreHarness) -> None:
+    """All sessions are looked at for it, every ten minutes."""
+    harness = disk_harness
+    await harness.say("kept", "hello", "hi")
+    await harness.say("old", "hello", "hi")
+    harness.clock.advance(1_000)
+    await harness.say("new", "hello", "hi")
+    rules = (RetentionRule("kept", 0.0), RetentionRule("*", 500.0))
+    transactions = Transactions(harness)
+    with transactions.watched():
+        await delete_unused(harness.store, (RetentionRule("*", 5_000.0),))
+        await delete_unused(harness.store, (RetentionRule("*", 0.0),))
+    assert transactions.changed == []
+    await delete_unused(harness.store, rules)
+    assert {session.key for session in await harness.store.sessions(limit=9)} == {"kept", "new"}
+
+
+async def test_a_session_that_is_used_again_at_the_last_moment_is_kept(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.say("old", "hello", "hi")
+    harness.clock.advance(1_000)
+    delete = retention.delete
+
+    def late(db: Db, *, keys: Sequence[str], rules: Sequence[RetentionRule], now: float) -> Any:
+        db.execute("UPDATE session SET updated_at = ? WHERE key = ?", (now, *keys))
+        return delete(db, keys=keys, rules=rules, now=now)
+
+    monkeypatch.setattr(retention, "delete", late)
+    assert await harness.store.delete_unused((RetentionRule("*", 500.0),)) == 0
+    assert await harness.texts("old") == ["U:hello", "A:hi"]
 
 
 async def test_an_import_is_seen_once_it_is_whole(harness: StoreHarness) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
-from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript
+from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript, varied
 from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.fusion import fused
@@ -46,9 +46,6 @@ _SUMMARY_SHARE = 0.8
 _QUESTION_SHARE = 0.6
 _MOST_SAME = 6
 _MOST_COMPARED = 64
-_MOST_VARIED = 16
-_ALIKE_SHARE = 0.7
-_ALIKE_WORTH = 0.6
 _SURE_SHARE = 0.5
 _SURE_WEIGHT = 1.5
 _WEIGHT = 3.0
@@ -148,18 +145,22 @@ def search(
         key=lambda each: (-each.worth, -each.passage.created_at),
     )
     least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
-    varied = _varied([each for each in compared[:MOST_PAGED] if each.worth >= least])
+    compared = [each for each in compared[:MOST_PAGED] if each.worth >= least]
+    # All of them have a place beside those that are near.
+    most = len(compared) if near else skip + limit
+    order = varied.varied([(each.worth, each.folded) for each in compared], most)
+    shown = [compared[at].passage for at in order]
     if near:
         by_meaning = _compare(db, _in_reach(lines, near, is_asked=is_asked), own, fewest_words)
         # A message that has most of what the words say together is likely the one that is meant.
         is_sure = any(match.score >= _SURE_SHARE * total for _, match in best)
         weight = _SURE_WEIGHT if is_sure else _WEIGHT
         nearest = [each.passage for each in by_meaning]
-        varied = list(fused(varied, nearest, lambda passage: tokens.folded(passage.text), weight))
+        shown = list(fused(shown, nearest, lambda passage: tokens.folded(passage.text), weight))
     sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
     passages = tuple(
         msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
-        for passage in varied[skip : skip + limit]
+        for passage in shown[skip : skip + limit]
     )
     return Hits(passages, behind)
 
@@ -378,23 +379,6 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
 def _shortened(score: float, text: str) -> float:
     """Return the score, less for a long text: that has many words."""
     return score / (1 + 0.12 * math.log1p(len(text) / 80))
-
-
-def _varied(compared: list[_Compared]) -> list[Passage]:
-    """Return the passages, best first; what is much like one that comes before it comes later."""
-    varied: list[Passage] = []
-    words = {each.passage: frozenset(tokens.tokens_of(each.folded)) for each in compared}
-    while compared and len(varied) < _MOST_VARIED:
-        each = max(compared, key=lambda each: each.worth)
-        compared.remove(each)
-        varied.append(each.passage)
-        own = words[each.passage]
-        for other in compared:
-            others = words[other.passage]
-            if len(own & others) > _ALIKE_SHARE * min(len(own), len(others)):
-                other.worth *= _ALIKE_WORTH
-    compared.sort(key=lambda each: -each.worth)
-    return varied + [each.passage for each in compared]
 
 
 # By meaning -----------------------------------------------------------------------------------------

@@ -1,5 +1,13 @@
 """What a summary keeps, and what is added where it lacks something."""
 
+import re
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanobot.agent import summary
 from nanobot.agent.summary import QUOTED, SummaryWriter, kept, lacking
 from nanobot.core.compaction import Unsummarised
 from nanobot.core.message import user
@@ -36,3 +44,35 @@ async def test_where_not_all_has_room_numbers_alone_are_left_out_first() -> None
     said = ["I was born on 1988-04-02.", *(f"{number}." for number in range(10, 90))]
     written = await SummaryWriter(60, 10_000).write(of(*said), None, session_hint="")
     assert written is not None and QUOTED.format("I was born on 1988-04-02.") in written.text
+
+
+@given(st.from_regex(r"[0-9]{2,4}", fullmatch=True), st.text("0123456789.,:/- a٣", max_size=12))
+def test_a_number_is_there_where_nothing_joins_it_to_other_digits(fact: str, around: str) -> None:
+    text = f"{around}{fact}{around[::-1]}"
+    pattern = rf"(?<!\d)(?<!\d[.,:/-]){fact}(?!\d|[.,:/-]\d)"
+    assert (lacking((fact,), text) == ()) == (re.search(pattern, text) is not None)
+
+
+async def test_a_summary_is_checked_beside_the_event_loop_and_without_a_pattern_for_each_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All turns wait for the event loop: hundreds of patterns held it up for a tenth of a second."""
+    said = [f"Number {number} is at {number + 1_000} and {number + 5_000}." for number in range(100, 250)]
+    model = ScriptedModel("I remember nothing.", " ".join(said[:20]))
+    threads: set[threading.Thread] = set()
+    check = summary.lacking
+
+    def noting(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
+        threads.add(threading.current_thread())
+        return check(wanted, text)
+
+    monkeypatch.setattr(summary, "lacking", noting)
+    re.purge()
+    written = await SummaryWriter(4_000, 100_000).write(of(*said), model, session_hint="")
+    assert written is not None
+    assert len(model.requests) == 2
+    assert threads and threading.main_thread() not in threads
+    with monkeypatch.context() as patch:
+        patch.setattr(re, "compile", None)
+        patch.setattr(re, "_compile", None)
+        assert len(check(tuple(str(number) for number in range(10_000, 10_300)), written.text)) == 300

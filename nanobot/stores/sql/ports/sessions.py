@@ -286,8 +286,14 @@ class SqlSessions:
         return await self._deleting.purged(deleted)
 
     async def delete_unused(self, rules: Sequence[RetentionRule]) -> int:
+        now = self._clock.now()
+        # Beside the writer: turns need not wait for that.
+        keys = await self._database.scan(partial(retention.due, rules=rules, now=now))
+        if not keys:
+            return 0
+
         def job(db: Db) -> tuple[catalogue.Deleted, ...]:
-            return retention.delete_some(db, rules=rules, now=self._clock.now())
+            return retention.delete(db, keys=keys, rules=rules, now=self._clock.now())
 
         deleted = await self._database.write(job, self._end_watching)
         await self._deleting.purged(deleted)
