@@ -34,7 +34,7 @@ class Begun(msgspec.Struct, frozen=True):
         return _CHORE + msgspec.json.encode(self).decode()
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Erased(msgspec.Struct, frozen=True):
     """How many links and versions of facts have gone, and how many sessions and uploads are left."""
 
     links: int
@@ -76,7 +76,7 @@ def next_keys(db: Db, begun: Begun, *, most: int = MOST_KEYS) -> tuple[str, ...]
     return ()
 
 
-def settle(db: Db, begun: Begun) -> Settled:
+def settle(db: Db, begun: Begun) -> Erased:
     """Once no session is left that was asked for: unlink the names and delete what is remembered, where
     nothing of theirs is left that may not be seen; the erasure is over.
     """
@@ -98,7 +98,7 @@ def settle(db: Db, begun: Begun) -> Settled:
         remembering.erase(db, names)
     db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
     # Those that were said in a session have gone with it.
-    return Settled(links, max(0, begun.facts - remembering.count_of(db, names)), left)
+    return Erased(links, max(0, begun.facts - remembering.count_of(db, names)), left)
 
 
 def finish(db: Db, delete: Callable[[str], object]) -> None:
