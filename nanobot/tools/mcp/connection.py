@@ -11,11 +11,12 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, URL_ELICITATION_REQUIRED, Implementation
-from pydantic import ValidationError
 
 from nanobot import __version__
+from nanobot.tools.mcp.answers import MAX_WHY_CHARS, garbled, masked, reason_of
 from nanobot.tools.mcp.asking import SEVERAL, ServerAsks, answer, links_in, requests_in
 from nanobot.tools.mcp.http_client import Failure, HttpClient
+from nanobot.tools.mcp.listing import all_pages, list_offers, list_templates
 from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
     Answer,
@@ -23,7 +24,6 @@ from nanobot.tools.mcp.messages import (
     CallTool,
     Event,
     GetPrompt,
-    InputRequest,
     InputRequired,
     NotDone,
     Order,
@@ -39,26 +39,19 @@ from nanobot.tools.mcp.reading import (
     Shown,
     plain,
     read_prompt,
-    read_prompts,
     read_resource,
     read_resource_list,
     read_tool_result,
-    read_tools,
 )
 from nanobot.tools.mcp.stdio import StdioTransport
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _STEADY_S = 60.0
 """A connection that has lasted so long was none that fails at once."""
-_MOST_PAGES = 20
-_MOST_ITEMS = 5_000
-_MOST_LIST_BYTES = 32 * 1024 * 1024
-"""Of all pages of a list."""
 _LIST_PAUSE_S, _LONGEST_LIST_PAUSE_S = 1.0, 60.0
 """How long after its list was read a server's next change of it is looked at: the longer, the more often it
 says that it has changed.
 """
-_MAX_WHY_CHARS = 500
 # What the SDK says, in errors of its own.
 _SESSION_GONE = "Session terminated"
 _CLOSED = "Connection closed"
@@ -161,7 +154,7 @@ class McpConnection:
                     # A pattern of a hostile schema takes for ever to match, and all servers with it. Models
                     # read what was answered as text: nothing relies on its shape.
                     client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
-                    listing = await self._list(client)
+                    listing = await list_offers(client)
                 self._was_up = True
                 if http is not None:
                     http.client.contains = True
@@ -175,7 +168,7 @@ class McpConnection:
         except TimeoutError:
             return self._told(stdio, http, f"it did not answer within {self._entry.connect_timeout_s:g} s")
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the SDK and its libraries raise what they like
-            return self._told(stdio, http, _reason(error))
+            return self._told(stdio, http, reason_of(error))
         finally:
             self._client = None
         return self._told(stdio, http, "it has closed the connection")
@@ -209,7 +202,7 @@ class McpConnection:
             why = _REFUSALS.get(http.refusal, f"it answered {http.refusal}")
         if http is not None and http.auth is not None:
             why = without_secrets(why, http.auth.secrets)
-        return plain(" ".join(why.split()))[:_MAX_WHY_CHARS]
+        return plain(" ".join(why.split()))[:MAX_WHY_CHARS]
 
     async def _follow(self, client: Client, stdio: StdioTransport | None, listing: ServerListing) -> None:
         """Report changes of the server's list until the connection is over."""
@@ -246,7 +239,7 @@ class McpConnection:
         """
         try:
             async with asyncio.timeout(self._entry.connect_timeout_s):
-                return await self._list(client)
+                return await list_offers(client)
         except (TimeoutError, MCPError, RuntimeError, ValueError):
             return listing
 
@@ -288,37 +281,13 @@ class McpConnection:
             self._client, self._why = client, why
             self._turned.notify_all()
 
-    async def _list(self, client: Client) -> ServerListing:
-        capabilities = client.server_capabilities
-        tools: list[types.Tool] = []
-        prompts: list[types.Prompt] = []
-        more: list[str] = []
-        if capabilities.tools:
-            tools = await _all_pages(client.list_tools, "tools", more)
-        if capabilities.prompts:
-            try:
-                prompts = await _all_pages(client.list_prompts, "prompts", more)
-            except (MCPError, RuntimeError, ValueError) as error:
-                # Its tools are of use all the same.
-                more.append(f"its prompts: {plain(_reason(error))[:_MAX_WHY_CHARS]}")
-        offered, left_out = read_tools(tools)
-        who = client.server_info
-        return ServerListing(
-            protocol=client.protocol_version,
-            title=plain(f"{who.name} {who.version}")[:100] if who is not None else "",
-            tools=offered,
-            prompts=read_prompts(prompts),
-            has_resources=bool(capabilities.resources) and await _has_resources(client),
-            left_out=(*left_out, *more),
-        )
-
     # Asking --------------------------------------------------------------------------------------
 
     async def ask(self, order: Order) -> Answer:
         """Return what the server answers. Waits for a connection that is being made."""
         answer = await self._answer(order)
         http = self._http_client
-        return answer if http is None or http.auth is None else _masked(answer, http.auth.secrets)
+        return answer if http is None or http.auth is None else masked(answer, http.auth.secrets)
 
     async def _answer(self, order: Order) -> Answer:
         self.calls += 1
@@ -335,7 +304,7 @@ class McpConnection:
         except MCPError as error:
             return self._failed(order, error)
         except Exception as error:  # noqa: BLE001 - of what servers answer, the SDK makes errors of all kinds
-            return _garbled(order, _reason(error))
+            return garbled(order, reason_of(error))
         finally:
             self.calls -= 1
         return Answered(order.id, shown.text, shown.pictures, is_error)
@@ -396,8 +365,8 @@ class McpConnection:
                 raise _NotAsked
             return read_prompt(got)
         more: list[str] = []
-        resources = await _all_pages(client.list_resources, "resources", more)
-        shown = read_resource_list(resources, await _templates(client))
+        resources = await all_pages(client.list_resources, "resources", more)
+        shown = read_resource_list(resources, await list_templates(client))
         return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
 
     def _break(self) -> None:
@@ -406,7 +375,7 @@ class McpConnection:
         self._broken.set()
 
     def _failed(self, order: Order, error: MCPError) -> Answered | NotDone:
-        text = plain(error.error.message)[:_MAX_WHY_CHARS]
+        text = plain(error.error.message)[:MAX_WHY_CHARS]
         http = self._http_client
         failure = http.failure_of(error.error) if http is not None else None
         if failure is not None:
@@ -417,7 +386,7 @@ class McpConnection:
                 self._break()
             return NotDone(order.id, "the connection broke", may_have_run=True)
         if error.error.code == PARSE_ERROR:
-            return _garbled(order, text)
+            return garbled(order, text)
         if error.error.message == _ERROR_STATUS:
             # Something has answered, perhaps a proxy: it says nothing of the call.
             return NotDone(order.id, text, may_have_run=True)
@@ -430,7 +399,7 @@ class McpConnection:
     def _unanswered(self, order: Order, failure: Failure, text: str) -> Answered | NotDone:
         """Return what there is to say of a call whose request failed, or whose answer is none."""
         if failure == "garbled":
-            return _garbled(order, text)
+            return garbled(order, text)
         if failure == "status":
             return NotDone(order.id, f"it answered {text}", may_have_run=True, status=int(text))
         if failure == "broken":
@@ -441,84 +410,5 @@ class McpConnection:
         return NotDone(order.id, text, needs_login=failure == "login")
 
 
-def _garbled(order: Order, came: str) -> Answered:
-    """Return what there is to say of an answer that cannot be read."""
-    return Answered(
-        order.id,
-        f"the answer cannot be read; whether the call was carried out is unknown: check before you repeat it."
-        f" {plain(' '.join(came.split()))[:_MAX_WHY_CHARS]}",
-        is_error=True,
-    )
-
-
-def _masked(answer: Answer, secrets: tuple[str, ...]) -> Answer:
-    """Return the answer without the token that the server was sent: what it says is kept and shown."""
-    if isinstance(answer, NotDone):
-        return msgspec.structs.replace(answer, why=without_secrets(answer.why, secrets))
-    if isinstance(answer, Answered):
-        return msgspec.structs.replace(answer, text=without_secrets(answer.text, secrets))
-    asks = tuple(
-        InputRequest(each.key, msgspec.Raw(without_secrets(bytes(each.params).decode(), secrets).encode()))
-        for each in answer.asks
-    )
-    return msgspec.structs.replace(answer, asks=asks, so_far=without_secrets(answer.so_far, secrets))
-
-
-async def _all_pages(list_page: Callable[..., Awaitable[Any]], field: str, more: list[str]) -> list[Any]:
-    """Return what a list has, page by page, up to a limit; `more` gets a line where there is more."""
-    items: list[Any] = []
-    cursor: str | None = None
-    seen: set[str] = set()
-    size = 0
-    for _ in range(_MOST_PAGES):
-        page = await list_page(cursor=cursor)
-        items += getattr(page, field)[: _MOST_ITEMS - len(items)]
-        cursor = page.next_cursor
-        if not cursor:
-            if len(items) == _MOST_ITEMS:
-                break
-            return items
-        size += len(page.model_dump_json())
-        if cursor in seen or len(items) == _MOST_ITEMS or size > _MOST_LIST_BYTES:
-            break
-        seen.add(cursor)
-    more.append(
-        f"the list of {field} goes on: at most {_MOST_PAGES} pages, {_MOST_ITEMS} items and"
-        f" {_MOST_LIST_BYTES // 1024 // 1024} MiB of it are read"
-    )
-    return items
-
-
 async def _unchecked(name: str, result: types.CallToolResult) -> None:
     """Take the result as it is."""
-
-
-async def _templates(client: Client) -> list[types.ResourceTemplate]:
-    # Many servers have none, and some say so by an error.
-    with contextlib.suppress(MCPError, RuntimeError, ValueError):
-        return await _all_pages(client.list_resource_templates, "resource_templates", [])
-    return []
-
-
-async def _has_resources(client: Client) -> bool:
-    """Return whether there is a resource, or a template of some: many servers say that they could have
-    some, and have none.
-    """
-    with contextlib.suppress(MCPError, RuntimeError, ValueError):
-        return bool((await client.list_resources()).resources or await _templates(client))
-    return False
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the error says; of several at once, the first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, FileNotFoundError):
-        return f"there is no program {error.filename!r}" if error.filename else "there is no such program"
-    if isinstance(error, MCPError):
-        return error.error.message
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        return f"it answered what is not MCP: {place}: {first['msg']}"
-    return str(error) or type(error).__name__
