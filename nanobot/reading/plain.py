@@ -4,14 +4,13 @@ import codecs
 import re
 from typing import NamedTuple
 
-from nanobot.core.late_pattern import LatePattern
 from nanobot.reading.encodings import escaped_encoding, guessed_encoding, utf_16_encoding
 from nanobot.reading.kinds import byte_order_mark
 
-_XML = LatePattern(rb"<\?xml[^>]{0,100}?\bencoding\s*=\s*[\"']\s*([\w.:-]{1,40})", re.IGNORECASE)
-_META = LatePattern(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_XML = re.compile(rb"<\?xml[^>]{0,100}?\bencoding\s*=\s*[\"']\s*([\w.:-]{1,40})", re.IGNORECASE)
+_META = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _HEAD_BYTES = 4_096
-_NOT_ASCII = LatePattern(r"[^\x00-\x7f]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _ESCAPE = b"\x1b"
 _MOST_LOST_SHARE = 0.01
 _WHOLE_PER_LOST = 3

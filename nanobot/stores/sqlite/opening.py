@@ -144,7 +144,8 @@ def refuse_file(directory: Path) -> None:
 
 
 def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
-    """Return the connection that writes, the database brought to this version's shape.
+    """Return the connection that writes, the database brought to this version's shape. `synchronous`: how it
+    commits from then on.
 
     Raises:
         StoreError, StoreCorrupt, StoreTooNew
@@ -165,6 +166,9 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
             f"cannot open {path} ({error}): check the directory's permissions, or name another with --data"
         ) from error
     try:
+        # What is written until then comes to the disk in order, and with the first commit after it at the
+        # latest: a power cut before that leaves the database as it was at some moment of the opening.
+        db.execute("PRAGMA synchronous = NORMAL")
         # Also of rows that a migration moves, nothing may be left behind.
         db.execute("PRAGMA secure_delete = ON")
         migrate(db, path)

@@ -87,9 +87,11 @@ def _open(
     make_directory(directory)
     lock = DirectoryLock(directory)
     try:
-        writer = open_writer(directory, synchronous)
+        # Nobody is answered before it is open: the disk need not be waited for yet.
+        writer = open_writer(directory, "normal")
         writer.scopes = scopes
         _recover(writer, directory / DATABASE, limits, now, prices)
+        writer.execute(f"PRAGMA synchronous = {synchronous}")
         blobs.sweep(uploads.all_ids(writer))
         reader = open_reader(directory)
         reader.scopes = scopes
