@@ -25,7 +25,8 @@ class ChatPage:
     async def page(self, request: Request, send: Send) -> None:
         """GET /: for browsers, which ask for `text/html`. Other clients find nothing here."""
         if not _accepts(request, b"accept", "text/html"):
-            raise RouteNotFound(f"there is nothing at {request.path}")
+            hint = "but a page for browsers: the API is below /v1, and /docs describes it"
+            raise RouteNotFound(f"there is nothing at {request.path} {hint}")
         assets = await self._loaded()
         headers = (
             (b"content-security-policy", assets.policy.encode()),

@@ -27,6 +27,7 @@ from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import openings_of_note
+from nanobot.models.local.stories import openings_of_story
 from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
@@ -186,7 +187,7 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             return notation.TEXT_GRAMMAR, True
         question = turn[0].text if turn and not steps else ""
-        if question and (openings := openings_of_note(question)):
+        if question and (openings := openings_of_note(question) or openings_of_story(question)):
             return notation.opened_grammar(openings), True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(

@@ -96,11 +96,11 @@ _LANGUAGES = (
         r"|parlo|abbiamo|(?:il mio|la mia|i miei|le mie|mio|mia) [^.]{1,40} (?:è|sono|era|si chiama(?:no)?"
         r"|ha)|chiamami)\b",
         r"(?:e )?(?:per favore,? )?(?:ricorda\w*|non dimenticare\w*|tieni\w* a mente)\b",
-        r"\b(?:voglio|vorrei|bisogno|devo|posso|potrei|aiut\w+|come|perché|errore|problema|scrivi\w*|dimmi"
-        r"|dammi|uccid\w*|morire|mort[oa]|suicid\w*|bomba|arma|droga|veleno|triste|sol[oa]|paura|malat[oa]"
-        r"|cancro|dolore)\b",
+        r"\b(?:voglio|vorrei|bisogno|devo|posso|potrei|aiut\w+|come (?:si|fare|faccio)|perché"
+        r"|errore|problema|scrivi\w*|dimmi|dammi|uccid\w*|morire|mort[oa]|suicid\w*|bomba|arma|droga"
+        r"|veleno|triste|sol[oa]|paura|malat[oa]|cancro|dolore)\b",
         "Va bene", "Capito", "D'accordo", "Piacere", "Grazie", "Bene", "Lo ricorderò", "Ricorderò",
-        "Me lo ricorderò", "Ho preso nota", "Ciao", "Che ", "Ottimo", "Perfetto", "Tu ", "Hai ",
+        "Me lo ricorderò", "Ho preso nota", "Ciao", "Che ", "Ottimo", "Perfetto", "Hai ", "Abiti ", "Vivi ",
     ),
     _language(
         r"(?:eu )?(?:me chamo|chamo-me|sou|tenho|moro|vivo|trabalho|como|bebo|gosto|adoro|não como|prefiro"

@@ -25,6 +25,8 @@ from nanobot.models.local.statements import openings_of_note
         ("Mi perro se llama Toby.", "Entendido"),
         ("Mi chiamo Marco. Ho tre fratelli.", "Capito"),
         ("Vivo a Torino.", "Capito"),
+        ("Abito a Torino.", "Abiti "),
+        ("Lavoro come infermiera a Roma.", "Capito"),
         ("Tenho dois gatos.", "Entendido"),
         ("我叫小明，住在上海。请记住。", "好的"),
         ("我对花生过敏。", "好的"),

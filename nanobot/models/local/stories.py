@@ -1,0 +1,52 @@
+"""Wishes for a joke or a story, and how the answer to one begins.
+
+A small model that is asked for a joke refuses it in some languages, and in others says that it is glad to
+tell one, and no more. So the answer begins as a joke or a story does, in the language of the wish.
+"""
+
+import re
+
+import msgspec
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """What users ask for in a language, and the words with which it begins."""
+
+    asks: re.Pattern[str]
+    openings: tuple[str, ...]
+
+
+def _kind(asks: str, *openings: str) -> _Kind:
+    return _Kind(re.compile(asks, re.IGNORECASE), openings)
+
+
+# Between the verb and the thing: "me a short, funny", "mir bitte noch einen".
+_SOME = r"(?:[ -][^\W\d]+,?){0,5} "
+# No words with which a joke could be explained, or be asked for ("Ein Witz ist …", "Cosa vuoi …").
+_KINDS = (
+    _kind(rf"\btell{_SOME}jokes?\b", "Why ", "What ", "How ", "A "),
+    _kind(rf"\btell{_SOME}(?:story|tale)\b", "Once upon a time", "One day", "There was once"),
+    _kind(rf"\berzähl\w*{_SOME}\w*witz\b", "Warum ", "Treffen sich zwei ", "Kommt ein "),
+    _kind(rf"\berzähl\w*{_SOME}(?:\w*geschichte|märchen)\b", "Es war einmal ", "Eines Tages "),
+    _kind(rf"\braconte\w*{_SOME}(?:blague|plaisanterie)\b", "Pourquoi ", "Quel est le comble "),
+    _kind(rf"\braconte\w*{_SOME}(?:histoire|conte)\b", "Il était une fois ", "Un jour"),
+    _kind(rf"\b(?:cu[eé]nta|di)\w*{_SOME}chiste\b", "¿Por qué ", "¿Qué le dijo ", "¿Cuál es el colmo "),
+    _kind(rf"\bcu[eé]nta\w*{_SOME}(?:cuento|historia)\b", "Había una vez ", "Érase una vez ", "Un día"),
+    _kind(rf"\braccont\w+{_SOME}(?:barzelletta|battuta)\b", "Perché ", "Qual è il colmo "),
+    _kind(rf"\braccont\w+{_SOME}(?:storia|fiaba|favola)\b", "C'era una volta ", "Un giorno"),
+    _kind(rf"\bcont[ea]\w*{_SOME}piada\b", "Por que ", "O que o "),
+    _kind(rf"\bcont[ea]\w*{_SOME}(?:história|conto)\b", "Era uma vez ", "Um dia"),
+    _kind("[讲说](?:一?个)?[^。，]{0,8}(?:笑话|笑話)", "有一天", "为什么", "小明"),
+    _kind("[讲说](?:一?个)?[^。，]{0,8}故事", "从前", "很久以前", "有一天"),
+)
+_LONGEST = 120
+_TELLS_ITSELF = re.compile(r"[:：\n]|\b(?:my|mein\w*|mon|ma|mio|mia|meu|minha)\b|我的", re.IGNORECASE)
+
+
+def openings_of_story(text: str) -> tuple[str, ...]:
+    """Return how the answer to the user's `text` begins, where it is a wish for a joke or a story; empty
+    where it is none, or speaks of one that the user knows.
+    """
+    if len(text) > _LONGEST or _TELLS_ITSELF.search(text):
+        return ()
+    return next((kind.openings for kind in _KINDS if kind.asks.search(text)), ())

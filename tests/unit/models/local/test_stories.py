@@ -1,0 +1,48 @@
+"""A wish for a joke or a story is answered with one."""
+
+import pytest
+
+from nanobot.models.local.stories import openings_of_story
+
+
+@pytest.mark.parametrize(
+    ("text", "opening"),
+    [
+        ("Tell me a joke.", "Why "),
+        ("Please tell us another short, silly joke about cats!", "Why "),
+        ("Can you tell me a bedtime story?", "Once upon a time"),
+        ("Erzähl mir einen Witz.", "Warum "),
+        ("Erzählen Sie mir bitte eine Gutenachtgeschichte.", "Es war einmal "),
+        ("Raconte-moi une blague.", "Pourquoi "),
+        ("Racontez-nous une petite histoire de dragon.", "Il était une fois "),
+        ("Cuéntame un chiste.", "¿Por qué "),
+        ("¿Me puedes contar un chiste? Cuéntame un cuento.", "Había una vez "),
+        ("Raccontami una barzelletta.", "Perché "),
+        ("Mi racconti una storia di draghi?", "C'era una volta "),
+        ("Conte-me uma piada.", "Por que "),
+        ("Conta uma história curta.", "Era uma vez "),
+        ("给我讲个笑话。", "有一天"),
+        ("讲一个关于龙的故事", "从前"),
+    ],
+)
+def test_it_begins_as_what_was_wished_for(text: str, opening: str) -> None:
+    assert opening in openings_of_story(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Why is this joke funny: a horse walks into a bar?",
+        "Tell me about the history of Rome.",
+        "What makes a good story?",
+        "Tell my story to the others.",
+        "Erzähl mir von Witzenhausen.",
+        "Racontez votre journée.",
+        "Erzähl mir meine Geschichte von gestern noch einmal.",
+        "故事是什么？",
+        "Tell me a joke. " * 20,
+    ],
+)
+def test_other_messages_are_answered_freely(text: str) -> None:
+    assert openings_of_story(text) == ()
