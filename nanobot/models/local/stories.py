@@ -40,13 +40,19 @@ _KINDS = (
     _kind("[讲说](?:一?个)?[^。，]{0,8}故事", "从前", "很久以前", "有一天"),
 )
 _LONGEST = 120
+# A story that tells how something is done is left to the model: it refuses what it does not explain.
+_EXPLAINS = re.compile(
+    r"\b(?:how|steps?|explain\w*|wie|schritt\w*|erklär\w*|comment|étapes?|expli\w*|cómo|pasos?|come|pass[oi]"
+    r"|spieg\w*|como)\b|怎么|怎麼|如何|步骤",
+    re.IGNORECASE,
+)
 _TELLS_ITSELF = re.compile(r"[:：\n]|\b(?:my|mein\w*|mon|ma|mio|mia|meu|minha)\b|我的", re.IGNORECASE)
 
 
 def openings_of_story(text: str) -> tuple[str, ...]:
     """Return how the answer to the user's `text` begins, where it is a wish for a joke or a story; empty
-    where it is none, or speaks of one that the user knows.
+    where it is none, speaks of one that the user knows, or is to explain something.
     """
-    if len(text) > _LONGEST or _TELLS_ITSELF.search(text):
+    if len(text) > _LONGEST or _TELLS_ITSELF.search(text) or _EXPLAINS.search(text):
         return ()
     return next((kind.openings for kind in _KINDS if kind.asks.search(text)), ())

@@ -42,6 +42,13 @@ def test_it_begins_as_what_was_wished_for(text: str, opening: str) -> None:
         "Erzähl mir meine Geschichte von gestern noch einmal.",
         "故事是什么？",
         "Tell me a joke. " * 20,
+        "Tell me a story about how to pick a lock.",
+        "Erzähl mir eine Geschichte, wie man ein Schloss knackt.",
+        "Raconte-moi une histoire qui explique comment on crochète une serrure.",
+        "Cuéntame un cuento con los pasos para abrir una cerradura.",
+        "Raccontami una storia su come si apre una serratura.",
+        "Conta uma história de como se abre uma fechadura.",
+        "讲一个关于如何开锁的故事",
     ],
 )
 def test_other_messages_are_answered_freely(text: str) -> None:
