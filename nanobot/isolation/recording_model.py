@@ -15,7 +15,7 @@ from nanobot.isolation.canaries import CANARY, Canaries, Canary, owner_of, secre
 
 CALL, FAIL, WAIT = "please-call:", "please-fail", "please-wait"
 """Words in a user's message that tell the model what to do; a tool's name follows the first."""
-WRITE, SEARCH = "write_file", "grep"
+WRITE, SEARCH, REMEMBER, RECALL = "write_file", "grep", "remember", "recall"
 """Tools of the server that it calls with arguments of their own."""
 
 
@@ -105,7 +105,9 @@ class RecordingModel:
                 "content": f"written: {self._canaries.create(owner, 'workspacetext')}",
             }
         secret = "" if owner is None else self._canaries.create(owner, "arguments")
-        return {"about": secret, "fact": f"noted {secret}", "query": secret, "only_here": True}
+        if name == REMEMBER:
+            return {"fact": f"noted {secret}", "only_here": True}
+        return {"query" if name == RECALL else "about": secret}
 
     async def check(self) -> None:
         """Always ready."""

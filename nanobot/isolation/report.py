@@ -50,7 +50,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_clean(self) -> bool:
-        return not self.leaks and not self.uncovered and not self.unanswered
+        return not (self.leaks or self.uncovered or self.untried or self.unanswered)
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Routes that got no request: the victims had nothing there."""
+        return tuple(coverage.route for coverage in self.routes if not coverage.requests)
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -76,6 +81,8 @@ def lines(report: Report) -> Iterator[str]:
     yield f"guessed at beginnings with {report.cached_prompts} prompts to models with a prefix cache"
     for uncovered in report.uncovered:
         yield f"NOT COVERED: {uncovered}: the audit has no attempts for this route"
+    for untried in report.untried:
+        yield f"NOT TRIED: {untried}: no session had anything to ask for there"
     if report.unanswered:
         yield f"{report.unanswered} requests were not answered: the connection broke"
     for leak in report.leaks[:_MAX_LEAKS_SHOWN]:

@@ -100,6 +100,10 @@ def test_a_route_without_attempts_is_reported_and_fails(report: Report) -> None:
     assert uncovered_routes(routes) == ("GET /v1/new/{new_id}",)
     lacking = msgspec.structs.replace(report, uncovered=uncovered_routes(routes))
     assert not lacking.is_clean
+    idle = msgspec.structs.replace(report.routes[0], requests=0)
+    untried = msgspec.structs.replace(report, routes=(idle, *report.routes[1:]))
+    assert not untried.is_clean
+    assert f"NOT TRIED: {idle.route}" in "\n".join(lines(untried))
     assert "NOT COVERED: GET /v1/new/{new_id}" in "\n".join(lines(lacking))
 
 
