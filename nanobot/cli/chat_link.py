@@ -1,6 +1,6 @@
 """What the chat talks to: the agent in this process. (`chat_remote` is the other one, a running server.)"""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,6 +24,17 @@ class LatestTurn(msgspec.Struct, frozen=True):
 
 MOST_LATEST = 100
 """How many messages from the end of a conversation are looked through for what the newest turn was asked."""
+
+
+def latest_of(newest_first: Sequence[tuple[str | None, str, str]]) -> LatestTurn | None:
+    """Return the turn that the last messages of a conversation end with; of each message, the id of its turn,
+    its role and its text.
+    """
+    turn_id = newest_first[0][0] if newest_first else None
+    if turn_id is None:
+        return None
+    asked = [text for of_turn, role, text in newest_first if of_turn == turn_id and role == "user"]
+    return LatestTurn(turn_id, "\n".join(reversed(asked)))
 
 
 class Link(Protocol):
@@ -87,11 +98,7 @@ class InProcess:
             rows = await self._app.store.messages(session_key, limit=MOST_LATEST, order="desc")
         except SessionNotFound:
             return None
-        turn_id = rows[0].turn_id if rows else None
-        if turn_id is None:
-            return None
-        asked = [row.message.text for row in rows if row.turn_id == turn_id and row.message.role == "user"]
-        return LatestTurn(turn_id, "\n".join(reversed(asked)))
+        return latest_of([(row.turn_id, row.message.role, row.message.text) for row in rows])
 
     async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
         async for event in self._follow(await self._app.store.turn(turn_id)):

@@ -25,7 +25,7 @@ from nanobot.cli.chat_errors import (
     refused,
     unreachable,
 )
-from nanobot.cli.chat_link import MOST_LATEST, LatestTurn
+from nanobot.cli.chat_link import MOST_LATEST, LatestTurn, latest_of
 from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff, TurnNotFound
 from nanobot.core.event import (
     Event,
@@ -101,7 +101,10 @@ class Remote:
         await self._http.close()
 
     async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        async for event in self._follow(_RemoteTurn(self._http, self._url, self._model, session_key, text)):
+        question = _Question(
+            {"model": self._model, "messages": [{"role": "user", "content": text}]}, session_key
+        )
+        async for event in self._follow(_RemoteTurn(self._http, self._url, question=question)):
             yield event
 
     async def latest(self, session_key: str) -> LatestTurn | None:
@@ -118,14 +121,10 @@ class Remote:
             rows = msgspec.json.decode(body, type=_MessageList).data
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise await not_nanobot(self._url, response.status) from None
-        turn_id = rows[0].turn_id if rows else None
-        if turn_id is None:
-            return None
-        asked = [row.text for row in rows if row.turn_id == turn_id and row.role == "user"]
-        return LatestTurn(turn_id, "\n".join(reversed(asked)))
+        return latest_of([(row.turn_id, row.role, row.text) for row in rows])
 
     async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
-        async for event in self._follow(_RemoteTurn(self._http, self._url, self._model, "", "", turn_id)):
+        async for event in self._follow(_RemoteTurn(self._http, self._url, turn_id=turn_id)):
             yield event
 
     async def _follow(self, turn: "_RemoteTurn") -> AsyncIterator[Event]:
@@ -203,35 +202,41 @@ class _ConnectionBroken(Exception):
         self.never_connected = never_connected
 
 
+class _Question:
+    """A request for an answer, which may be sent again: where the connection breaks before the id of its turn
+    has come, the server finds the turn by the key.
+    """
+
+    def __init__(self, body: dict[str, Any], session_key: str) -> None:
+        self.body = body
+        self.headers = {
+            "x-session-key": session_key,
+            "x-events": "tools",
+            "content-type": "application/json",
+            "idempotency-key": uuid.uuid4().hex,
+        }
+
+
 class _RemoteTurn:
-    """One turn, over as many connections as it takes. Its id is known once the server begins to answer, or
-    from the start, as `turn_id`: then nothing is asked.
+    """One turn, over as many connections as it takes: that of a `question`, whose id is known once the server
+    begins to answer, or the one with the id `turn_id`.
     """
 
     def __init__(
         self,
         http: aiohttp.ClientSession,
         url: str,
-        model: str,
-        session_key: str,
-        text: str,
+        *,
+        question: _Question | None = None,
         turn_id: str | None = None,
     ) -> None:
+        self._question = question
         self._turn_id = turn_id
         self._cursor = 0
         self._is_cancelled = False
         self._http = http
         self._url = url
         self._streams = True
-        self._body = {"model": model, "messages": [{"role": "user", "content": text}]}
-        self._headers = {
-            "x-session-key": session_key,
-            "x-events": "tools",
-            "content-type": "application/json",
-            # If the connection breaks before the turn's id has come, the repeated request finds its turn by
-            # this.
-            "idempotency-key": uuid.uuid4().hex,
-        }
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield what is new, over one connection.
@@ -290,9 +295,11 @@ class _RemoteTurn:
                 await self.cancel()
 
     def _connect(self) -> Any:
-        if self._turn_id is None:
-            body = msgspec.json.encode({**self._body, "stream": self._streams})
-            return self._http.post(f"{self._url}/v1/chat/completions", data=body, headers=self._headers)
+        if self._turn_id is None and self._question is not None:
+            body = msgspec.json.encode({**self._question.body, "stream": self._streams})
+            return self._http.post(
+                f"{self._url}/v1/chat/completions", data=body, headers=self._question.headers
+            )
         url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
         return self._http.get(url, headers={"x-events": "tools"})
 

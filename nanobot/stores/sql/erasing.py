@@ -18,7 +18,7 @@ MOST_KEYS = 16
 _CHORE = "erase "
 
 
-class Begun(msgspec.Struct, frozen=True):
+class PendingErasure(msgspec.Struct, frozen=True):
     """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
     `at` stays: somebody who comes back begins anew. `facts`: how many versions of facts there were.
     """
@@ -31,10 +31,18 @@ class Begun(msgspec.Struct, frozen=True):
 
     @property
     def chore(self) -> str:
+        """The name under which it is kept until it is over."""
         return _CHORE + msgspec.json.encode(self).decode()
 
+    @property
+    def places(self) -> tuple[tuple[str, str, str, float], ...]:
+        """The tables with session keys of the person: the table, the column of the key, and up to which value
+        of which column its rows go.
+        """
+        return ("session", "key", "id", self.last), ("file", "session_key", "created_at", self.at)
 
-class Erased(msgspec.Struct, frozen=True):
+
+class ErasureResult(msgspec.Struct, frozen=True):
     """How many links and versions of facts have gone, and how many sessions and uploads are left."""
 
     links: int
@@ -42,7 +50,7 @@ class Erased(msgspec.Struct, frozen=True):
     left: int
 
 
-def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> Begun:
+def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> PendingErasure:
     """Note that the person is to be erased.
 
     Raises:
@@ -50,7 +58,7 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> Begun:
     """
     names = names_of(db, id_)
     (last,) = db.execute("SELECT coalesce(max(id), 0) FROM session").fetchone()
-    begun = Begun(names, last, now, remembering.count_of(db, names), matching)
+    begun = PendingErasure(names, last, now, remembering.count_of(db, names), matching)
     # Of somebody there may be facts alone, written by hand, or a link.
     is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
     if not is_known and not next_keys(db, begun, most=1):
@@ -59,12 +67,9 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> Begun:
     return begun
 
 
-def next_keys(db: Db, begun: Begun, *, most: int = MOST_KEYS) -> tuple[str, ...]:
+def next_keys(db: Db, begun: PendingErasure, *, most: int = MOST_KEYS) -> tuple[str, ...]:
     """Return some session keys of the person that are still there, also of those that have only uploads."""
-    for table, column, past, bound in (
-        ("session", "key", "id", begun.last),
-        ("file", "session_key", "created_at", begun.at),
-    ):
+    for table, column, past, bound in begun.places:
         fits, values = catalogue.fitting(db, column, begun.matching)
         found = db.execute(
             f"SELECT DISTINCT {column} FROM {table} WHERE person IN ({people.marks(begun.names)})"
@@ -76,16 +81,13 @@ def next_keys(db: Db, begun: Begun, *, most: int = MOST_KEYS) -> tuple[str, ...]
     return ()
 
 
-def settle(db: Db, begun: Begun) -> Erased:
+def settle(db: Db, begun: PendingErasure) -> ErasureResult:
     """Once no session is left that was asked for: unlink the names and delete what is remembered, where
     nothing of theirs is left that may not be seen; the erasure is over.
     """
     names = begun.names
     left = 0
-    for table, column, past, bound in (
-        ("session", "key", "id", begun.last),
-        ("file", "session_key", "created_at", begun.at),
-    ):
+    for table, column, past, bound in begun.places:
         (count,) = db.execute(
             f"SELECT count(DISTINCT {column}) FROM {table} WHERE person IN ({people.marks(names)})"
             f" AND {past} <= ?",
@@ -98,7 +100,7 @@ def settle(db: Db, begun: Begun) -> Erased:
         remembering.erase(db, names)
     db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
     # Those that were said in a session have gone with it.
-    return Erased(links, max(0, begun.facts - remembering.count_of(db, names)), left)
+    return ErasureResult(links, max(0, begun.facts - remembering.count_of(db, names)), left)
 
 
 def finish(db: Db, delete: Callable[[str], object]) -> None:
@@ -106,7 +108,7 @@ def finish(db: Db, delete: Callable[[str], object]) -> None:
     for (name,) in db.execute(
         "SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)
     ).fetchall():
-        begun = msgspec.json.decode(name.removeprefix(_CHORE), type=Begun)
+        begun = msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure)
         while keys := next_keys(db, begun):
             for key in keys:
                 delete(key)

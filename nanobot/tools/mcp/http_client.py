@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import httpx2
 import mcp_types as types
@@ -65,7 +65,7 @@ class HttpClient:
     def failure_of(self, error: types.ErrorData) -> Failure | None:
         """Return which failure the error stands for; None: the server has said it."""
         if isinstance(error.data, str) and error.data.startswith(self._mark):
-            return error.data[len(self._mark) :]  # type: ignore[return-value]
+            return cast("Failure", error.data[len(self._mark) :])
         return None
 
     def failed(self, request: httpx2.Request, call: int | str, why: str, how: Failure) -> httpx2.Response:
