@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Message, Scope
 
-BOUND_S = 10.0
+BOUND_S = 30.0
 """The limit for all waiting in tests, far longer than anything takes: only a failure reaches it."""
 
 Headers = Mapping[str, str | bytes]

@@ -14,6 +14,7 @@ from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.models.http import ProviderResponse, Timeouts
+from nanobot.models.pace import EVENT_CHARS, ReadingPace, SharedPace
 from nanobot.models.refusals import ErrorSource, RequestFailed
 from nanobot.models.sse import BOM, MAX_EVENT_BYTES, EventSplitter, EventTooLarge
 
@@ -24,6 +25,8 @@ BYTES_A_CHARACTER = 1_000
 character have some 400. A server that sends comments or empty events without end must not keep the turn busy.
 """
 _BLANK = b" \t\r\n"
+_COUNTED_TOGETHER = 16 * 1024
+"""How many characters of an answer are counted as one: most answers are over before."""
 _WHOLE = b"{["
 """What a body of JSON begins with, and no event does."""
 
@@ -91,6 +94,7 @@ class AnswerStream:
     """One answer while it is read. `done`: it is whole, and `message` may be called.
 
     Where an `audience` is given and nobody in it listens, what has begun is read in larger pieces.
+    `shared_pace`: what it shares with other answers of the provider that come faster than a model writes.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class AnswerStream:
         terms: FormatTerms,
         first_by: float,
         timeouts: Timeouts,
+        shared_pace: SharedPace,
         audience: Audience | None = None,
     ) -> None:
         self.done = False
@@ -117,6 +122,9 @@ class AnswerStream:
         self._failed: RequestFailed | asyncio.CancelledError | None = None
         self._audience = audience
         self._size_bytes = self._chars = 0
+        self._pace = ReadingPace(shared_pace, self._loop.time())
+        self._events = self._counted_chars = 0
+        self._rests_until = 0.0
         self._splitter: EventSplitter | _WholeBody | None = None
 
     async def read(self) -> list[Delta]:
@@ -176,6 +184,9 @@ class AnswerStream:
         """Return the next bytes; empty at the end."""
         if self._response is None:
             return b""
+        if self._rests_until:
+            await asyncio.sleep(self._rests_until - self._loop.time())
+            self._rests_until = 0.0
         # The first piece, and the end once the model is done, are waited for by somebody in any case.
         gathers = self._first_by is None and not self._reader.finished
         try:
@@ -195,9 +206,13 @@ class AnswerStream:
         self._size_bytes += size_bytes
         for delta in deltas:
             self._chars += len(delta.text)
+        chars = self._chars + self._reader.hidden_chars
+        work = chars + EVENT_CHARS * self._events
+        if work - self._counted_chars >= _COUNTED_TOGETHER:
+            self._rests_until = self._pace.count(work - self._counted_chars, self._loop.time())
+            self._counted_chars = work
         if self._size_bytes <= MAX_SILENT_BYTES:
             return
-        chars = self._chars + self._reader.hidden_chars
         if self._size_bytes > MAX_SILENT_BYTES + BYTES_A_CHARACTER * chars:
             raise RequestFailed(
                 ModelBadAnswer(
@@ -232,6 +247,7 @@ class AnswerStream:
         reader = self._reader
         take_texts = reader.take_texts
         at, end = 0, len(payloads)
+        self._events += end
         while at < end:
             if take_texts is not None and (after := take_texts(payloads, at, deltas)) > at:
                 at = after

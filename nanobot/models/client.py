@@ -18,6 +18,7 @@ from nanobot.core.message import Message
 from nanobot.core.model import AnswerTooLong
 from nanobot.models.answer import AnswerReader, AnswerStream, FormatTerms
 from nanobot.models.http import ProviderConnection, ProviderResponse, Timeouts
+from nanobot.models.pace import SharedPace
 from nanobot.models.refusals import ErrorSource, RequestFailed, refusal, retry_after_s
 from nanobot.models.retry import Backoff
 
@@ -76,6 +77,7 @@ class ProviderClient:
         self._max_retries = max_retries
         self._keys = connection.transport.keys
         self._max_answer_chars = max_answer_chars
+        self._pace = SharedPace()
         self._reached_at: float | None = None
         self._missing: str | None = None
         self._missing_since = 0.0
@@ -233,6 +235,7 @@ class ProviderClient:
                     terms=self._terms,
                     first_by=first_by,
                     timeouts=self._timeouts,
+                    shared_pace=self._pace,
                     audience=audience,
                 )
             refused = await response.read_error(_ERROR_BODY_S)

@@ -13,10 +13,15 @@ import msgspec
 
 from nanobot.core.late_pattern import LatePattern
 
-VERSION = f"2/{unicodedata.unidata_version}"
+VERSION = f"3/{unicodedata.unidata_version}"
 """Changes whenever a text may have other tokens than before: an index of another version is built anew."""
 MOST_CHARACTERS = 400_000
 """How much of a message is searched."""
+MOST_DIFFERENT = 32_768
+"""How many different tokens of a message are searched: each costs the index some microseconds, in which
+nobody's turn is stored. A novel in English has fewer; one in Chinese is searched in its first 100,000
+characters or so.
+"""
 LONGEST = 64
 STEM_LENGTHS = range(4, 9)
 """Beginnings of words that are so long stand in the index as words do. To look for another one is to read
@@ -25,6 +30,7 @@ through all words with it, of everybody's messages.
 _ALONE = "\u00b7"
 """Stands before characters that follow after the end."""
 _PIECE = 256
+_LONG = 16_384
 
 # Marks that tell no words apart, and characters that are not seen.
 _MARKS = LatePattern(
@@ -60,11 +66,13 @@ def folded(text: str) -> str:
     """Return the text in the form in which words are compared."""
     if text.isascii():
         return text.lower()
-    return " ".join(
+    words = text.split()
+    known = {
         # Putting many marks in a row into order takes time that grows with the square of their number.
-        "".join(_folded(word[at : at + _PIECE]) for at in range(0, len(word), _PIECE))
-        for word in text.split()
-    )
+        word: "".join([_folded(word[at : at + _PIECE]) for at in range(0, len(word), _PIECE)])
+        for word in dict.fromkeys(words)
+    }
+    return " ".join([known[word] for word in words])
 
 
 def _folded(word: str) -> str:
@@ -128,13 +136,29 @@ def pairs(run: str) -> list[str]:
 
 def indexed(text: str) -> str:
     """Return the tokens of a text, with a space between them."""
-    return " ".join(tokens_of(folded(text[:MOST_CHARACTERS])))
+    tokens = tokens_of(folded(text[:MOST_CHARACTERS]))
+    if len(tokens) > MOST_DIFFERENT:
+        del tokens[_end_of_different(tokens) :]
+    return " ".join(tokens)
+
+
+def _end_of_different(tokens: list[str]) -> int:
+    """Return up to where there are no more different tokens than may be."""
+    seen: set[str] = set()
+    for at, token in enumerate(tokens):
+        seen.add(token)
+        if len(seen) > MOST_DIFFERENT:
+            return at
+    return len(tokens)
 
 
 def tokens_of(text: str) -> list[str]:
     """Return the tokens of a text that `folded` returned."""
     if _is_plain(text):
-        return [word[:LONGEST] for word in _WORD.findall(text)]
+        if len(text) < _LONG:
+            return [word[:LONGEST] for word in _WORD.findall(text)]
+        # Word by word: other threads stand still while one search runs to its end.
+        return [match[0][:LONGEST] for match in _WORD.finditer(text)]
     tokens: list[str] = []
     characters: dict[str, None] = {}
     for run, is_unspaced in runs(text):

@@ -33,7 +33,9 @@ _MOST_ANSWERED_AT_ONCE = 64
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
 _BETWEEN_S = 0.25
-"""How long jobs alone run between two pieces of spare work where it is never quiet."""
+"""How long jobs alone run between two pieces of spare work where it is never quiet, at the least."""
+_JOBS_TO_SPARE = 10
+"""So many times as long as a piece took they run alone: some have long texts to index."""
 
 
 class _Ticket:
@@ -161,10 +163,11 @@ class Writer:
             del first, batch
             if last:
                 return
-            if time.monotonic() >= self._spare_due:
+            if (now := time.monotonic()) >= self._spare_due:
                 again_s = self._do_spare()
+                done = time.monotonic()
                 pause_s = _BETWEEN_S if again_s == 0.0 else max(self._patience_s, again_s or 0.0)
-                self._spare_due = time.monotonic() + pause_s
+                self._spare_due = done + max(pause_s, _JOBS_TO_SPARE * (done - now))
 
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.

@@ -1,7 +1,7 @@
 // Where messages are written, and files are added to them.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 import { sizeInWords } from "./content.js";
 import { html } from "./html.js";
@@ -23,7 +23,8 @@ export function Composer({ chat, isUnsaved, text, files, actions }) {
   useEffect(() => {
     if (!isTouch) area.current.focus();
   }, [chat]);
-  useEffect(() => {
+  // Before the next frame: the page may be left right after the last letter.
+  useLayoutEffect(() => {
     const box = area.current;
     box.style.height = "auto";
     box.style.height = `${Math.min(box.scrollHeight + 2, innerHeight * 0.4)}px`;
