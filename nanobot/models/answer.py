@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from nanobot.core.audience import Audience
+from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
@@ -106,6 +107,7 @@ class AnswerStream:
         terms: FormatTerms,
         first_by: float,
         timeouts: Timeouts,
+        clock: Clock,
         shared_pace: SharedPace,
         audience: Audience | None = None,
     ) -> None:
@@ -122,7 +124,8 @@ class AnswerStream:
         self._failed: RequestFailed | asyncio.CancelledError | None = None
         self._audience = audience
         self._size_bytes = self._chars = 0
-        self._pace = ReadingPace(shared_pace, self._loop.time())
+        self._clock = clock
+        self._pace = ReadingPace(shared_pace)
         self._events = self._counted_chars = 0
         self._rests_until = 0.0
         self._splitter: EventSplitter | _WholeBody | None = None
@@ -185,7 +188,7 @@ class AnswerStream:
         if self._response is None:
             return b""
         if self._rests_until:
-            await asyncio.sleep(self._rests_until - self._loop.time())
+            await self._clock.sleep(max(0.0, self._rests_until - self._loop.time()))
             self._rests_until = 0.0
         # The first piece, and the end once the model is done, are waited for by somebody in any case.
         gathers = self._first_by is None and not self._reader.finished

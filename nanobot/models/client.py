@@ -235,6 +235,7 @@ class ProviderClient:
                     terms=self._terms,
                     first_by=first_by,
                     timeouts=self._timeouts,
+                    clock=self._clock,
                     shared_pace=self._pace,
                     audience=audience,
                 )

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nanobot.core.message import Message, ToolCall, Usage
-from nanobot.models import answer
+from nanobot.models import answer, pace
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
@@ -474,14 +474,37 @@ async def test_an_answer_of_single_characters_is_no_such_answer(
     assert (await harness.door.chat("a", "hi")).said == "x" * 3_000
 
 
-def _model(upstream: Upstream, max_answer_chars: int = 1_000_000) -> OpenAIChat:
+async def test_an_answer_that_comes_faster_than_a_model_writes_is_read_with_pauses(
+    upstream: Upstream, open_harness: OpenHarness
+) -> None:
+    clock = PausedClock()
+    upstream.then(spoken(*[text("word " * 2_000)] * 80, finish()))
+    harness = await open_harness(_model(upstream, clock=clock))
+    assert len((await harness.door.chat("a", "hi")).said) == 800_000
+    # The test's clock lets them pass at once, so that each is that much longer than the one before.
+    assert max(clock.pauses) == pytest.approx(800_000 / pace.CHARS_A_SECOND, rel=0.5)
+
+
+async def test_an_answer_that_a_fast_model_writes_is_read_as_it_comes(
+    upstream: Upstream, open_harness: OpenHarness
+) -> None:
+    clock = PausedClock()
+    upstream.then(spoken(*[text("word ")] * 2_000, finish()))
+    harness = await open_harness(_model(upstream, clock=clock))
+    assert len((await harness.door.chat("a", "hi")).said) == 10_000
+    assert not any(clock.pauses)
+
+
+def _model(
+    upstream: Upstream, max_answer_chars: int = 1_000_000, clock: PausedClock | None = None
+) -> OpenAIChat:
     return OpenAIChat(
         name="test:m",
         model="m",
         base_url=upstream.url,
         api_key=None,
         context_tokens=32_000,
-        clock=PausedClock(),
+        clock=clock or PausedClock(),
         random=random.Random(1),
         max_answer_chars=max_answer_chars,
     )

@@ -144,6 +144,8 @@ def indexed(text: str) -> str:
 
 def _end_of_different(tokens: list[str]) -> int:
     """Return up to where there are no more different tokens than may be."""
+    if len(set(tokens)) <= MOST_DIFFERENT:
+        return len(tokens)
     seen: set[str] = set()
     for at, token in enumerate(tokens):
         seen.add(token)

@@ -166,8 +166,7 @@ class Writer:
             if (now := time.monotonic()) >= self._spare_due:
                 again_s = self._do_spare()
                 done = time.monotonic()
-                pause_s = _BETWEEN_S if again_s == 0.0 else max(self._patience_s, again_s or 0.0)
-                self._spare_due = done + max(pause_s, _JOBS_TO_SPARE * (done - now))
+                self._spare_due = done + pause_after(done - now, again_s, self._patience_s)
 
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.
@@ -244,6 +243,14 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - raised in its caller; others go on
             ticket.error = error if isinstance(error, NanobotError) else StoreBug.wrap(error)
         return ticket.error is None or self._db.total_changes == before
+
+
+def pause_after(took_s: float, again_s: float | None, patience_s: float) -> float:
+    """Return how long jobs alone run after a piece of spare work, where it is never quiet; `again_s`: after
+    how many seconds the work wants to go on.
+    """
+    pause_s = _BETWEEN_S if again_s == 0.0 else max(patience_s, again_s or 0.0)
+    return max(pause_s, _JOBS_TO_SPARE * took_s)
 
 
 class StoreBug(StoreError):

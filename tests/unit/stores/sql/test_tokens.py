@@ -164,3 +164,30 @@ def test_whether_a_long_text_has_a_few_words_is_seen_at_its_beginning(
     monkeypatch.setattr(tokens, "runs", lambda text: words)
     assert tokens.has_words("word " * 1_000, 3)
     assert len(list(words)) == 997
+
+
+DIFFERENT = (
+    "".join(map(chr, range(0x4E00, 0x9FFF))) * 4,
+    " ".join(f"word{number}" for number in range(60_000)),
+    " ".join(f"wörd{number}" for number in range(45_000)),
+)
+
+
+@pytest.mark.parametrize("text", DIFFERENT)
+def test_a_text_brings_the_index_no_more_different_tokens_than_may_be(text: str) -> None:
+    # In the first one the same pairs come again and again.
+    text = text if " " in text else "".join(text[at::7] for at in range(7))
+    found = tokens.indexed(text).split()
+    assert len(set(found)) <= tokens.MOST_DIFFERENT
+    assert found == tokens.tokens_of(tokens.folded(text[: tokens.MOST_CHARACTERS]))[: len(found)]
+    assert len(found) >= tokens.MOST_DIFFERENT
+
+
+def test_the_same_words_over_and_over_are_all_searched() -> None:
+    assert len(tokens.indexed("word " * 80_000).split()) == 80_000
+
+
+@pytest.mark.parametrize("letter", ["o", "ö"])
+def test_long_texts_have_the_words_of_short_ones(letter: str) -> None:
+    piece = f"One, tw{letter}! Thr_ee 4 "
+    assert tokens.indexed(piece * 1_000).split() == tokens.indexed(piece).split() * 1_000

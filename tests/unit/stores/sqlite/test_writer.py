@@ -13,7 +13,7 @@ from nanobot.core.errors import SessionBusy, StoreError
 from nanobot.core.observer import Observer
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sqlite.connection import Connection
-from nanobot.stores.sqlite.writer import Writer
+from nanobot.stores.sqlite.writer import Writer, pause_after
 from tests.asgi import BOUND_S
 
 
@@ -187,3 +187,10 @@ async def test_spare_work_is_done_also_where_it_is_never_quiet(tmp_path: Path) -
         await writer.close()
     db.close()
     assert pieces
+
+
+def test_the_longer_a_piece_of_spare_work_took_the_longer_jobs_run_alone() -> None:
+    assert pause_after(0.001, 0.0, 5.0) == 0.25
+    assert pause_after(0.2, 0.0, 5.0) == 2.0
+    assert pause_after(0.2, None, 5.0) == 5.0
+    assert pause_after(0.2, 30.0, 5.0) == 30.0
