@@ -118,6 +118,12 @@ class Database(Protocol):
         """
         ...
 
+    async def write_piece(self, job: Job[T], /) -> T:
+        """Do as `write` for a piece of something long: jobs that wait go first, and none waits for more than
+        one piece. Pieces are done in the order in which they were asked for.
+        """
+        ...
+
     async def read(self, query: Job[T], /) -> T:
         """Return what `query` returned of what is committed.
 

@@ -50,6 +50,7 @@ class ThreadedDatabase:
         self._scanner: Reader | None = None
         self._large_reader: Reader | None = None
         self.write = self._writer.do
+        self.write_piece = self._writer.do_piece
         self.read = self._reader.ask
 
     async def scan(self, query: Job[T], /) -> T:
@@ -100,6 +101,9 @@ class DirectDatabase:
         # Other tasks get their turn, as they do while a commit is on its way to the disk.
         await asyncio.sleep(0)
         return result
+
+    async def write_piece(self, job: Job[T], /) -> T:
+        return await self.write(job)
 
     async def read(self, query: Job[T], /) -> T:
         return self._run(query)

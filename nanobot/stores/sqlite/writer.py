@@ -1,6 +1,7 @@
 """The one thread that writes.
 
-Jobs that arrive while a commit is on its way to the disk share the next one (group commit).
+Jobs that arrive while a commit is on its way to the disk share the next one (group commit). Pieces of
+something long have commits of their own, one between those of jobs: no job waits for more than one.
 """
 
 import asyncio
@@ -41,14 +42,20 @@ _JOBS_TO_SPARE = 10
 class _Ticket:
     """A job on its way through the writer."""
 
-    __slots__ = ("error", "future", "job", "result", "then")
+    __slots__ = ("error", "future", "is_piece", "job", "result", "then")
 
     def __init__(
-        self, job: Job[Any], then: Callable[[Any], None] | None, future: "asyncio.Future[Any]"
+        self,
+        job: Job[Any],
+        then: Callable[[Any], None] | None,
+        future: "asyncio.Future[Any]",
+        *,
+        is_piece: bool = False,
     ) -> None:
         self.job = job
         self.then = then
         self.future = future
+        self.is_piece = is_piece
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -106,6 +113,7 @@ class Writer:
         self._path = path
         self._tickets: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._submitted: list[_Ticket] = []
+        self._pieces: deque[_Ticket] = deque()
         self._answers: deque[_Ticket] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed = False
@@ -114,13 +122,22 @@ class Writer:
 
     async def do(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Do as `stores.sql.db.Database.write`."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._ask(_Ticket(job, then, future))
+        return await future
+
+    async def do_piece(self, job: Job[T], /) -> T:
+        """Do as `stores.sql.db.Database.write_piece`."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._ask(_Ticket(job, None, future, is_piece=True))
+        return await future
+
+    def _ask(self, ticket: _Ticket) -> None:
         if self._closed:
             raise StoreError("the store is closed", public_message="the store is closed")
-        future: asyncio.Future[T] = self._loop.create_future()
         if not self._submitted:
             self._loop.call_soon(self._submit)
-        self._submitted.append(_Ticket(job, then, future))
-        return await future
+        self._submitted.append(ticket)
 
     def _submit(self) -> None:
         """Pass on what the event loop has asked for in one go: the thread is woken once, and all shares a
@@ -140,33 +157,48 @@ class Writer:
 
     def _run(self) -> None:
         wait_s = self._quiet_s
-        while True:
+        is_last = False
+        while not is_last:
             try:
-                first = self._tickets.get(timeout=wait_s)
+                first = self._tickets.get(timeout=0.0 if self._pieces else wait_s)
             except queue.Empty:
-                wait_s = self._do_spare()
-                self._spare_due = time.monotonic() + self._patience_s
-                continue
-            if first is None:
-                return
+                if self._pieces:
+                    first = []
+                else:
+                    wait_s = self._do_spare()
+                    self._spare_due = time.monotonic() + self._patience_s
+                    continue
             wait_s = self._quiet_s
-            batch = first
-            last = self._drain(batch)
-            began = time.perf_counter()
-            self._commit(batch)
-            try:
-                self._loop.call_soon_threadsafe(self._deliver, batch, time.perf_counter() - began)
-            except RuntimeError:
-                # The loop is closed: nobody waits any more.
+            is_last = first is None
+            batch = first or []
+            is_last = self._drain(batch) or is_last
+            if not self._write(batch):
                 return
             # What was written may be large, and the next may be long in coming.
             del first, batch
-            if last:
-                return
-            if (now := time.monotonic()) >= self._spare_due:
+            if not is_last and (now := time.monotonic()) >= self._spare_due:
                 again_s = self._do_spare()
                 done = time.monotonic()
                 self._spare_due = done + pause_after(done - now, again_s, self._patience_s)
+        while self._pieces and self._write([]):
+            pass
+
+    def _write(self, batch: list[_Ticket]) -> bool:
+        """Commit the jobs of a batch, then the next piece; return False where nobody waits any more."""
+        if any(ticket.is_piece for ticket in batch):
+            self._pieces.extend([ticket for ticket in batch if ticket.is_piece])
+            batch = [ticket for ticket in batch if not ticket.is_piece]
+        for each in (batch, [self._pieces.popleft()] if self._pieces else []):
+            if not each:
+                continue
+            began = time.perf_counter()
+            self._commit(each)
+            try:
+                self._loop.call_soon_threadsafe(self._deliver, each, time.perf_counter() - began)
+            except RuntimeError:
+                # The loop is closed.
+                return False
+        return True
 
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.

@@ -75,7 +75,7 @@ class Deleting:
             # What is left of them goes in the upkeep, and nobody waits for the sum.
             sessions = [each.session for each in deleted if each.session is not None]
             with contextlib.suppress(StoreError):
-                await self._database.write(lambda db: [purging.take_sum(db, each) for each in sessions])
+                await self._database.write_piece(lambda db: [purging.take_sum(db, each) for each in sessions])
             raise
 
     async def _purged(self, deleted: tuple[catalogue.Deleted, ...]) -> Deletion:
@@ -102,6 +102,6 @@ class Deleting:
             is_there = purging.purge_some(db, self._shared.index, session)
             return None if is_there else purging.take_sum(db, session)
 
-        while (total := await self._database.write(some)) is None:
+        while (total := await self._database.write_piece(some)) is None:
             pass
         return total

@@ -17,7 +17,7 @@ class SqlEmbeddings:
         self._looked = embedding.Looked()
 
     async def begin_embedding(self, version: str) -> None:
-        while await self._database.write(partial(embedding.begin, version=version)):
+        while await self._database.write_piece(partial(embedding.begin, version=version)):
             pass
 
     async def unembedded(self) -> UnembeddedBatch | None:

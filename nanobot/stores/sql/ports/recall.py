@@ -44,7 +44,7 @@ class SqlMessageSearch:
         hits = await self._database.read(partial(query, waits=True))
         if hits.behind:
             for session in hits.behind:
-                await self._database.write(partial(self._index.index_session, session=session))
+                await self._database.write_piece(partial(self._index.index_session, session=session))
             hits = await self._database.read(query)
         return hits.passages
 

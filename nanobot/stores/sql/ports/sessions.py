@@ -95,7 +95,7 @@ class SqlSessions:
         return await self._database.scan(query)
 
     async def index_messages(self) -> bool:
-        write, index = self._database.write, self._index
+        write, index = self._database.write_piece, self._index
         try:
             while await write(index.index_some):
                 pass
@@ -215,7 +215,7 @@ class SqlSessions:
         )
         async with self._whole_or_gone(fork.session):
             while fork.rest:
-                fork = await write(partial(forking.copy_some, fork=fork))
+                fork = await self._database.write_piece(partial(forking.copy_some, fork=fork))
             source = await self.identify(session_key)
             await asyncio.to_thread(
                 self._workspaces.copy, source, SessionIdentity(fork.session, now, new_key)
@@ -252,7 +252,7 @@ class SqlSessions:
         async with self._whole_or_gone(head.session):
             # In a thread: megabytes of lines may be read only now.
             while piece := await asyncio.to_thread(next, pieces, None):
-                head = await write(partial(importing.add, head=head, piece=piece))
+                head = await self._database.write_piece(partial(importing.add, head=head, piece=piece))
 
             def finish(db: Db) -> Session:
                 importing.finish(db, head, key=session_key, title=title, metadata=metadata)
@@ -275,7 +275,8 @@ class SqlSessions:
         except BaseException:
             # What fails now is deleted after the next start.
             with contextlib.suppress(StoreError):
-                await self._database.write(partial(hidden.hide, session=session))
+                # Behind the piece that nobody waits for any more.
+                await self._database.write_piece(partial(hidden.hide, session=session))
                 await self._deleting.purge(session)
             raise
 
@@ -304,5 +305,5 @@ class SqlSessions:
             self._live.end_session(each.key)
 
     async def write_over(self) -> None:
-        while await self._database.write(self._index.clean_some):
+        while await self._database.write_piece(self._index.clean_some):
             pass

@@ -136,7 +136,8 @@ class SqlTurns:
             # where this fails, too, goes after the next start.
             if is_long_list:
                 with contextlib.suppress(StoreError):
-                    await self._database.write(leave)
+                    # Behind the piece that nobody waits for any more.
+                    await self._database.write_piece(leave)
             raise
         raise SessionBusy(
             f"the session has changed {_MOST_TRIES} times while the request's {len(sent)} earlier messages"
@@ -171,11 +172,13 @@ class SqlTurns:
         admit: Callable[[Db, Coming | None], Admitted | Coming | SessionMoved],
     ) -> Admitted:
         """Take in a client's long list, a piece in a transaction, then admit the turn."""
-        write, now = self._database.write, self._clock.now()
+        now = self._clock.now()
         for piece in taking_in.pieces(coming.plan.earlier):
-            coming = await write(partial(taking_in.add, coming=coming, piece=piece, now=now))
+            coming = await self._database.write_piece(
+                partial(taking_in.add, coming=coming, piece=piece, now=now)
+            )
         whole = coming
-        admitted = await write(lambda db: admit(db, whole), partial(self._admitted, turn))
+        admitted = await self._database.write(lambda db: admit(db, whole), partial(self._admitted, turn))
         assert isinstance(admitted, Admitted)  # noqa: S101 - what is whole is not begun again
         return admitted
 

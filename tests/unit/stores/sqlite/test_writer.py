@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -187,6 +187,55 @@ async def test_spare_work_is_done_also_where_it_is_never_quiet(tmp_path: Path) -
         await writer.close()
     db.close()
     assert pieces
+
+
+async def test_no_job_waits_for_more_than_one_piece_of_something_long(writer: Writer) -> None:
+    order: list[str] = []
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def first(_: Db) -> None:
+        has_begun.set()
+        may_end.wait(BOUND_S)
+        order.append("piece 0")
+
+    def noting(name: str) -> Callable[[Db], None]:
+        return lambda _: order.append(name)
+
+    async with asyncio.timeout(BOUND_S), asyncio.TaskGroup() as group:
+        group.create_task(writer.do_piece(first))
+        await asyncio.to_thread(has_begun.wait, BOUND_S)
+        for number in range(1, 4):
+            group.create_task(writer.do_piece(noting(f"piece {number}")))
+        for _ in range(3):
+            group.create_task(writer.do(noting("job")))
+        # They ask, and what they have asked for is passed on.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        may_end.set()
+    assert order == ["piece 0", *["job"] * 3, "piece 1", "piece 2", "piece 3"]
+
+
+async def test_pieces_that_were_asked_for_are_done_before_the_end(writer: Writer) -> None:
+    done: list[int] = []
+    async with asyncio.timeout(BOUND_S), asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(writer.do_piece(lambda _, number=number: done.append(number)))
+        await asyncio.sleep(0)
+        await writer.close()
+    assert done == [0, 1, 2, 3, 4]
+
+
+async def test_a_piece_that_fails_leaves_the_jobs_beside_it_alone(writer: Writer) -> None:
+    def fail(db: Db) -> None:
+        db.execute("INSERT INTO note VALUES ('half')")
+        raise SessionBusy("no")
+
+    async with asyncio.timeout(BOUND_S):
+        failed, done = await asyncio.gather(
+            writer.do_piece(fail), writer.do(Note("whole")), return_exceptions=True
+        )
+        assert isinstance(failed, SessionBusy) and not isinstance(done, BaseException)
+        assert await writer.do(lambda db: db.execute("SELECT text FROM note").fetchall()) == [("whole",)]
 
 
 def test_the_longer_a_piece_of_spare_work_took_the_longer_jobs_run_alone() -> None:
