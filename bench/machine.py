@@ -68,7 +68,14 @@ def own_bytes(pid: int) -> int:
 def _resident(pid: int, kind: str) -> int:
     total = 0
     for member in family(pid):
-        for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+        try:
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            # Children come and go; the process itself is asked for.
+            if member == pid:
+                raise
+            continue
+        for line in lines:
             if line.startswith(kind):
                 total += int(line.split()[1]) * 1024
     return total

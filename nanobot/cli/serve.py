@@ -38,6 +38,7 @@ from nanobot.cli.terminal import size
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import FILE, Config, log_format, sets_nothing
+from nanobot.core import interpreter
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
@@ -207,9 +208,7 @@ class _Server(uvicorn.Server):
         gc.freeze()
         # Nobody runs meanwhile: of the young objects few are looked at at a time, also of hundreds of turns.
         gc.set_threshold(5_000, 5, 40)
-        # A thread of the store that comes back from the disk gets the interpreter sooner. Not at once: the
-        # writer asks for it after every statement, and each time that it is handed over costs both.
-        sys.setswitchinterval(0.002)
+        sys.setswitchinterval(interpreter.USUAL_S)
         give_large_blocks_back()
         self._warming = asyncio.create_task(self._nanobot.warm())
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar, cast
 
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.interpreter import handed_over_soon
 from nanobot.http.body import read_whole
 from nanobot.http.request import Request
 from nanobot.workers.slots import FairSlots
@@ -28,7 +29,12 @@ _SLICE_BYTES = 256 * 1024
 
 async def apart(body: bytes, run: Callable[[], T]) -> T:
     """Return what `run` returns, which works on a body: in a thread, where the body is large."""
-    return run() if len(body) <= _LARGE_BYTES else await asyncio.to_thread(run)
+    return run() if len(body) <= _LARGE_BYTES else await asyncio.to_thread(_patiently, run)
+
+
+def _patiently(run: Callable[[], T]) -> T:
+    with handed_over_soon():
+        return run()
 
 
 class JsonBodies:
@@ -71,12 +77,13 @@ class JsonBodies:
             loop.call_later(pause_s, self._slots.take_again, owner)
 
     def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
-        if has_more_entries(body, self._max_entries):
-            raise InvalidRequest(
-                f"the body has more than {self._max_entries} entries (members of objects, elements of"
-                " arrays): no more are allowed (api.max_json_entries)"
-            )
-        return parse(body)
+        with handed_over_soon():
+            if has_more_entries(body, self._max_entries):
+                raise InvalidRequest(
+                    f"the body has more than {self._max_entries} entries (members of objects, elements of"
+                    " arrays): no more are allowed (api.max_json_entries)"
+                )
+            return parse(body)
 
 
 def has_more_entries(body: bytes, most: int) -> bool:

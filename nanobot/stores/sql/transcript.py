@@ -5,6 +5,7 @@ an older one, so that rewinding moves the tip and writes nothing over.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -14,7 +15,7 @@ from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, MessagePage, Row
 from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql import hidden
-from nanobot.stores.sql.db import Db, among
+from nanobot.stores.sql.db import Db, Value, among
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
@@ -117,10 +118,12 @@ def open_session(db: Db, key: str, now: float) -> TranscriptHead:
     return TranscriptHead(number, 0, 0, 0, is_straight=True, period=period)
 
 
-_INSERT = (
-    "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_ROWS_A_STATEMENT = 32
+"""After each statement, this thread waits until others hand it the interpreter."""
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO message (id, session, turn, is_input, tokens, digest, created_at, body) VALUES "
+_INSERT_ONE = _INSERT + _ROW
+_INSERT_MANY = _INSERT + ", ".join([_ROW] * _ROWS_A_STATEMENT)
 
 
 def append(
@@ -150,6 +153,7 @@ def append(
         )
         head.is_straight = False
     last = messages[-1]
+    rows: list[tuple[Value, ...]] = []
     for message in messages:
         head.last_seq += 1
         head.tokens += estimate_tokens(message)
@@ -163,8 +167,12 @@ def append(
             if is_input and message.role == "assistant":
                 calls |= {call.id: call for call in message.tool_calls}
         id_ = message_id(head.session, head.last_seq)
-        row = (id_, head.session, turn, is_input, head.tokens, place, now, encode(message))
-        db.execute(_INSERT, row)
+        rows.append((id_, head.session, turn, is_input, head.tokens, place, now, encode(message)))
+    alone = len(rows) % _ROWS_A_STATEMENT
+    for row in rows[:alone]:
+        db.execute(_INSERT_ONE, row)
+    for start in range(alone, len(rows), _ROWS_A_STATEMENT):
+        db.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _ROWS_A_STATEMENT])))
     head.tip = head.last_seq
 
 

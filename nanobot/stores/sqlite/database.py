@@ -67,7 +67,7 @@ class ThreadedDatabase:
         db = open_reader(self._directory)
         db.scopes = self.connections[0].scopes
         self.connections.append(db)
-        return Reader(db, self._directory / DATABASE)
+        return Reader(db, self._directory / DATABASE, has_time=True)
 
     async def check(self) -> None:
         # First, as what is committed stands in the write-ahead log, which is read before the file.

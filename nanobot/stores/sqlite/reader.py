@@ -4,10 +4,13 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
+from nanobot.core.interpreter import handed_over_soon
 from nanobot.stores.sql.db import Job
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
@@ -18,13 +21,16 @@ _Ticket = tuple[Job[Any], "asyncio.Future[Any]"]
 
 
 class Reader:
-    """Runs queries one after another, off the event loop."""
+    """Runs queries one after another, off the event loop. `has_time`: they may take long."""
 
-    def __init__(self, db: Connection, path: Path) -> None:
+    def __init__(self, db: Connection, path: Path, *, has_time: bool = False) -> None:
         self._db = db
         self._path = path
         self._tickets: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._computing: Callable[[], AbstractContextManager[None]] = (
+            handed_over_soon if has_time else nullcontext
+        )
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-reader", daemon=True)
         self._thread.start()
@@ -58,7 +64,8 @@ class Reader:
         result: Any = None
         error: BaseException | None = None
         try:
-            result = query(self._db)
+            with self._computing():
+                result = query(self._db)
         except sqlite3.Error as failure:
             error = explain(failure, self._path)
         except BaseException as failure:  # noqa: BLE001 - raised where the query was asked

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nanobot.core.errors import NanobotError, StoreError
+from nanobot.core.interpreter import handed_over_soon
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.stores.sql.db import Job
 from nanobot.stores.sqlite.connection import Connection
@@ -35,7 +36,7 @@ _MOST_ANSWERED_AT_ONCE = 64
 _SPARE_AGAIN_S = 300.0
 _BETWEEN_S = 0.25
 """How long jobs alone run between two pieces of spare work where it is never quiet, at the least."""
-_JOBS_TO_SPARE = 10
+_JOBS_TO_SPARE = 50
 """So many times as long as a piece took they run alone: some have long texts to index."""
 
 
@@ -208,7 +209,8 @@ class Writer:
         if self._spare is None:
             return None
         try:
-            return self._spare(self._db)
+            with handed_over_soon():
+                return self._spare(self._db)
         except Exception:  # noqa: BLE001 - turns go on whatever it is
             _log.exception("spare work of the store failed; next try in %g s", _SPARE_AGAIN_S)
             return _SPARE_AGAIN_S
