@@ -5,6 +5,7 @@ an older one, so that rewinding moves the tip and writes nothing over.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -19,6 +20,7 @@ from nanobot.stores.sql.db import Db, among
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 _decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
+_decode_ends = msgspec.json.Decoder(list[int]).decode
 
 
 SEQ_BITS = 32
@@ -260,35 +262,46 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     return newest_first if order == "desc" else reversed(list(newest_first))
 
 
+_STRETCH = (
+    "SELECT {bodies}, {ends}, max(size), sum(size) FROM"
+    " (SELECT CASE WHEN id > ? AND length(body) <= ? THEN body END body, tokens, length(body) size"
+    " FROM message WHERE id BETWEEN ? AND ? ORDER BY id)"
+)
+"""The bodies of those behind the first number, and the ends of all."""
+
+
 def window(db: Db, head: TranscriptHead, left_out_tokens: int, most_bytes: int = ANY_BYTES) -> History | None:
     """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
     None where one of them has more than `most_bytes`, such as a picture: it is not read.
 
     Few statements whatever the size: a driver may let other threads run between two rows, and they do.
     """
-    bodies: list[bytes] = []
+    pieces: list[Sequence[Message]] = []
+    numbers: list[range] = []
     ends: list[int] = []
-    skipped = skipped_messages = 0
+    skipped = skipped_messages = size_bytes = 0
     for first, last in (
         [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
     ):
         found = _last_within(db, head.session, first, last, left_out_tokens) if left_out_tokens > 0 else None
         seq, skipped = found or (first - 1, 0)
         if seq < last:
-            joined, tokens, largest = db.execute(
-                f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}, max(size) FROM"
-                " (SELECT CASE WHEN length(body) <= ? THEN body END body, tokens, length(body) size"
-                " FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
-                (most_bytes, *message_ids(head.session, seq + 1, last)),
+            known = db.recent.known(head.session, seq + 1, last)
+            joined, tokens, largest, size = db.execute(
+                _STRETCH.format(bodies=db.dialect.joined("body"), ends=db.dialect.joined("tokens")),
+                (message_id(head.session, seq + len(known)), most_bytes, *message_ids(head.session, seq + 1, last)),
             ).fetchone()
-            if largest is not None and largest > most_bytes:
+            if largest > most_bytes:
                 return None
-            bodies.append(joined)
-            ends[:0] = map(int, tokens.split(b","))
+            pieces.insert(0, (*known, *_decode_all(b"[%b]" % (joined or b""))))
+            numbers.append(range(seq + 1, last + 1))
+            ends[:0] = _decode_ends(b"[%b]" % tokens)
+            size_bytes += size
         if found:
             skipped_messages = seq - first + 1 + (count(db, head.session, _before(db, head, first)))
             break
-    messages = _decode_all(b"[%b]" % b",".join(reversed(bodies)))
+    messages = tuple(chain.from_iterable(pieces))
+    db.recent.keep(head.session, chain.from_iterable(reversed(numbers)), messages, size_bytes)
     return History(messages, skipped, tuple(ends), skipped_messages)
 
 
