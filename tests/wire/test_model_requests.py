@@ -183,9 +183,7 @@ def recorded() -> dict[str, str]:
 
 
 if os.environ.get("NANOBOT_GOLDEN") == "write":
-    GOLDEN.write_bytes(
-        b"".join(msgspec.json.encode(each) + b"\n" for each in recorded().items())
-    )
+    GOLDEN.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in recorded().items()))
 KNOWN: dict[str, str] = dict(map(msgspec.json.decode, GOLDEN.read_bytes().splitlines()))
 
 
@@ -202,7 +200,5 @@ def test_each_kind_of_conversation_is_recorded() -> None:
 def test_a_conversation_is_sent_with_the_same_bytes_once_it_was_stored_and_read_again(name: str) -> None:
     history = CONVERSATIONS[name]
     stored = msgspec.json.encode(history.messages)
-    read = msgspec.structs.replace(
-        history, messages=msgspec.json.decode(stored, type=tuple[Message, ...])
-    )
+    read = msgspec.structs.replace(history, messages=msgspec.json.decode(stored, type=tuple[Message, ...]))
     assert written(read, "openai") == written(history, "openai")
