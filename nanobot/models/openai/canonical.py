@@ -60,9 +60,10 @@ def _rebuilt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             role != before
             and len(parts) == 1
             and type(only := parts[0]) is Text
+            and only.text
+            and not only.text.isspace()
             and role != "tool"
-            and (role != "user" or before != "tool")
-            and not _is_blank(only)
+            and (before != "tool" or role != "user")
         ):
             # As most are, also where few others stand among them, such as a summary before the first one.
             whole.append(message)
