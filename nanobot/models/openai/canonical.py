@@ -128,7 +128,10 @@ class _CallIds:
     def _call(self, call: ToolCall) -> ToolCall:
         # The id of an earlier turn may come again: its results have been seen by then.
         own = self._by_call[call.id] = self._new(call.id)
-        name = _NOT_IN_NAME.sub("_", call.name)[:_MAX_NAME_CHARS] or "_"
+        name = call.name
+        if not (name.isascii() and name.isidentifier()):
+            name = _NOT_IN_NAME.sub("_", name) or "_"
+        name = name[:_MAX_NAME_CHARS]
         return ToolCall(own, name, call.arguments, call.for_client, call.provider_state)
 
     def _new(self, id_: str) -> str:
