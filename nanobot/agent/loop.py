@@ -30,7 +30,7 @@ from nanobot.context.build import (
     tools_size,
 )
 from nanobot.context.files import uncut_excess
-from nanobot.context.history import left_out, refuse_too_long
+from nanobot.context.history import is_plain, left_out, refuse_too_long
 from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
 from nanobot.core.audience import Audience
@@ -178,6 +178,8 @@ class Agent:
         """Return how many tokens of history must be loaded because files and results in `history` are not
         shown whole; 0 where it is enough.
         """
+        if is_plain(history.messages):
+            return 0
         budget_tokens = self.budget(turn, model)
         excess = self.unshown_tokens(history.messages, budget_tokens)
         if not excess or sum(map(estimate_tokens, history.messages)) - excess >= budget_tokens:

@@ -166,7 +166,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         message = messages[position]
         position += 1
         if message.role == "user":
-            whole.extend(_question(message))
+            whole += _question(message)
         elif message.role == "assistant":
             end = position
             # A step reaches to the model's next message: users may have joined between its results.
@@ -209,10 +209,25 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
-    results = {result.call_id: result for other in following for result in other.tool_results}
-    attached = _attached(following) if any(_has_more(other) for other in following) else {}
+    if calls := said.tool_calls:
+        _add_results(whole, calls, following)
+    for other in following:
+        if other.role == "user":
+            whole.extend(_question(other))
+
+
+def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> None:
+    """Add the results of the calls in order, then what came with them."""
+    results: dict[str, ToolResult] = {}
+    has_more = False
+    for other in following:
+        found = other.tool_results
+        for result in found:
+            results[result.call_id] = result
+        has_more = has_more or (other.role == "tool" and len(other.parts) > len(found))
+    attached = _attached(following) if has_more else {}
     came_along: list[Part] = []
-    for call in said.tool_calls:
+    for call in calls:
         result = results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True)
         if parts := attached.get(call.id):
             came_along += (Text(CAME_WITH.format(call.name)), *parts)
@@ -221,13 +236,6 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
         whole.append(Message("tool", (result,)))
     if came_along:
         whole.append(Message("user", tuple(came_along)))
-    for other in following:
-        if other.role == "user":
-            whole.extend(_question(other))
-
-
-def _has_more(message: Message) -> bool:
-    return message.role == "tool" and len(message.parts) > len(message.tool_results)
 
 
 def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:

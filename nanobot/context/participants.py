@@ -14,7 +14,10 @@ def named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     A single assistant has no need of its name, and would begin to write it itself.
     """
-    if all(message.name is None for message in messages):
+    for message in messages:
+        if message.name is not None:
+            break
+    else:
         return messages
     assistants = {message.name for message in messages if message.role == "assistant"}
     return tuple(

@@ -84,7 +84,10 @@ def _too_long(
 
 
 def _shared(step: list[tuple[int, int]], tokens: int) -> Iterator[tuple[int, int, int]]:
-    costs = tuple(cost for _, cost in step)
+    costs = tuple([cost for _, cost in step])
+    if sum(costs) <= tokens:
+        # As nearly all are.
+        return
     shares: Sequence[int] = [min(cost, tokens) for cost in costs]
     if sum(shares) > _A_STEP * tokens:
         shares = divided(tuple(shares), _A_STEP * tokens)

@@ -24,7 +24,9 @@ def result_name(result: ToolResult) -> str:
 
 def result_tokens(result: ToolResult) -> int:
     """Return an estimate of the tokens that the result costs."""
-    return len(result.content.encode("utf-8", "replace")) // _BYTES_PER_TOKEN
+    content = result.content
+    size_bytes = len(content) if content.isascii() else len(content.encode("utf-8", "replace"))
+    return size_bytes // _BYTES_PER_TOKEN
 
 
 def cut_result(result: ToolResult, tokens: int, *, can_read_on: bool) -> str:

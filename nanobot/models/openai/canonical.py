@@ -52,33 +52,51 @@ def _is_canonical(messages: tuple[Message, ...]) -> bool:
 def _rebuilt(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     whole: list[Message] = []
     ids = _CallIds()
+    # The role of the message before; at the beginning, what comes before a user's.
+    before: Role = "assistant"
     for message in messages:
-        parts = tuple(part for part in message.parts if not _is_blank(part))
-        if message.role == "tool":
-            whole.append(
-                Message("tool", tuple(ids.result(part) for part in parts if isinstance(part, ToolResult)))
-            )
+        role, parts = message.role, message.parts
+        if (
+            role != before
+            and len(parts) == 1
+            and type(only := parts[0]) is Text
+            and only.text
+            and not only.text.isspace()
+            and role != "tool"
+            and (before != "tool" or role != "user")
+        ):
+            # As most are, also where few others stand among them, such as a summary before the first one.
+            whole.append(message)
+            before = role
             continue
-        if message.role == "assistant":
+        parts = tuple([part for part in parts if not _is_blank(part)])
+        if role == "tool":
+            whole.append(
+                Message("tool", tuple([ids.result(part) for part in parts if isinstance(part, ToolResult)]))
+            )
+            before = role
+            continue
+        if role == "assistant":
             parts = ids.calls(parts)
         if not parts or all(isinstance(part, Thinking) for part in parts):
             continue
         last = whole[-1].role if whole else None
-        if last is None and message.role == "assistant":
+        if last is None and role == "assistant":
             whole.append(user(OPENING))
-        elif last == "tool" and message.role == "user":
+        elif last == "tool" and role == "user":
             whole.append(Message("assistant", (Text(BRIDGE),)))
-        if whole and whole[-1].role == message.role and not whole[-1].tool_calls:
-            whole[-1] = Message(message.role, _joined(whole[-1].parts, parts))
+        if whole and whole[-1].role == role and not whole[-1].tool_calls:
+            whole[-1] = Message(role, _joined(whole[-1].parts, parts))
         else:
-            whole.append(Message(message.role, parts))
+            whole.append(Message(role, parts))
+        before = role
     if whole and whole[-1].role == "assistant":
         whole.append(user(GO_ON))
     return tuple(whole)
 
 
 def _is_blank(part: Part) -> bool:
-    return isinstance(part, Text) and not part.text.strip()
+    return isinstance(part, Text) and (not part.text or part.text.isspace())
 
 
 def _joined(first: tuple[Part, ...], second: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -100,7 +118,7 @@ class _CallIds:
         self._by_call: dict[str, str] = {}
 
     def calls(self, parts: Iterable[Part]) -> tuple[Part, ...]:
-        return tuple(self._call(part) if isinstance(part, ToolCall) else part for part in parts)
+        return tuple([self._call(part) if isinstance(part, ToolCall) else part for part in parts])
 
     def result(self, result: ToolResult) -> ToolResult:
         content = result.content if result.content.strip() else NO_OUTPUT
@@ -110,7 +128,10 @@ class _CallIds:
     def _call(self, call: ToolCall) -> ToolCall:
         # The id of an earlier turn may come again: its results have been seen by then.
         own = self._by_call[call.id] = self._new(call.id)
-        name = _NOT_IN_NAME.sub("_", call.name)[:_MAX_NAME_CHARS] or "_"
+        name = call.name
+        if not (name.isascii() and name.isidentifier()):
+            name = _NOT_IN_NAME.sub("_", name) or "_"
+        name = name[:_MAX_NAME_CHARS]
         return ToolCall(own, name, call.arguments, call.for_client, call.provider_state)
 
     def _new(self, id_: str) -> str:

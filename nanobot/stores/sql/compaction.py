@@ -11,6 +11,7 @@ from nanobot.stores.sql import agent_states, branches, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.transcript import TranscriptHead
+from nanobot.stores.sql.window import ANY_BYTES, newest_messages
 
 SHORTEST_TOKENS = 512
 """Conversations that are shorter have no summary, so that none need be looked for."""
@@ -48,10 +49,10 @@ def tokens_of(text: str) -> int:
 
 
 def history(
-    db: Db, *, key: str, budget_tokens: int, is_whole: bool, most_bytes: int = transcript.ANY_BYTES
+    db: Db, *, key: str, budget_tokens: int, is_whole: bool, most_bytes: int = ANY_BYTES
 ) -> History | None:
     """Return the newest messages of the session; see `core.dispatch.Dispatch.history`. `most_bytes`: as in
-    `transcript.window`.
+    `window.newest_messages`.
     """
     head = transcript.find_head(db, key)
     if head is None:
@@ -67,20 +68,20 @@ def window(
     left_out: Callable[[int], int],
     *,
     is_whole: bool,
-    most_bytes: int = transcript.ANY_BYTES,
+    most_bytes: int = ANY_BYTES,
 ) -> History | None:
     """Return the newest messages up to the tip, with the summary of what comes before them, where there is
-    one and the conversation need not be shown whole. `most_bytes`: as in `transcript.window`.
+    one and the conversation need not be shown whole. `most_bytes`: as in `window.newest_messages`.
 
     `left_out` returns how much a conversation of that size leaves out; as it is with the summary.
     """
     found = None if is_whole else newest(db, head)
     if found is None:
-        history = transcript.window(db, head, left_out(head.tokens), most_bytes)
+        history = newest_messages(db, head, left_out(head.tokens), most_bytes)
     else:
         _, summary = found
         cut = left_out(head.tokens - summary.saved_tokens) + summary.saved_tokens
-        history = transcript.window(db, head, max(summary.end_tokens, cut), most_bytes)
+        history = newest_messages(db, head, max(summary.end_tokens, cut), most_bytes)
         if history is not None:
             history = msgspec.structs.replace(history, summary=summary)
     if history is None or not head.has_state:

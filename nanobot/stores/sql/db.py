@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from nanobot.core.scopes import ScopeRules
+from nanobot.stores.sql.recent_messages import RecentMessages
 from nanobot.stores.sql.tokens import Phrase
 
 T = TypeVar("T")
@@ -86,6 +87,11 @@ class Db(Protocol):
         """How many turns each owner runs, for `queue.count_running`; emptied where a transaction is rolled
         back.
         """
+        ...
+
+    @property
+    def recent(self) -> RecentMessages:
+        """Messages of the sessions that were used last; emptied where a transaction is rolled back."""
         ...
 
     def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:

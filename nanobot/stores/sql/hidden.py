@@ -57,6 +57,7 @@ def show(db: Db, session: int, key: str) -> None:
 
 def hide(db: Db, session: int) -> None:
     """Let the session be seen no more; its rows go with `purging.purge_some`. None of its turns runs."""
+    db.recent.forget(session)
     # Not its messages: those that are not in the index yet need not come in.
     db.execute(
         "UPDATE session SET key = ? || id, person = NULL, group_name = NULL, last_seq = indexed_seq"

@@ -92,6 +92,7 @@ def _count_anew(
     longer follow `removed` but `kept`, which is `tokens` less.
     """
     ids = transcript.message_ids(session, *stretch)
+    db.recent.forget(session)
     db.execute("UPDATE message SET tokens = tokens - ? WHERE id BETWEEN ? AND ?", (tokens, *ids))
     placed = db.execute(
         "SELECT id, digest FROM message WHERE id BETWEEN ? AND ? AND digest IS NOT NULL", ids

@@ -55,6 +55,7 @@ def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:
     if found is None:
         return None
     last, count, size_bytes = found
+    db.recent.forget(session)
     index.forget(db, session, 0, transcript.seq_of(last))
     db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", (first, last))
     return Purged(count, bytes_=size_bytes)

@@ -128,8 +128,7 @@ def search(
     matches: dict[int, _Match] = {}
     says: dict[Term, float] = {}
     total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
-    if len(matches) < _TOO_FEW:
-        alone = terms.single_characters(text)[:most_terms]
+    if len(matches) < _TOO_FEW and (alone := terms.single_characters(text)[:most_terms]):
         total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
@@ -279,11 +278,12 @@ def _counted(
     are added to the `known` ones.
     """
     longest = max(lines, key=lambda line: line.indexed)
-    common: list[str] = []
+    common: list[Term] = []
+    words: list[str] = []
     for term in asked:
         number = most
         # As most terms of a long conversation: for these, nothing is asked, nor made ready.
-        if (name := hash(term.phrases)) not in known and not _begins_one_of(common, term):
+        if (name := hash(term.phrases)) not in known and not _begins_one_of(words, common, term):
             query = index.any_of(term.phrases)
             number = 0 if not _is_everywhere(db, index, longest, query) else most
             for line in lines:
@@ -293,14 +293,19 @@ def _counted(
         if number >= most:
             known.add(name)
             if len(term.phrases) == 1:
-                common.append(" ".join(term.phrases[0].tokens))
+                common.append(term)
         yield number, term
 
 
-def _begins_one_of(words: Sequence[str], term: Term) -> bool:
-    """Return whether the term is the beginning of one of the words: messages with that word have it, too."""
-    begun = tuple(" ".join(phrase.tokens) for phrase in term.phrases if phrase.is_open)
-    return bool(begun) and any(word.startswith(begun) for word in words)
+def _begins_one_of(words: list[str], common: Sequence[Term], term: Term) -> bool:
+    """Return whether the term is the beginning of one of the `common` ones: messages with that word have it,
+    too. `words`: the words of the first of these, to which those of the others are added.
+    """
+    begun = tuple([" ".join(phrase.tokens) for phrase in term.phrases if phrase.is_open])
+    if not begun:
+        return False
+    words.extend([" ".join(each.phrases[0].tokens) for each in common[len(words) :]])
+    return any(word.startswith(begun) for word in words)
 
 
 def _is_everywhere(db: Db, index: SearchIndex, line: _Line, query: str) -> bool:

@@ -130,6 +130,7 @@ def purge_left(db: Db, index: SearchIndex) -> bool:
     piece = message_piece(db, *transcript.message_ids(session, first, last))
     if piece is not None:
         until = transcript.seq_of(piece[0])
+        db.recent.forget(session)
         index.forget(db, session, first, until)
         db.execute(
             "DELETE FROM message WHERE id BETWEEN ? AND ?", transcript.message_ids(session, first, until)

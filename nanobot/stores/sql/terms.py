@@ -40,6 +40,8 @@ def terms(text: str) -> list[Term]:
 
 def single_characters(text: str) -> list[Term]:
     """Return the terms for single characters that have a meaning alone, those of Chinese above all."""
+    if text.isascii():
+        return []
     distinct = dict.fromkeys(
         character
         for run, is_unspaced in _runs(text)
@@ -68,7 +70,7 @@ def _pairs(run: str) -> list[Term]:
 
 
 def _word(word: str) -> list[Term]:
-    if _ARABIC.match(word):
+    if not word.isascii() and _ARABIC.match(word):
         return [_arabic(word)]
     shortest = tokens.STEM_LENGTHS.start
     # Numbers have no endings.

@@ -104,7 +104,7 @@ def _is_plain(text: str) -> bool:
     """Return whether all words have spaces or signs between them, and letters and digits alone in them: as in
     most texts of many languages, whose words are then found at a tenth of the cost.
     """
-    return not _BEYOND.search(text)
+    return text.isascii() or not _BEYOND.search(text)
 
 
 def has_words(text: str, fewest: int) -> bool:

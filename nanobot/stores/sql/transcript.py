@@ -9,7 +9,6 @@ from itertools import chain
 
 import msgspec
 
-from nanobot.core.dispatch import History
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.message import Message, ToolCall, estimate_tokens
 from nanobot.core.sessions import Direction, MessagePage, Row
@@ -19,7 +18,6 @@ from nanobot.stores.sql.db import Db, Value, among
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
-_decode_all = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 
 SEQ_BITS = 32
@@ -64,7 +62,6 @@ class TranscriptHead(msgspec.Struct):
     has_state: bool = False
 
 
-ANY_BYTES = 1 << 62
 NO_HEAD = TranscriptHead(0, 0, 0, 0)
 """Where a session stands that there is not yet."""
 
@@ -266,60 +263,6 @@ def stretches_in(db: Db, session: int, tip: int, order: Direction) -> Iterator[t
     """
     newest_first = stretches(db, session, tip)
     return newest_first if order == "desc" else reversed(list(newest_first))
-
-
-def window(db: Db, head: TranscriptHead, left_out_tokens: int, most_bytes: int = ANY_BYTES) -> History | None:
-    """Return the newest messages up to the tip: the fewest before which there are at most `left_out_tokens`.
-    None where one of them has more than `most_bytes`, such as a picture: it is not read.
-
-    Few statements whatever the size: a driver may let other threads run between two rows, and they do.
-    """
-    bodies: list[bytes] = []
-    ends: list[int] = []
-    skipped = skipped_messages = 0
-    for first, last in (
-        [(1, head.tip)] if head.is_straight and head.tip else stretches(db, head.session, head.tip)
-    ):
-        found = _last_within(db, head.session, first, last, left_out_tokens) if left_out_tokens > 0 else None
-        seq, skipped = found or (first - 1, 0)
-        if seq < last:
-            joined, tokens, largest = db.execute(
-                f"SELECT {db.dialect.joined('body')}, {db.dialect.joined('tokens')}, max(size) FROM"
-                " (SELECT CASE WHEN length(body) <= ? THEN body END body, tokens, length(body) size"
-                " FROM message WHERE id BETWEEN ? AND ? ORDER BY id)",
-                (most_bytes, *message_ids(head.session, seq + 1, last)),
-            ).fetchone()
-            if largest is not None and largest > most_bytes:
-                return None
-            bodies.append(joined)
-            ends[:0] = map(int, tokens.split(b","))
-        if found:
-            skipped_messages = seq - first + 1 + (count(db, head.session, _before(db, head, first)))
-            break
-    messages = _decode_all(b"[%b]" % b",".join(reversed(bodies)))
-    return History(messages, skipped, tuple(ends), skipped_messages)
-
-
-def _before(db: Db, head: TranscriptHead, first: int) -> int:
-    """Return the message that the stretch hangs on that begins with the message `first`; 0: none."""
-    if first == 1:
-        return 0
-    (parent,) = db.execute(
-        "SELECT parent_seq FROM branch WHERE session = ? AND first_seq = ?", (head.session, first)
-    ).fetchone()
-    return int(parent)
-
-
-def _last_within(db: Db, session: int, first: int, last: int, tokens: int) -> tuple[int, int] | None:
-    """Return the last message of a stretch up to which at most `tokens` have been said, and how many;
-
-    None: there is none.
-    """
-    found = db.execute(
-        "SELECT id, tokens FROM message WHERE id BETWEEN ? AND ? AND tokens <= ? ORDER BY id DESC LIMIT 1",
-        (*message_ids(session, first, last), tokens),
-    ).fetchone()
-    return None if found is None else (seq_of(found[0]), found[1])
 
 
 _ROW = (

@@ -7,6 +7,7 @@ from typing import Any
 
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.stores.sql.db import Dialect, Value
+from nanobot.stores.sql.recent_messages import RecentMessages
 from nanobot.stores.sqlite import dialect
 
 
@@ -33,6 +34,8 @@ class Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.running: dict[str, int] = {}
+        # None is kept but where it is opened to write.
+        self.recent = RecentMessages()
         self.scopes = DEFAULT_RULES
 
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:
@@ -49,8 +52,9 @@ class Connection(sqlite3.Connection):
             raise
 
     def roll_back(self) -> None:
-        """Undo the transaction, and forget what was counted in it."""
+        """Undo the transaction, and forget what was counted and read in it."""
         self.running.clear()
+        self.recent.clear()
         # Some errors of the disk have rolled it back already.
         if self.in_transaction:
             self.execute("ROLLBACK")

@@ -14,6 +14,7 @@ from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.blobs import no_upload
 from nanobot.stores.sql import assigning, running, turns
 from nanobot.stores.sql.ports.store import SqlStore
+from nanobot.stores.sql.recent_messages import MOST_BYTES, RecentMessages
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.database import DirectDatabase
@@ -31,6 +32,7 @@ class MemoryData:
 
     def __init__(self) -> None:
         self.db = sqlite3.connect(_PATH, isolation_level=None, factory=Connection)
+        self.db.recent = RecentMessages(MOST_BYTES)
         self.blobs = MemoryBlobs()
         migrate(self.db, _PATH)
         index.renew(self.db)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from nanobot.core.errors import StoreCorrupt, StoreError, StoreLocked
+from nanobot.stores.sql.recent_messages import MOST_BYTES, RecentMessages
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.derived import derive
@@ -182,6 +183,7 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         db.execute("PRAGMA journal_size_limit = 67108864")
         index.renew(db)
         derive(db)
+        db.recent = RecentMessages(MOST_BYTES)
     except sqlite3.Error as error:
         db.close()
         raise explain(error, path) from error

@@ -13,11 +13,12 @@ from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
-from nanobot.stores.sql import compaction, facts, queue, running, transcript
+from nanobot.stores.sql import compaction, facts, queue, running
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.pieces import MOST_BYTES
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
+from nanobot.stores.sql.window import ANY_BYTES
 
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 30.0
@@ -87,7 +88,7 @@ class SqlDispatch:
         history = await self._database.read(partial(query, most_bytes=MOST_BYTES))
         if history is None:
             # Pictures, or long texts: other queries do not wait for them.
-            history = await self._database.read_large(partial(query, most_bytes=transcript.ANY_BYTES))
+            history = await self._database.read_large(partial(query, most_bytes=ANY_BYTES))
         assert history is not None  # noqa: S101 - whatever it is, it was read
         return history
 

@@ -209,6 +209,14 @@ def test_a_conversation_of_texts_is_passed_as_it_is() -> None:
     assert canonical(talk) is talk
 
 
+def test_texts_behind_a_summary_are_passed_as_they_are() -> None:
+    """Neither looked through part by part nor made anew: a full window has hundreds of them."""
+    talk = (user("a summary"), user("a"), ANSWER, user("b"), Message("assistant", (Text("no"),)), user("c"))
+    whole = canonical(talk)
+    assert whole[0] == user("a summary\n\na")
+    assert all(sent is said for sent, said in zip(whole[1:], talk[2:], strict=True))
+
+
 @pytest.mark.parametrize(
     "id_",
     [
