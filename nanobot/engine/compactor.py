@@ -215,6 +215,10 @@ class Compactor:
         await job.done.wait()
         return True
 
+    def is_writing(self, session_key: str) -> bool:
+        """Return whether the session is being summarised, or is to be, for those who measure turns meanwhile."""
+        return session_key in self._jobs
+
     async def settled(self) -> None:
         """Return when nothing is being summarised."""
         while self._jobs:

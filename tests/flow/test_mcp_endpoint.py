@@ -122,7 +122,8 @@ async def test_what_is_no_request_is_refused_as_the_protocol_has_it(open_harness
 
 
 @pytest.mark.parametrize(
-    "uri", ["nanobot://sessions/nobody", "nanobot://sessions/%ff", "nanobot://sessions/", "file:///etc/passwd"]
+    "uri",
+    ["nanobot://sessions/nobody", "nanobot://sessions/%ff", "nanobot://sessions/", "file:///etc/passwd"],
 )
 async def test_a_resource_that_is_not_there_has_the_code_of_the_protocol(
     uri: str, open_harness: OpenHarness
