@@ -35,7 +35,8 @@ search_key = "canary-12"
 search_url = "https://user:canary-13@searx/search?token=canary-14"
 [mcp.servers.hub]
 command = "npx"
-args = ["-y", "canary-15", "--token", "canary-16", "--api-key=canary-17", "-pcanary-18", "--root=${ROOT}", "${TOKEN}"]
+args = ["-y", "canary-15", "--token", "canary-16", "--api-key=canary-17", "-pcanary-18",
+    "--root=${ROOT}", "${TOKEN}"]
 env = {TOKEN = "canary-19"}
 [mcp.servers.far]
 url = "https://mcp:8443/s/canary-20/mcp?key=canary-21#canary-22"

@@ -12,6 +12,7 @@ from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
+from nanobot.core.retries import retries
 from nanobot.core.turn import Turn
 from nanobot.stores.sql import compaction, facts, queue, running, transcript
 from nanobot.stores.sql.db import Db
@@ -19,8 +20,6 @@ from nanobot.stores.sql.pieces import MOST_BYTES
 from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
 
-_FIRST_WAIT_S = 1.0
-_LONGEST_WAIT_S = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -59,15 +58,16 @@ class SqlDispatch:
         def job(db: Db) -> tuple[Claim, ...]:
             return queue.start_next(db, self._commands.capacity, self._clock.now())
 
-        wait_s = _FIRST_WAIT_S
-        while True:
+        for retry in retries():
             try:
                 await self._database.write(job, self._commands.hand_out)
                 return
             except StoreError as error:
-                _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
-            await self._clock.sleep(wait_s)
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                if retry.is_told:
+                    _log.error(
+                        "turns that wait cannot be started, next try in %g s: %s", retry.wait_s, error.message
+                    )
+            await self._clock.sleep(retry.wait_s)
 
     async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
         rules = self._shared.limits.memory
