@@ -147,7 +147,7 @@ def _settings(
 
 
 def _place(table: McpServerTable) -> str:
-    """Return the command or the URL as the settings have it: with the names of variables, not their values."""
+    """Return the command or the URL, with the names of variables instead of their values."""
     if table.command is None:
         return masked_server_url(table.url or "")
     return " ".join((table.command, *masked_arguments(table.args)))
