@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from nanobot.access import link_codes
+from nanobot.core.memory import NewFact
 from nanobot.core.model import ModelRequest
 from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock, ScriptedModel
@@ -220,6 +221,23 @@ async def test_an_export_has_all_sessions_with_what_was_said_in_groups(open_harn
     mine = json.loads((await harness.door.get(at("wx:alice", "/export"), private)).raw)
     assert [each["key"] for each in mine["sessions"]] == [DM]
     assert mine["names"] == ["wx:alice"] and mine["files"] == []
+
+
+async def test_an_export_has_all_facts_also_of_somebody_whose_sessions_are_gone(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness()
+    for number in range(120):
+        await harness.app.store.remember(
+            DM, NewFact(id=f"mem_{number:026d}", text=f"fact {number}", origin="conversation")
+        )
+    exported = json.loads((await harness.door.get(at("wx:alice", "/export"))).raw)
+    assert (exported["sessions"], exported["files"]) == ([], [])
+    assert [versions[0]["text"] for versions in exported["facts"]] == [f"fact {each}" for each in range(120)]
+    shown = (await harness.door.get(at("wx:alice"))).json
+    assert (shown["sessions"], shown["created_at"]) == (0, None)
+    assert (await harness.door.call("DELETE", at("wx:alice"))).json["removed"]["facts"] == 120
+    assert (await harness.door.get(at("wx:alice", "/export"))).status == 404
 
 
 def searched(data: Path) -> dict[str, bytes]:

@@ -48,9 +48,11 @@ class SqlPeople:
         )
 
     async def facts_of_person(
-        self, id_: str, *, matching: SessionFilter = ALL
+        self, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
     ) -> tuple[tuple[MemoryFact, ...], ...]:
-        return await self._database.read(partial(people.facts, id_=id_, matching=matching))
+        return await self._database.read(
+            partial(people.facts, id_=id_, limit=limit, after=after, matching=matching)
+        )
 
     async def linked_names(self) -> Mapping[str, tuple[str, ...]]:
         return await self._database.read(people.links)
