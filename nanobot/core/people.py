@@ -186,9 +186,18 @@ class People(Protocol):
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
         """Delete all sessions and uploads of the person that who asks may see, as `delete_session` does
-        each; and the links, where nothing is left. What begins meanwhile stays.
+        each; and the links, where nothing is left. What begins meanwhile stays. It is finished also where
+        nobody waits for it any more; where it breaks off, by `finish_erasures` or at the next start.
 
         Raises:
             PersonNotFound
+        """
+        ...
+
+    async def finish_erasures(self) -> int:
+        """Finish the erasures that broke off, as on a full disk, and return how many those were.
+
+        Raises:
+            StoreError: they are not finished yet.
         """
         ...

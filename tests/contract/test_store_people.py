@@ -9,10 +9,18 @@ from typing import Any, cast
 
 import pytest
 
-from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound, TurnNotFound
+from nanobot.core.errors import (
+    InvalidLinkCode,
+    InvalidRequest,
+    PersonNotFound,
+    SessionNotFound,
+    StoreError,
+    TurnNotFound,
+    UploadNotFound,
+)
 from nanobot.core.memory import FactChange
 from nanobot.core.message import user
-from nanobot.core.people import LinkCode, Person
+from nanobot.core.people import Erasure, LinkCode, Person
 from nanobot.core.scopes import DEFAULT_RULES, ScopePattern, ScopeRules
 from nanobot.core.sessions import Deletion, ImportedMessage, SessionFilter
 from nanobot.core.store import Store
@@ -572,6 +580,84 @@ async def test_an_erasure_that_a_crash_broke_off_is_finished_at_the_next_start(
     assert await harness.store.facts_of_person("wx:alice", limit=1_000) == ()
     assert await harness.store.linked_names() == {}
     assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
+
+
+async def begun_with_a_piece(harness: StoreHarness) -> "asyncio.Task[Erasure]":
+    """Return an erasure of which some sessions are gone, and some are not."""
+    erasure = asyncio.ensure_future(harness.store.erase_person("wx:alice"))
+    async with asyncio.timeout(BOUND_S):
+        while len(await live(harness)) > MANY:
+            await asyncio.sleep(0)
+    assert len(await live(harness)) > 1
+    return erasure
+
+
+async def is_erased(harness: StoreHarness) -> bool:
+    with contextlib.suppress(PersonNotFound):
+        await harness.store.person("wx:alice")
+        return False
+    return True
+
+
+async def test_an_erasure_is_finished_when_whoever_asked_for_it_has_gone(harness: StoreHarness) -> None:
+    await talk_in_groups(harness)
+    await keep(harness, 1, DM)
+    await harness.say(OTHER, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    erasure = await begun_with_a_piece(harness)
+    erasure.cancel()
+    async with asyncio.timeout(BOUND_S):
+        while not await is_erased(harness):
+            await asyncio.sleep(0)
+    assert await live(harness) == {OTHER}
+    assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
+    assert await harness.store.finish_erasures() == 0
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+async def test_an_erasure_that_broke_off_is_finished_while_the_server_runs(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pieces: int
+) -> None:
+    await talk_in_groups(harness)
+    file_id = await keep(harness, 1, "wx:group:g0:user:alice")
+    await harness.say(OTHER, "hello", "hi")
+    await harness.store.link_people("wx:alice", "tg:42")
+    await remember(harness, DM, "likes tea")
+    delete, left = Deleting.delete, pieces
+
+    async def full(self: Deleting, *asked: Any) -> tuple[catalogue.Deleted, ...]:
+        nonlocal left
+        if not left:
+            raise StoreError("the disk is full")
+        left -= 1
+        return await delete(self, *asked)
+
+    monkeypatch.setattr(Deleting, "delete", full)
+    for erase in (lambda: harness.store.erase_person("wx:alice"), harness.store.finish_erasures):
+        with pytest.raises(StoreError, match="the disk is full"):
+            await erase()
+    assert "broke off" in caplog.text and "alice" not in caplog.text
+    # Whoever comes back meanwhile begins anew.
+    back = (ImportedMessage(user("it is me again"), 1.0),)
+    await harness.store.import_session("wx:group:new:user:alice", back, title=None, metadata={})
+    await remember(harness, DM, "likes coffee")
+    monkeypatch.undo()
+    assert await harness.store.finish_erasures() == 1
+    assert await live(harness) == {OTHER, "wx:group:new:user:alice"}
+    assert await texts(harness, DM) == ["likes coffee"]
+    assert await harness.texts("wx:group:new:user:alice") == ["U:it is me again"]
+    assert await harness.store.linked_names() == {}
+    with pytest.raises(UploadNotFound):
+        await harness.store.open_upload(file_id, "wx:group:g0:user:alice")
+    assert await harness.store.finish_erasures() == 0
+
+
+async def test_an_erasure_that_goes_on_is_not_taken_over(harness: StoreHarness) -> None:
+    await talk_in_groups(harness)
+    await harness.say(OTHER, "hello", "hi")
+    erasure = await begun_with_a_piece(harness)
+    assert await harness.store.finish_erasures() == 0
+    assert (await asyncio.wait_for(erasure, BOUND_S)).sessions == MANY
 
 
 class Killed(Exception):

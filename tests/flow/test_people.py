@@ -1,5 +1,6 @@
 """People over HTTP: found, linked, exported and erased by an API key that reaches them, or not at all."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from urllib.parse import quote
 import pytest
 
 from nanobot.access import link_codes
+from nanobot.core.errors import StoreError
 from nanobot.core.memory import NewFact
 from nanobot.core.model import ModelRequest
+from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import give_key
-from tests.asgi import Exchange
+from tests.asgi import BOUND_S, Exchange
 from tests.flow.test_compaction import WINDOW, fillers, talk
 from tests.forms import form
 from tests.harness import Harness, OpenHarness
@@ -247,6 +250,27 @@ def searched(data: Path) -> dict[str, bytes]:
         for file in data.rglob("*")
         if file.is_file() and not file.name.startswith("audit")
     }
+
+
+async def test_the_server_goes_on_with_an_erasure_that_broke_off(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    harness = await populated(open_harness, clock=clock)
+
+    async def full(*_: object) -> tuple[()]:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Deleting, "delete", full)
+        assert (await harness.door.call("DELETE", at("wx:alice"))).status == 503
+    assert (await harness.door.get(at("wx:alice"))).status == 200
+    clock.advance(30)
+    async with asyncio.timeout(BOUND_S):
+        while (await harness.door.get(at("wx:alice"))).status != 404:
+            await asyncio.sleep(0)
+    listed = (await harness.door.get("/v1/sessions")).json["data"]
+    assert sorted(each["key"] for each in listed) == sorted((OTHER, TELEGRAM))
 
 
 class Echo:

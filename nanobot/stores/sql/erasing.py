@@ -1,8 +1,9 @@
 """A person is erased: their sessions are hidden a few in a transaction, so that the turns of others need not
 wait, then their facts and links go.
 
-What is still to be done of it is known from the disk: where the server is killed, it is done at the next
-start, before anybody is served.
+What is still to be done of it is known from the disk. Where the server is killed, it is done at the next
+start, before anybody is served; where it breaks off for another reason, such as a full disk, by a server that
+runs on.
 """
 
 from collections.abc import Callable
@@ -20,13 +21,15 @@ _CHORE = "erase "
 
 class PendingErasure(msgspec.Struct, frozen=True):
     """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
-    `at` stays: somebody who comes back begins anew. `facts`: how many versions of facts there were.
+    `at`, and what was remembered after the version `last_fact`, stays: somebody who comes back begins anew.
+    `facts`: how many versions of facts there were.
     """
 
     names: tuple[str, ...]
     last: int
     at: float
     facts: int
+    last_fact: int
     matching: SessionFilter = ALL
 
     @property
@@ -58,7 +61,8 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> PendingEr
     """
     names = names_of(db, id_)
     (last,) = db.execute("SELECT coalesce(max(id), 0) FROM session").fetchone()
-    begun = PendingErasure(names, last, now, remembering.count_of(db, names), matching)
+    last_fact = remembering.last_number(db)
+    begun = PendingErasure(names, last, now, remembering.count_of(db, names, last_fact), last_fact, matching)
     # Of somebody there may be facts alone, written by hand, or a link.
     is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
     if not is_known and not next_keys(db, begun, most=1):
@@ -97,18 +101,24 @@ def settle(db: Db, begun: PendingErasure) -> ErasureResult:
     links = 0
     if not left:
         links = people.unlink_all(db, names)
-        remembering.erase(db, names)
+        remembering.erase(db, names, begun.last_fact)
     db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
     # Those that were said in a session have gone with it.
-    return ErasureResult(links, max(0, begun.facts - remembering.count_of(db, names)), left)
+    gone = begun.facts - remembering.count_of(db, names, begun.last_fact)
+    return ErasureResult(links, max(0, gone), left)
+
+
+def pending(db: Db) -> tuple[PendingErasure, ...]:
+    """Return the erasures that are not over."""
+    rows = db.execute("SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)).fetchall()
+    return tuple(
+        msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure) for (name,) in sorted(rows)
+    )
 
 
 def finish(db: Db, delete: Callable[[str], object]) -> None:
     """Finish the erasures that a crash broke off. `delete` hides the session of a key, with its uploads."""
-    for (name,) in db.execute(
-        "SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)
-    ).fetchall():
-        begun = msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure)
+    for begun in pending(db):
         while keys := next_keys(db, begun):
             for key in keys:
                 delete(key)

@@ -1,5 +1,7 @@
 """`core.people.People`: people in an SQL database."""
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,6 +14,8 @@ from nanobot.stores.sql import catalogue, erasing, people
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
+_log = logging.getLogger(__name__)
+
 
 class SqlPeople:
     """People in an SQL database."""
@@ -20,6 +24,7 @@ class SqlPeople:
         self._database = shared.database
         self._clock = shared.clock
         self._deleting = deleting
+        self._erasures: dict[str, asyncio.Task[Erasure]] = {}
 
     async def people(
         self, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
@@ -83,12 +88,39 @@ class SqlPeople:
         )
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
-        write, now = self._database.write, self._clock.now()
-        begun = await write(partial(erasing.begin, id_=id_, matching=matching, now=now))
+        now = self._clock.now()
+        begun = await self._database.write(partial(erasing.begin, id_=id_, matching=matching, now=now))
+        erasing_ = asyncio.create_task(self._erase(begun))
+        self._erasures[begun.chore] = erasing_
+        erasing_.add_done_callback(partial(self._is_over, begun.chore))
+        # Whoever has asked for it may go: what has begun is finished.
+        return await asyncio.shield(erasing_)
+
+    def _is_over(self, chore: str, erasure: asyncio.Task[Erasure]) -> None:
+        del self._erasures[chore]
+        if not erasure.cancelled() and (error := erasure.exception()) is not None:
+            # Also where nobody waits for it any more.
+            _log.error("the erasure of a person broke off, and is to be finished later: %s", error)
+
+    async def finish_erasures(self) -> int:
+        if not await self._database.read(erasing.pending):
+            return 0
+        # Behind those that have begun: they are known by now.
+        found = await self._database.write(erasing.pending)
+        broken_off = [each for each in found if each.chore not in self._erasures]
+        for begun in broken_off:
+            await self._erase(begun)
+        return len(broken_off)
+
+    async def _erase(self, begun: erasing.PendingErasure) -> Erasure:
         deleted: list[catalogue.Deleted] = []
-        while some := await self._deleting.delete(partial(erasing.next_keys, begun=begun)):
-            deleted += some
-        settled = await write(partial(erasing.settle, begun=begun))
+        try:
+            while some := await self._deleting.delete(partial(erasing.next_keys, begun=begun)):
+                deleted += some
+            settled = await self._database.write(partial(erasing.settle, begun=begun))
+        except BaseException:
+            await self._deleting.leave(deleted)
+            raise
         removed = await self._deleting.purged(deleted)
         return Erasure(
             sessions=sum(each.session is not None for each in deleted),
