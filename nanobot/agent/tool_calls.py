@@ -146,9 +146,7 @@ class ToolCalls:
             asks.append(asked)
             results.append(ToolResult(call.id, ASKED_BACK))
         if asks:
-            results += [
-                ToolResult(call.id, OTHER_ASKED, is_error=True, is_withheld=True) for call in waiting
-            ]
+            results += [ToolResult(call.id, OTHER_ASKED, is_error=True, is_withheld=True) for call in waiting]
         return tuple(asks), tuple(results)
 
     async def answered(self, asking: Message, said: Sequence[Message]) -> Settled | None:

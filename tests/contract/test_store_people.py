@@ -377,8 +377,7 @@ async def test_the_facts_of_a_person_are_found_by_indexes(disk_harness: StoreHar
             scopes = DEFAULT_RULES
 
             def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-                for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values):
-                    plans.append(row[3])
+                plans.extend(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values))
                 return db.execute(sql, values)
 
         people.facts(cast("Db", Explaining()), "wx:alice", limit=2, after="mem_1")
