@@ -14,7 +14,7 @@ T = TypeVar("T")
 _MOST_REMEMBERED = 64
 
 
-class _Asked(msgspec.Struct, Generic[T], frozen=True):
+class _Answered(msgspec.Struct, Generic[T], frozen=True):
     digest: bytes
     task: asyncio.Task[T]
 
@@ -27,7 +27,7 @@ class RecentAnswers(Generic[T]):
     """What was answered lately, or is about to be."""
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[Hashable, _Asked[T]] = OrderedDict()
+        self._asked: OrderedDict[Hashable, _Answered[T]] = OrderedDict()
 
     async def once(self, identity: Identity, scope: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """Return what the first request of that identity was answered; run `work` for a new one, and for one
@@ -46,7 +46,7 @@ class RecentAnswers(Generic[T]):
                 param="Idempotency-Key",
             )
         if asked is None or asked.has_failed:
-            asked = self._asked[known_by] = _Asked(identity.digest, _begun(work))
+            asked = self._asked[known_by] = _Answered(identity.digest, _begun(work))
             self._asked.move_to_end(known_by)
             if len(self._asked) > _MOST_REMEMBERED:
                 self._asked.popitem(last=False)

@@ -42,7 +42,8 @@ def erase(person: str, yes: bool, as_json: bool, config_file: Path | None, data:
     gone = done.removed
     click.echo(
         f"{neutral(person)} is erased: {gone.sessions} sessions, {gone.messages} messages,"
-        f" {gone.turns} turns, {gone.files} files, {gone.facts} versions of facts, {gone.links} links; {gone.bytes_} bytes"
+        f" {gone.turns} turns, {gone.files} files, {gone.facts} versions of facts, {gone.links} links;"
+        f" {gone.bytes_} bytes"
     )
     if not done.complete:
         click.echo(f"{done.left.sessions} sessions are left", err=True)

@@ -24,7 +24,9 @@ _FACTS_A_PAGE = 50
 @CONFIG
 @DATA
 def export(person: str, file: Path | None, config_file: Path | None, data: str | None) -> None:
-    """Write all that is kept of PERSON, named as wx:alice, as JSON to FILE, a new one, or the standard output."""
+    """Write all that is kept of PERSON, named as wx:alice, to FILE, which must be new, or to the standard
+    output, as JSON.
+    """
     config = settings(config_file, server={"data": data})
     with offline_store(config).open_readonly() as store:
         found = store.person(person)

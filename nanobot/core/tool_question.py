@@ -69,6 +69,11 @@ class ToolQuestion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     note: str = ""
 
     @property
+    def shown(self) -> "ToolQuestion":
+        """The question without what only the tool needs."""
+        return msgspec.structs.replace(self, state="")
+
+    @property
     def field(self) -> QuestionField | None:
         """The only field that there is to fill in; None where there are none, or several. One that may be
         left out counts only where no other has to be filled in.
