@@ -103,6 +103,7 @@ class Deleting:
             total.turns,
             sum(each.removed.files for each in deleted),
             total.bytes_ + sum(each.removed.bytes_ for each in deleted),
+            sum(each.removed.facts for each in deleted),
         )
 
     async def purge(self, session: int) -> purging.Purged:
