@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
-from nanobot.core.clock import Clock
+from nanobot.core.clock import Clock, Retry, retries
 from nanobot.core.compaction import StepSummary
 from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import (
@@ -40,7 +40,6 @@ from nanobot.core.extraction import Extracting
 from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
-from nanobot.core.retries import Retry, retries
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource

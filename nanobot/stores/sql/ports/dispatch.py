@@ -8,11 +8,11 @@ import msgspec
 
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
+from nanobot.core.clock import retries
 from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
 from nanobot.core.message import Message
-from nanobot.core.retries import retries
 from nanobot.core.turn import Turn
 from nanobot.stores.sql import compaction, facts, queue, running, transcript
 from nanobot.stores.sql.db import Db

@@ -2,7 +2,7 @@
 
 from itertools import islice
 
-from nanobot.core.retries import retries
+from nanobot.core.clock import retries
 
 
 def test_tries_stay_a_second_apart_and_the_log_is_told_ever_less_of_them() -> None:
