@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from nanobot.access import link_codes
+from nanobot.app.jobs import ERASURES_EVERY_S
 from nanobot.core.errors import StoreError
 from nanobot.core.memory import NewFact
 from nanobot.core.model import ModelRequest
@@ -265,7 +266,7 @@ async def test_the_server_goes_on_with_an_erasure_that_broke_off(
         broken.setattr(Deleting, "delete", full)
         assert (await harness.door.call("DELETE", at("wx:alice"))).status == 503
     assert (await harness.door.get(at("wx:alice"))).status == 200
-    clock.advance(30)
+    clock.advance(ERASURES_EVERY_S)
     async with asyncio.timeout(BOUND_S):
         while (await harness.door.get(at("wx:alice"))).status != 404:
             await asyncio.sleep(0)
