@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -657,6 +658,23 @@ async def test_an_erasure_that_goes_on_is_not_taken_over(harness: StoreHarness) 
     erasure = await begun_with_a_piece(harness)
     assert await harness.store.finish_erasures() == 0
     assert (await asyncio.wait_for(erasure, BOUND_S)).sessions == MANY
+
+
+async def test_an_erasure_that_an_older_version_began_is_finished(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    store = harness.store
+    assert isinstance(store, SqlStore)
+    begun = {"names": ["wx:alice"], "last": 1_000, "at": harness.clock.now(), "facts": 1, "matching": {}}
+    name = f"erase {json.dumps(begun)}"
+    await store.database.write(lambda db: db.execute("INSERT INTO chore (name) VALUES (?)", (name,)))
+    # Another one at the same moment, by whoever asks again.
+    erased = await asyncio.gather(*[store.erase_person("wx:alice") for _ in range(2)])
+    assert sum(each.sessions for each in erased) == 1
+    await store.finish_erasures()
+    assert await is_erased(harness)
+    await harness.reopen()
+    assert await harness.store.finish_erasures() == 0
 
 
 class Killed(Exception):

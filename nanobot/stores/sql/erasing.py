@@ -22,15 +22,16 @@ _CHORE = "erase "
 class PendingErasure(msgspec.Struct, frozen=True):
     """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
     `at`, and what was remembered after the version `last_fact`, stays: somebody who comes back begins anew.
-    `facts`: how many versions of facts there were.
+    `facts`: how many versions of facts there were. One that was begun by an older version has no
+    `last_fact`: all of them go.
     """
 
     names: tuple[str, ...]
     last: int
     at: float
     facts: int
-    last_fact: int
     matching: SessionFilter = ALL
+    last_fact: int | None = None
 
     @property
     def chore(self) -> str:
@@ -62,7 +63,8 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> PendingEr
     names = names_of(db, id_)
     (last,) = db.execute("SELECT coalesce(max(id), 0) FROM session").fetchone()
     last_fact = remembering.last_number(db)
-    begun = PendingErasure(names, last, now, remembering.count_of(db, names, last_fact), last_fact, matching)
+    facts = remembering.count_of(db, names, last_fact)
+    begun = PendingErasure(names, last, now, facts, matching, last_fact)
     # Of somebody there may be facts alone, written by hand, or a link.
     is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
     if not is_known and not next_keys(db, begun, most=1):
@@ -102,7 +104,9 @@ def settle(db: Db, begun: PendingErasure) -> ErasureResult:
     if not left:
         links = people.unlink_all(db, names)
         remembering.erase(db, names, begun.last_fact)
-    db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
+    for name, erasure in _chores(db):
+        if erasure == begun:
+            db.execute("DELETE FROM chore WHERE name = ?", (name,))
     # Those that were said in a session have gone with it.
     gone = begun.facts - remembering.count_of(db, names, begun.last_fact)
     return ErasureResult(links, max(0, gone), left)
@@ -110,10 +114,18 @@ def settle(db: Db, begun: PendingErasure) -> ErasureResult:
 
 def pending(db: Db) -> tuple[PendingErasure, ...]:
     """Return the erasures that are not over."""
+    return tuple(erasure for _, erasure in _chores(db))
+
+
+def _chores(db: Db) -> list[tuple[str, PendingErasure]]:
+    """Return the erasures that are not over, each with the name that it is kept under: an older version may
+    have written it otherwise.
+    """
     rows = db.execute("SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)).fetchall()
-    return tuple(
-        msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure) for (name,) in sorted(rows)
-    )
+    return [
+        (name, msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure))
+        for (name,) in sorted(rows)
+    ]
 
 
 def finish(db: Db, delete: Callable[[str], object]) -> None:

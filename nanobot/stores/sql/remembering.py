@@ -324,7 +324,7 @@ def forget_session(db: Db, key: str, *, keeps: bool) -> int:
     return count
 
 
-_OF_PERSON = "(person = ? OR layer = 'person' AND owner = ?) AND n <= ?"
+_OF_PERSON = "(person = ? OR layer = 'person' AND owner = ?) AND (? IS NULL OR n <= ?)"
 
 
 def last_number(db: Db) -> int:
@@ -333,20 +333,18 @@ def last_number(db: Db) -> int:
 
 
 def erase(db: Db, people: Iterable[str], last: int | None = None) -> int:
-    """Delete the facts of these people, and those that they said, up to the version with the number `last`;
-    return how many versions there were.
+    """Delete the facts of these people, and those that they said, up to the version with the number `last`
+    (None: all); return how many versions there were.
     """
-    until = last_number(db) if last is None else last
-    return sum(_delete(db, _OF_PERSON, (name, name, until)) for name in people)
+    return sum(_delete(db, _OF_PERSON, (name, name, last, last)) for name in people)
 
 
-def count_of(db: Db, people: Iterable[str], last: int) -> int:
-    """Return how many versions of facts these people have and said, up to the one with the number `last`."""
-    count = 0
-    for name in people:
-        found = db.execute(f"SELECT count(*) FROM fact WHERE {_OF_PERSON}", (name, name, last)).fetchone()
-        count += found[0]
-    return count
+def count_of(db: Db, people: Iterable[str], last: int | None) -> int:
+    """Return how many versions of facts these people have and said, up to the one with the number `last`
+    (None: all).
+    """
+    counted = f"SELECT count(*) FROM fact WHERE {_OF_PERSON}"
+    return sum(db.execute(counted, (name, name, last, last)).fetchone()[0] for name in people)
 
 
 def _delete(db: Db, condition: str, values: Sequence[Value]) -> int:

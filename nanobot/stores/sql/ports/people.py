@@ -24,7 +24,7 @@ class SqlPeople:
         self._database = shared.database
         self._clock = shared.clock
         self._deleting = deleting
-        self._erasures: dict[str, asyncio.Task[Erasure]] = {}
+        self._erasures: dict[asyncio.Task[Erasure], str] = {}
 
     async def people(
         self, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
@@ -91,13 +91,13 @@ class SqlPeople:
         now = self._clock.now()
         begun = await self._database.write(partial(erasing.begin, id_=id_, matching=matching, now=now))
         erasing_ = asyncio.create_task(self._erase(begun))
-        self._erasures[begun.chore] = erasing_
-        erasing_.add_done_callback(partial(self._is_over, begun.chore))
+        self._erasures[erasing_] = begun.chore
+        erasing_.add_done_callback(self._is_over)
         # Whoever has asked for it may go: what has begun is finished.
         return await asyncio.shield(erasing_)
 
-    def _is_over(self, chore: str, erasure: asyncio.Task[Erasure]) -> None:
-        del self._erasures[chore]
+    def _is_over(self, erasure: asyncio.Task[Erasure]) -> None:
+        del self._erasures[erasure]
         if not erasure.cancelled() and (error := erasure.exception()) is not None:
             # Also where nobody waits for it any more.
             _log.error("the erasure of a person broke off, and is to be finished later: %s", error)
@@ -107,7 +107,8 @@ class SqlPeople:
             return 0
         # Behind those that have begun: they are known by now.
         found = await self._database.write(erasing.pending)
-        broken_off = [each for each in found if each.chore not in self._erasures]
+        under_way = set(self._erasures.values())
+        broken_off = [each for each in found if each.chore not in under_way]
         for begun in broken_off:
             await self._erase(begun)
         return len(broken_off)
