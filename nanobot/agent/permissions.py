@@ -343,7 +343,8 @@ class TurnPermissions:
             calls.append(call)
             self._verdicts[call.id] = self._verdict_on(call, approval)
             if call.is_withheld:
-                results.append(ToolResult(call.id, question.why_not_run(approval), is_error=True))
+                why = question.why_not_run(approval)
+                results.append(ToolResult(call.id, why, is_error=True, is_withheld=True))
             else:
                 self._note_answer(call.id, approval)
         if not calls:

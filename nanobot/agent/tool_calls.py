@@ -100,7 +100,7 @@ class ToolCalls:
     async def _settle_call(self, call: ToolCall, finish: Finish) -> None:
         if call.is_withheld:
             self._permissions.note(call, "not_run")
-            await finish((ToolResult(call.id, NOT_ASKED, is_error=True),))
+            await finish((ToolResult(call.id, NOT_ASKED, is_error=True, is_withheld=True),))
         elif await self._permissions.may_run_again(call) and self._toolset.is_repeatable(call):
             await self._run(call, finish)
         else:
@@ -116,7 +116,8 @@ class ToolCalls:
         """Return what a person is to be asked about calls that are withheld, and their results until then."""
         for call in calls:
             self._permissions.note(call, "waiting")
-        return self._permissions.asks(calls), tuple(ToolResult(call.id, WAITING) for call in calls)
+        results = tuple(ToolResult(call.id, WAITING, is_withheld=True) for call in calls)
+        return self._permissions.asks(calls), results
 
     @property
     def is_asking(self) -> bool:
@@ -145,7 +146,7 @@ class ToolCalls:
             asks.append(asked)
             results.append(ToolResult(call.id, ASKED_BACK))
         if asks:
-            results += [ToolResult(call.id, OTHER_ASKED, is_error=True) for call in waiting]
+            results += [ToolResult(call.id, OTHER_ASKED, is_error=True, is_withheld=True) for call in waiting]
         return tuple(asks), tuple(results)
 
     async def answered(self, asking: Message, said: Sequence[Message]) -> Settled | None:

@@ -2,9 +2,7 @@
 /v1/responses/compact for clients that keep the conversation themselves.
 """
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -12,6 +10,7 @@ from starlette.types import Send
 
 from nanobot.access.caller import Caller
 from nanobot.api.models import no_model
+from nanobot.api.recent_answers import RecentAnswers
 from nanobot.api.response_target import Targets, check_agreement, conversation_key
 from nanobot.api.sealed_summaries import SealedSummary, SummarySeal, as_messages, check_scopes, scope_of
 from nanobot.api.sessions import path_key
@@ -30,6 +29,7 @@ from nanobot.core.compaction import Compacted, Compacting, Payer
 from nanobot.core.dispatch import History
 from nanobot.core.errors import (
     BadSessionKey,
+    IdempotencyMismatch,
     InvalidRequest,
     ItemNotFound,
     ModelError,
@@ -45,7 +45,6 @@ from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message, estimate_tokens, user
 from nanobot.core.sessions import KEY_PATTERN
 from nanobot.core.store import Store
-from nanobot.core.turn import Identity
 from nanobot.http.json_body import apart
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
@@ -59,7 +58,6 @@ from nanobot.submit.submitter import Submitter
 _MOST_READ_TOKENS = 400_000
 _KEPT_TOKENS = 8_000
 """How much of what the user said is returned word for word, the newest first."""
-_MOST_REMEMBERED = 64
 
 
 class SessionCompaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +143,7 @@ class CompactionRoutes:
         self._settings = settings
         self._keys = KeyReader(settings.session_headers)
         self._bodies = settings.json_bodies()
-        self._recent = _Recent()
+        self._recent = RecentAnswers[CompactedResponse]()
 
     async def session(self, request: Request, send: Send) -> None:
         """POST /v1/sessions/{key}/compact"""
@@ -175,9 +173,7 @@ class CompactionRoutes:
             raise InvalidRequest("you must provide a model parameter", param="model")
         if body.model != AGENT and preset_of(body.model) not in self._settings.models:
             raise no_model(body.model)
-        identity = await apart(
-            raw, lambda: identity_of(request.headers, _identifying(caller, named, raw), stream_fields=0)
-        )
+        identity = await apart(raw, lambda: identity_of(request.headers, raw, stream_fields=0))
         asked = await self._asked(body, raw, named, caller)
         request.session_key = asked.payer.session_key or None
 
@@ -185,7 +181,8 @@ class CompactionRoutes:
             self._submitter.check_quotas(caller, asked.payer.session_key)
             return await self._compacted(asked, caller)
 
-        await answer(send, 200, encode(await self._recent.once(identity, work)))
+        scope = (caller.key_id, asked.payer.session_key)
+        await answer(send, 200, encode(await self._recent.once(identity, scope, work)))
 
     async def _asked(self, body: CompactBody, raw: bytes, named: str | None, caller: Caller) -> _Asked:
         key, before, messages = await self._kept(body, named, caller)
@@ -287,36 +284,6 @@ class CompactionRoutes:
         )
 
 
-class _Recent:
-    """What was answered lately, or is about to be: a request that is sent again gets the same."""
-
-    def __init__(self) -> None:
-        self._tasks: OrderedDict[bytes, asyncio.Task[CompactedResponse]] = OrderedDict()
-
-    async def once(
-        self, identity: Identity, work: Callable[[], Awaitable[CompactedResponse]]
-    ) -> CompactedResponse:
-        """Return what the first request of that identity was answered; run `work` for a new one."""
-        known_by = identity.digest + (identity.dedupe_key or "").encode()
-        is_again = identity.is_retry or identity.dedupe_key is not None
-        task = self._tasks.get(known_by) if is_again else None
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-
-            async def run() -> CompactedResponse:
-                return await work()
-
-            task = self._tasks[known_by] = asyncio.create_task(run())
-            self._tasks.move_to_end(known_by)
-            if len(self._tasks) > _MOST_REMEMBERED:
-                self._tasks.popitem(last=False)
-        # A client that hangs up and comes again finds it.
-        return await asyncio.shield(task)
-
-
-def _identifying(caller: Caller, named: str | None, body: bytes) -> bytes:
-    return b"\0".join((b"compaction", (caller.key_id or "").encode(), (named or "").encode(), body))
-
-
 def _spoken(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Return what the user said in words."""
     texts = (message.text for message in messages if message.role == "user")
@@ -355,6 +322,7 @@ def operations(compactions: CompactionRoutes) -> tuple[Operation, ...]:
                 ItemNotFound,
                 UploadNotFound,
                 SessionNotFound,
+                IdempotencyMismatch,
                 *spending,
             ),
         ),

@@ -19,7 +19,6 @@ from nanobot.api.wire.mcp import (
     METHOD_NOT_FOUND,
     NEW_VERSIONS,
     OLD_VERSIONS,
-    RESOURCE_NOT_FOUND,
     SESSION_TEMPLATE,
     AskArguments,
     McpAnswer,
@@ -30,6 +29,7 @@ from nanobot.api.wire.mcp import (
     discovery,
     greeting,
     key_of,
+    no_resource,
     read_ask,
     session_contents,
     session_uri,
@@ -173,8 +173,7 @@ class McpEndpoint:
                 limit=_MOST_LISTED + 1, after=after, order="desc", matching=SessionFilter(caller.patterns)
             )
         except SessionNotFound as error:
-            # As for any session that the caller may not see, but with the code that cursors have.
-            raise RpcFailed(INVALID_PARAMS, "there is no such session", status=error.http_status) from error
+            raise _not_there() from error
         listed = [
             {
                 "uri": session_uri(each.key),
@@ -189,14 +188,17 @@ class McpEndpoint:
 
     async def _read_session(self, asked: McpRequest, request: Request) -> _Result:
         _check_reading(request.caller)
+        uri = asked.params.get("uri")
+        if not isinstance(uri, str):
+            raise RpcFailed(INVALID_PARAMS, "uri must be a text")
         try:
-            key = parse_key(key_of(asked.params.get("uri")))
+            key = parse_key(key_of(uri))
             hold_to_patterns(request.caller, key)
             page = await self._store.message_page(
                 key, limit=_MOST_MESSAGES, max_bytes=_MAX_SESSION_BYTES, order="desc"
             )
         except (BadSessionKey, SessionNotFound) as error:
-            raise _not_there(asked) from error
+            raise no_resource(asked, uri) from error
         request.session_key = key
         messages = encode(tuple(session_message(row) for row in reversed(page.rows)))
         return asked.result(session_contents(key, messages), ttl_ms=0)
@@ -214,7 +216,7 @@ class McpEndpoint:
             request.session_key = key
             submission = await self._submitter.submit(self._turn(arguments, key), request.caller)
         except (BadSessionKey, SessionNotFound) as error:
-            raise _not_there(asked) from error
+            raise _not_there() from error
         except NanobotError as error:
             await reply.end(asked, tool_text(error.public_message, is_error=True))
             return
@@ -291,10 +293,11 @@ def _said(result: Answer) -> _Result:
     return tool_text(reply_text(result.messages) or _NO_WORDS)
 
 
-def _not_there(asked: McpRequest) -> RpcFailed:
-    """Return the error for a session that is not there, or not the caller's."""
-    code = RESOURCE_NOT_FOUND if asked.version is None else INVALID_PARAMS
-    return RpcFailed(code, "there is no such session", status=SessionNotFound.http_status)
+def _not_there() -> RpcFailed:
+    """Return the error for an argument or a cursor that names a session which is not there, or not the
+    caller's.
+    """
+    return RpcFailed(INVALID_PARAMS, "there is no such session", status=SessionNotFound.http_status)
 
 
 def _check_no_cursor(asked: McpRequest) -> None:

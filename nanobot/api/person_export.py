@@ -16,6 +16,7 @@ from nanobot.http.request import Request
 _MIME = b"application/json"
 _MESSAGES_A_PAGE = 200
 _FILES_A_PAGE = 500
+_FACTS_A_PAGE = 50
 
 
 class PersonExport:
@@ -49,7 +50,7 @@ class PersonExport:
         await _more(send, wire.EXPORT_FILES)
         await self._files(send, id_, matching)
         await _more(send, wire.EXPORT_FACTS)
-        await _more(send, wire.export_facts(await self._store.facts_of_person(id_, matching=matching)))
+        await self._facts(send, id_, matching)
         await send({"type": "http.response.body", "body": wire.EXPORT_END, "more_body": False})
 
     async def _keys(self, id_: str, matching: SessionFilter) -> tuple[Scopes, ...]:
@@ -86,6 +87,14 @@ class PersonExport:
         ):
             await _more(send, (b",\n" if before is not None else b"") + wire.export_files(page))
             before = page[-1].id
+
+    async def _facts(self, send: Send, id_: str, matching: SessionFilter) -> None:
+        after: str | None = None
+        while page := await self._store.facts_of_person(
+            id_, limit=_FACTS_A_PAGE, after=after, matching=matching
+        ):
+            await _more(send, (b",\n" if after is not None else b"") + wire.export_facts(page))
+            after = page[-1][0].id
 
 
 async def _more(send: Send, body: bytes) -> None:

@@ -12,6 +12,7 @@ from nanobot.submit.deliveries import FLUSH_EVERY_S
 
 CLEANUP_EVERY_S = 600.0
 INTERPRETERS_EVERY_S = 30.0
+ERASURES_EVERY_S = 60.0
 _DAY_S = 86_400.0
 _SWEEP_EVERY_S = 6 * 3600.0
 
@@ -40,6 +41,12 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             run=store.delete_expired_uploads,
             every_s=CLEANUP_EVERY_S,
             first_after_s=CLEANUP_EVERY_S,
+        ),
+        PeriodicJob(
+            name="finish the erasures that broke off",
+            run=store.finish_erasures,
+            every_s=ERASURES_EVERY_S,
+            first_after_s=ERASURES_EVERY_S,
         ),
         *_sweeping(app),
         PeriodicJob(

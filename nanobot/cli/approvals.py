@@ -7,6 +7,7 @@ from typing import get_args
 import click
 import msgspec
 
+from nanobot.api.wire.approvals import approval_object, rule_object
 from nanobot.cli import audit_log
 from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
@@ -48,7 +49,7 @@ def list_(state: str, session: str | None, as_json: bool, config_file: Path | No
             ApprovalFilter(session_key=session, state=wanted), now=SystemClock().now(), limit=_MOST_LISTED
         )
     if as_json:
-        click.echo(msgspec.json.encode([_shown(each) for each in found]))
+        click.echo(msgspec.json.encode([approval_object(each, None) for each in found]))
         return
     if not found:
         click.echo("no call waits for an approval" if state == "pending" else "there is none")
@@ -56,14 +57,9 @@ def list_(state: str, session: str | None, as_json: bool, config_file: Path | No
         click.echo(_described(approval))
 
 
-def _shown(approval: Approval) -> Approval:
-    asks = approval.question
-    return approval if asks is None else msgspec.structs.replace(approval, question=asks.shown)
-
-
 @command.command("approve")
 @click.argument("approval_id", metavar="ID")
-@click.option("--always", is_flag=True, help="Also let the tool run from now on in this conversation.")
+@click.option("--session", is_flag=True, help="Also let the tool run from now on in this conversation.")
 @click.option(
     "--pattern",
     metavar="PATTERN",
@@ -72,12 +68,12 @@ def _shown(approval: Approval) -> Approval:
 @CONFIG
 @DATA
 def approve(
-    approval_id: str, always: bool, pattern: str | None, config_file: Path | None, data: str | None
+    approval_id: str, session: bool, pattern: str | None, config_file: Path | None, data: str | None
 ) -> None:
     """Agree to the call ID; it is run when the conversation goes on."""
-    if always and pattern is not None:
-        raise click.UsageError("--always is for one conversation, --pattern for many: choose one")
-    answer: ApprovalAnswer = "session" if always else "rule" if pattern is not None else "once"
+    if session and pattern is not None:
+        raise click.UsageError("--session is for one conversation, --pattern for many: choose one")
+    answer: ApprovalAnswer = "session" if session else "rule" if pattern is not None else "once"
     approval = _decide(settings(config_file, server={"data": data}), approval_id, answer, pattern)
     click.echo(
         f"{approval.id} is approved: it is run with the next message of {neutral(approval.session_key)}"
@@ -126,7 +122,7 @@ def rules(as_json: bool, config_file: Path | None, data: str | None) -> None:
     with offline_store(config).open_readonly() as store:
         found = store.approval_rules()
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        click.echo(msgspec.json.encode([rule_object(each) for each in found]))
         return
     if not found:
         click.echo("no tool was allowed for longer than one call")
@@ -188,11 +184,12 @@ def _decide(
 
 def _described(approval: Approval) -> str:
     until = f" until {_time(approval.expires_at)}" if approval.state == "pending" else ""
+    answer = f" ({approval.answer})" if approval.state == "approved" else ""
     by = f" by {neutral(approval.decided_by)}" if approval.decided_by is not None else ""
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     asks = f"\n  {_asked(approval.question)}" if approval.question is not None else ""
     return (
-        f"{approval.id}  {approval.state}{by}{until}\n"
+        f"{approval.id}  {approval.state}{answer}{by}{until}\n"
         f"  {_seen(approval.session_key)}{asker}: {neutral(approval.tool)} {_seen(approval.arguments)}{asks}"
     )
 

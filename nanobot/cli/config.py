@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -13,14 +12,7 @@ from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, MODEL, OPTIONS, settings
 from nanobot.cli.terminal import neutral
 from nanobot.config import FILE, Config, sets_nothing
-from nanobot.core.errors import ConfigError
-from nanobot.models.address import Address
-
-_HIDDEN = "***"
-_SECRETS = ("key", "client_secret", "api_key", "api_keys", "key_command", "proxy", "search_key")
-"""Settings whose value is a secret, or may have one in it."""
-_TABLES_OF_SECRETS = ("headers", "body", "env")
-"""Settings whose parts may be secrets; their names are not."""
+from nanobot.config.masking import masked
 
 
 class _Setting(msgspec.Struct, frozen=True):
@@ -114,40 +106,7 @@ def _table(
         if name == "server.data" and value is None:
             value = str(settings_of.default_data_directory())
         if every or origin != "default":
-            yield name, _Setting(_masked(field.name, value), origin)
-
-
-def _masked(name: str, value: Any) -> object:
-    """Return the value of a setting as it may be shown to anybody."""
-    if not value:
-        return _plain(value)
-    if name in _SECRETS:
-        return [_HIDDEN] * len(value) if isinstance(value, tuple) else _HIDDEN
-    if isinstance(value, msgspec.Struct):
-        return _masked_table(value)
-    if name in _TABLES_OF_SECRETS:
-        return dict.fromkeys(value, _HIDDEN)
-    if name == "servers":
-        return {server: _masked_table(table) for server, table in value.items()}
-    if name in ("base_url", "url"):
-        try:
-            return Address(value).shown
-        except ConfigError:
-            return _HIDDEN
-    return _plain(value)
-
-
-def _masked_table(table: msgspec.Struct) -> dict[str, object]:
-    """Return the settings of a table within a table that have not their default."""
-    return {
-        field.name: _masked(field.name, value)
-        for field in msgspec.structs.fields(table)
-        if (value := getattr(table, field.name)) != field.default and value
-    }
-
-
-def _plain(value: object) -> object:
-    return msgspec.to_builtins(value, builtin_types=(bytes,))
+            yield name, _Setting(masked(field.name, value), origin)
 
 
 def _toml(value: object) -> str:

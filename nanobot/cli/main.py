@@ -32,7 +32,7 @@ COMMANDS = {
     "plugins": ("nanobot.cli.plugins", "List, add and remove plugins: skills and MCP servers in one folder."),
     "people": (
         "nanobot.cli.people",
-        "List people and link their accounts, also while a server runs.",
+        "List people, link their accounts, export and erase them, also while a server runs.",
     ),
     "approvals": (
         "nanobot.cli.approvals",

@@ -65,7 +65,7 @@ def list_(config_file: Path | None, data: str | None) -> None:
     if not servers:
         click.echo("there is no MCP server in the settings: add [mcp.servers.NAME], or set mcp.file")
     for server in servers:
-        click.echo(f"{server.name:24}  {neutral(place(server))}\n{'':24}  {_users(server)}")
+        click.echo(f"{server.name:24}  {neutral(server.place)}\n{'':24}  {_users(server)}")
         if (state := _login_state(server)) is not None:
             click.echo(f"{'':24}  {state}")
 
@@ -117,12 +117,12 @@ async def examined(servers: Sequence[McpSettings]) -> list[ServerReport]:
 def _report(server: McpSettings, state: ServerState, tools: tuple[Tool, ...]) -> ServerReport:
     if not state.is_connected or state.listing is None:
         why = state.why or "it did not answer in time"
-        return ServerReport(server.name, place(server), server.sessions, ok=False, error=why)
+        return ServerReport(server.name, server.place, server.sessions, ok=False, error=why)
     listing: ServerListing = state.listing
     group = group_of(server.name)
     return ServerReport(
         server.name,
-        place(server),
+        server.place,
         server.sessions,
         ok=True,
         protocol=listing.protocol,
@@ -148,14 +148,6 @@ def _print(report: ServerReport) -> None:
         click.echo(f"      {decision:5}  {name}")
     for line in report.left_out:
         click.echo(f"      left out: {neutral(line)}")
-
-
-def place(server: McpSettings) -> str:
-    """Return the command or the URL of the server, without what may be a secret."""
-    transport = server.entry.transport
-    if isinstance(transport, StdioServer):
-        return " ".join((transport.command, *transport.args))
-    return transport.url.partition("?")[0]
 
 
 def _login_state(server: McpSettings) -> str | None:

@@ -11,12 +11,12 @@ import msgspec
 from nanobot.api.wire import memory as wire
 from nanobot.cli import audit_log
 from nanobot.cli.group import Group
+from nanobot.cli.new_file import new_file
 from nanobot.cli.options import CONFIG, DATA, session_key, settings
 from nanobot.cli.store import offline_store, store_to_change
 from nanobot.cli.terminal import local_time, neutral, one_line
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import StoreError
 from nanobot.core.ids import SystemRandomness, new_id
 from nanobot.core.memory import MemoryFact, NewFact
 from nanobot.core.scopes import LAYERS, Layer
@@ -181,16 +181,7 @@ def export(key: str, file: Path | None, shape: str, config_file: Path | None, da
     with offline_store(config).open_readonly() as store:
         facts = store.facts(session_key(key))
     content = wire.markdown(facts).encode() if shape == "markdown" else wire.export(facts) + b"\n"
-    if file is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        # Before anything is in it: only its owner may read it.
-        file.touch(mode=0o600, exist_ok=False)
-        file.write_bytes(content)
-    except FileExistsError as error:
-        raise StoreError(f"{file} exists already: name a new file, nothing was written") from error
-    except OSError as error:
-        raise StoreError(f"cannot write {file} ({error.strerror})") from error
-    click.echo(f"{len(facts)} facts written to {file}", err=True)
+    with new_file(file) as stream:
+        stream.write(content)
+    if file is not None:
+        click.echo(f"{len(facts)} facts written to {file}", err=True)

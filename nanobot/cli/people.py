@@ -1,11 +1,11 @@
-"""`nanobot people list|show|link|unlink`: they work beside a running server."""
+"""`nanobot people list|show|link|unlink|export|erase`: they work beside a running server."""
 
 from pathlib import Path
 
 import click
 import msgspec
 
-from nanobot.cli import audit_log
+from nanobot.cli import audit_log, people_erase, people_export
 from nanobot.cli.group import Group
 from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.store import offline_store
@@ -17,7 +17,11 @@ _MOST_SESSIONS = 100
 
 @click.group("people", cls=Group)
 def command() -> None:
-    """List people and link their accounts, also while a server runs."""
+    """List people, link their accounts, export and erase them, also while a server runs."""
+
+
+command.add_command(people_export.export)
+command.add_command(people_erase.erase)
 
 
 @command.command("list")

@@ -17,7 +17,7 @@ from nanobot.cli.terminal import neutral
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import StoreError
-from nanobot.core.sessions import ImportedMessage
+from nanobot.core.sessions import Deletion, ImportedMessage
 
 _MAX_TITLE_CHARS = 256
 
@@ -115,14 +115,17 @@ def delete(key: str, yes: bool, config_file: Path | None, data: str | None) -> N
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: say --yes to delete")
         click.confirm(f"delete {neutral(key)} with {messages} messages? This cannot be undone", abort=True)
-    count = asyncio.run(_delete(config, key))
+    gone = asyncio.run(_delete(config, key))
     audit_log.record(config, "nanobot sessions delete", session_key=key)
-    click.echo(f"{count} messages deleted")
+    click.echo(
+        f"{gone.messages} messages, {gone.turns} turns, {gone.files} files and {gone.facts} versions of facts"
+        " deleted"
+    )
 
 
-async def _delete(config: Config, key: str) -> int:
+async def _delete(config: Config, key: str) -> Deletion:
     async with store_to_change(config, "delete the conversation") as store:
         deletion = await store.delete_session(key)
         # Now, since no server runs here that would find the time later.
         await store.write_over()
-        return deletion.messages
+        return deletion

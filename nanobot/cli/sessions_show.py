@@ -1,7 +1,5 @@
 """`nanobot sessions show|export`: they work beside a running server."""
 
-import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -9,10 +7,10 @@ from typing import BinaryIO
 import click
 
 from nanobot.api.wire import session_export
+from nanobot.cli.new_file import new_file
 from nanobot.cli.options import CONFIG, DATA, session_key, settings
 from nanobot.cli.store import offline_store
 from nanobot.cli.terminal import local_time, neutral
-from nanobot.core.errors import StoreError
 from nanobot.core.message import Audio, File, Image, Text
 from nanobot.core.sessions import Row, Session
 
@@ -62,12 +60,10 @@ def export(key: str, file: Path | None, config_file: Path | None, data: str | No
     config = settings(config_file, server={"data": data})
     with offline_store(config).open_readonly() as store:
         session, rows = store.session(key), store.messages(key)
-        if file is None:
-            _write(sys.stdout.buffer, session, rows)
-            return
-        with _new_file(file) as stream:
+        with new_file(file) as stream:
             count = _write(stream, session, rows)
-    click.echo(f"{count} messages written to {file}", err=True)
+    if file is not None:
+        click.echo(f"{count} messages written to {file}", err=True)
 
 
 def _write(stream: BinaryIO, session: Session, rows: Iterator[Row]) -> int:
@@ -77,27 +73,4 @@ def _write(stream: BinaryIO, session: Session, rows: Iterator[Row]) -> int:
     for row in rows:
         stream.write(session_export.lines((row,)))
         count += 1
-    stream.flush()
     return count
-
-
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that becomes `path` once all of it is written.
-
-    Raises:
-        StoreError: `path` exists, and is left as it is, or it cannot be written.
-    """
-    if path.exists():
-        raise StoreError(f"{path} exists already: name a new file, nothing was written")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        # Before anything is in it: only its owner may read it.
-        partial.touch(mode=0o600)
-        with partial.open("wb") as stream:
-            yield stream
-        partial.rename(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreError(f"cannot write {path} ({error.strerror}): nothing was kept of it") from error

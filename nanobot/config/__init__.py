@@ -5,7 +5,8 @@ describes each of them.
 
 Knows: the names, types and bounds of the settings, and where they may stand. Does not know: what they do.
 Start at `tables.py`; `models.py` has the tables of models and providers, `load.py` reads them all,
-`lines.py` knows on which line of the file each stands, `unknown.py` what a wrong name was meant to be.
+`lines.py` knows on which line of the file each stands, `unknown.py` what a wrong name was meant to be,
+`masking.py` what of a value may be shown.
 """
 
 from nanobot.config.load import FILE, load, log_format, origins, sets_nothing

@@ -1,8 +1,14 @@
-"""Time: everything that tells or waits for it does so through a `Clock`."""
+"""Time: everything that tells or waits for it does so through a `Clock`. When what failed is tried again."""
 
 import asyncio
 import time
+from collections.abc import Iterator
+from itertools import count
 from typing import Protocol
+
+import msgspec
+
+_FIRST_WAIT_S, _WAIT_S = 0.5, 1.0
 
 
 class Clock(Protocol):
@@ -25,3 +31,19 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """A further try, after `wait_s` seconds. `is_told`: the log is told of the failure before it."""
+
+    wait_s: float
+    is_told: bool
+
+
+def retries() -> Iterator[Retry]:
+    """Yield the further tries of what fails for a reason that passes, such as a full disk, without an end: a
+    second apart, as people wait for it. Of many failures one after the other the log is told less and less:
+    of the first, the second, the fourth, …
+    """
+    for number in count(1):
+        yield Retry(_FIRST_WAIT_S if number == 1 else _WAIT_S, number & (number - 1) == 0)

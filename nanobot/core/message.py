@@ -140,7 +140,7 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_
     """The answer to exactly one `ToolCall`. `files`: paths in the workspace of what the call has written.
     `plan`, `found`: what the agent keeps from now on as its plan, and as the names of the tools that it has
     found; None and empty: what it kept before. `begun`, `answered`: the names of parts of the turn's work
-    that others do from now on, and of those whose answers this is.
+    that others do from now on, and of those whose answers this is. `is_withheld`: as in `ToolCall`.
     """
 
     call_id: str
@@ -151,6 +151,7 @@ class ToolResult(msgspec.Struct, frozen=True, gc=False, tag="tool_result", omit_
     found: tuple[str, ...] = ()
     begun: tuple[str, ...] = ()
     answered: tuple[str, ...] = ()
+    is_withheld: bool = False
 
 
 class SeenResult(ToolResult, frozen=True, gc=False, tag="tool_result"):

@@ -12,7 +12,9 @@ from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalFilter, App
 from nanobot.core.intake import IntakeReader, IntakeWriter
 from nanobot.core.memory import MemoryFact
 from nanobot.core.people import Person, PersonSession
+from nanobot.core.scopes import Scopes
 from nanobot.core.sessions import Row, SearchHit, Session
+from nanobot.core.uploads import Upload
 
 
 class ReadOnlyStore(Protocol):
@@ -94,6 +96,24 @@ class ReadOnlyStore(Protocol):
         Raises:
             PersonNotFound
         """
+        ...
+
+    def keys_of_person(self, id_: str) -> tuple[Scopes, ...]:
+        """Return the keys of the person's sessions, those that began first first.
+
+        Raises:
+            PersonNotFound
+        """
+        ...
+
+    def uploads_of_person(self, id_: str, *, limit: int, before: str | None = None) -> tuple[Upload, ...]:
+        """Return uploads of the person, newest first; those with an id before `before`."""
+        ...
+
+    def facts_of_person(
+        self, id_: str, *, limit: int, after: str | None = None
+    ) -> tuple[tuple[MemoryFact, ...], ...]:
+        """Return facts of the person; see `core.people.People.facts_of_person`."""
         ...
 
     def approvals(self, matching: ApprovalFilter, *, now: float, limit: int) -> tuple[Approval, ...]:

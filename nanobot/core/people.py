@@ -15,11 +15,12 @@ MAX_NAME_CHARS = 600
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody who has talked to the agent, as far as who asks may see it.
+    """Somebody who has talked to the agent, or of whom something is remembered, as far as who asks may see
+    it.
 
     `id`: the name that stands for all. `names`: of the linked accounts, `id` among them unless it may not be
     seen. `files`: how many uploads. Times are seconds since the epoch, of the first session's beginning and
-    the last one's use; 0 where there are only uploads, or links.
+    the last one's use; 0 where there are only uploads, links, or facts.
     """
 
     id: str
@@ -113,11 +114,11 @@ class People(Protocol):
         ...
 
     async def facts_of_person(
-        self, id_: str, *, matching: SessionFilter = ALL
+        self, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
     ) -> tuple[tuple[MemoryFact, ...], ...]:
-        """Return what is remembered of the person and what they told groups, each as its versions, newest
-        first; where not all sessions are asked for, what was said in those. None where there is no such
-        person.
+        """Return facts that are remembered of the person, and that they told groups, by their ids; those with
+        an id after `after`. Each is given as its versions, newest first; where not all sessions are asked
+        for, as those that were said in them. None where there is no such person.
         """
         ...
 
@@ -185,9 +186,18 @@ class People(Protocol):
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
         """Delete all sessions and uploads of the person that who asks may see, as `delete_session` does
-        each; and the links, where nothing is left. What begins meanwhile stays.
+        each; and the links, where nothing is left. What begins meanwhile stays. It is finished also where
+        nobody waits for it any more; where it breaks off, by `finish_erasures` or at the next start.
 
         Raises:
             PersonNotFound
+        """
+        ...
+
+    async def finish_erasures(self) -> int:
+        """Finish the erasures that broke off, as on a full disk, and return how many those were.
+
+        Raises:
+            StoreError: they are not finished yet.
         """
         ...

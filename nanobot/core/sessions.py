@@ -146,12 +146,15 @@ class Branch(msgspec.Struct, frozen=True):
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """What went with a session. `files`: its uploads. `bytes_`: what messages and uploads took."""
+    """What went with a session. `files`: its uploads. `bytes_`: what messages and uploads took. `facts`: how
+    many versions of facts.
+    """
 
     messages: int
     turns: int
     files: int
     bytes_: int
+    facts: int = 0
 
 
 class ImportedMessage(msgspec.Struct, frozen=True):

@@ -216,7 +216,7 @@ class Compactor:
         return True
 
     def is_writing(self, session_key: str) -> bool:
-        """Return whether the session is being summarised, or is to be."""
+        """Return whether the session is being summarised, or is to be: for those who measure turns."""
         return session_key in self._jobs
 
     async def settled(self) -> None:

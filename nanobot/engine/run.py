@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
-from nanobot.core.clock import Clock
+from nanobot.core.clock import Clock, Retry, retries
 from nanobot.core.compaction import StepSummary
 from nanobot.core.dispatch import Claim, History
 from nanobot.core.errors import (
@@ -48,8 +48,6 @@ from nanobot.engine.state import Phase, RunState
 AfterTurn = Callable[[Turn, TurnEnded | None], None]
 """Told of each turn that is over, as `Observer.turn_ended`."""
 _log = logging.getLogger(__name__)
-_FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 30.0
 _LOGGABLE_MODEL_ERRORS = (ModelUnreachable, ModelTimeout, ModelUnavailable)
 """Failures of a model whose messages quote nothing that a provider said."""
 
@@ -210,7 +208,7 @@ class Run:
         """Commit facts; where the store cannot take them for now (the disk is full), try again: an answer
         that was shown is not thrown away for that. The time limit of the turn bounds it.
         """
-        for wait_s in _waits_s():
+        for retry in retries():
             taken = self._take(facts)
             try:
                 joined = await self._commit(facts)
@@ -218,15 +216,10 @@ class Run:
                 self._untake(facts, taken)
                 if isinstance(error, StaleAttempt) or not error.retryable:
                     raise
-                _log.error(
-                    "turn %s: what happened in it cannot be stored, next try in %g s: %s",
-                    self._claim.turn.id,
-                    wait_s,
-                    error.message,
-                )
+                self._log_unstored("what happened in it", retry, error)
                 # A stop need not wait any more, and keeps the words that are not stored.
                 self._state.interrupt_if_stopping()
-                await self._clock.sleep(wait_s)
+                await self._clock.sleep(retry.wait_s)
             else:
                 break
         if joined or not isinstance(facts[-1], TurnEnded):
@@ -334,40 +327,37 @@ class Run:
         Only the end of the server is not held up by that: the turn is taken up again at the next start.
         """
         self._state.end()
-        for wait_s in _waits_s():
-            if await self._write_end(facts, wait_s) or self._state.is_in(Phase.ABANDONING):
+        for retry in retries():
+            if await self._write_end(facts, retry) or self._state.is_in(Phase.ABANDONING):
                 return
             try:
-                await self._clock.sleep(wait_s)
+                await self._clock.sleep(retry.wait_s)
             except asyncio.CancelledError:
                 if not self._state.is_in(Phase.ABANDONING):
                     raise
                 self._state.recover()
                 return
 
-    async def _write_end(self, facts: tuple[Fact, ...], wait_s: float) -> bool:
+    async def _write_end(self, facts: tuple[Fact, ...], retry: Retry) -> bool:
         """Try to write the end; return whether nothing is left to write."""
         try:
             await self._commit(facts)
         except StaleAttempt:
             return True
         except StoreError as error:
-            _log.error(
-                "turn %s: its end cannot be stored, next try in %g s: %s",
-                self._claim.turn.id,
-                wait_s,
-                error.message,
-            )
+            self._log_unstored("its end", retry, error)
             return False
         return True
 
-
-def _waits_s() -> Iterator[float]:
-    """Yield how long to wait before each further try."""
-    wait_s = _FIRST_WAIT_S
-    while True:
-        yield wait_s
-        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+    def _log_unstored(self, what: str, retry: Retry, error: StoreError) -> None:
+        if retry.is_told:
+            _log.error(
+                "turn %s: %s cannot be stored, next try in %g s: %s",
+                self._claim.turn.id,
+                what,
+                retry.wait_s,
+                error.message,
+            )
 
 
 def _broken_off(shown: list[Passing]) -> Message | None:

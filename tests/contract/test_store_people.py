@@ -2,21 +2,31 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import sqlite3
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import pytest
 
-from nanobot.core.errors import InvalidLinkCode, InvalidRequest, PersonNotFound, SessionNotFound, TurnNotFound
+from nanobot.core.errors import (
+    InvalidLinkCode,
+    InvalidRequest,
+    PersonNotFound,
+    SessionNotFound,
+    StoreError,
+    TurnNotFound,
+    UploadNotFound,
+)
+from nanobot.core.memory import FactChange
 from nanobot.core.message import user
-from nanobot.core.people import LinkCode, Person
-from nanobot.core.scopes import ScopePattern, ScopeRules
+from nanobot.core.people import Erasure, LinkCode, Person
+from nanobot.core.scopes import DEFAULT_RULES, ScopePattern, ScopeRules
 from nanobot.core.sessions import Deletion, ImportedMessage, SessionFilter
 from nanobot.core.store import Store
 from nanobot.core.uploads import Upload
-from nanobot.stores.sql import assigning, catalogue, erasing, hidden, purging
+from nanobot.stores.sql import assigning, catalogue, erasing, hidden, people, purging
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.people import MOST_NAMES
 from nanobot.stores.sql.ports.deleting import Deleting
@@ -146,7 +156,7 @@ async def test_what_is_remembered_goes_with_the_session_that_it_was_said_in(
     for key in (own, other, inside, OTHER):
         await harness.say(key, "hello", "hi")
         await remember(harness, key, f"told in {key}")
-    erase = await harness.store.facts_of_person(own)
+    erase = await harness.store.facts_of_person(own, limit=1_000)
     assert [versions[0].text for versions in erase] == [f"told in {own}"]
     rules = ScopeRules((ScopePattern("app-{user}/{rest}", "app"), ScopePattern("room-{group}-{user}", "app")))
     await harness.close()
@@ -161,7 +171,7 @@ async def test_what_is_remembered_goes_with_the_session_that_it_was_said_in(
     assert await texts(harness, "room-7-bob") == []
     assert await texts(harness, inside) == []
     assert await texts(harness, OTHER) == [f"told in {OTHER}"]
-    told = await harness.store.facts_of_person("app:ann")
+    told = await harness.store.facts_of_person("app:ann", limit=1_000)
     assert {versions[0].text for versions in told} == everything
     await harness.store.close()
     await harness.open()
@@ -331,17 +341,61 @@ async def test_what_is_remembered_of_a_person_goes_with_them(harness: StoreHarne
     await store.link_people("wx:alice", "tg:42")
     for key in (DM, GROUP, OTHER):
         await remember(harness, key, f"told in {key}")
-    told = await store.facts_of_person("tg:42")
+    told = await store.facts_of_person("tg:42", limit=1_000)
     assert {versions[0].text for versions in told} == {f"told in {DM}", f"told in {GROUP}"}
-    private = await store.facts_of_person("wx:alice", matching=PRIVATE)
+    private = await store.facts_of_person("wx:alice", matching=PRIVATE, limit=1_000)
     assert [versions[0].text for versions in private] == [f"told in {DM}"]
     assert (await store.erase_person("wx:alice")).facts == 2
-    assert await store.facts_of_person("wx:alice") == ()
+    assert await store.facts_of_person("wx:alice", limit=1_000) == ()
     assert await texts(harness, OTHER) == [f"told in {OTHER}"]
 
 
-async def test_of_whom_only_facts_are_there_can_be_erased(harness: StoreHarness) -> None:
-    await remember(harness, DM, "likes tea")
+async def test_facts_are_read_a_few_at_a_time_each_with_all_of_its_versions(harness: StoreHarness) -> None:
+    store, expected = harness.store, dict[str, list[str]]()
+    for number in range(7):
+        fact = await remember(harness, (DM, GROUP)[number % 2], f"fact {number}")
+        await remember(harness, OTHER, f"of somebody else {number}")
+        changed = FactChange(text=f"fact {number} again")
+        await store.change_fact((DM, GROUP)[number % 2], fact.id, changed)
+        expected[fact.id] = [f"fact {number} again", f"fact {number}"]
+    seen: list[str] = []
+    while page := await store.facts_of_person("wx:alice", limit=2, after=seen[-1] if seen else None):
+        assert len(page) <= 2
+        for versions in page:
+            assert [each.text for each in versions] == expected[versions[0].id]
+            seen.append(versions[0].id)
+    assert seen == sorted(expected)
+
+
+async def test_the_facts_of_a_person_are_found_by_indexes(disk_harness: StoreHarness) -> None:
+    await disk_harness.close()
+    with contextlib.closing(sqlite3.connect(disk_harness.directory / DATABASE)) as db:
+        plans: list[str] = []
+
+        class Explaining:
+            """Explains what it is asked to execute."""
+
+            scopes = DEFAULT_RULES
+
+            def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+                plans.extend(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+                return db.execute(sql, values)
+
+        people.facts(cast("Db", Explaining()), "wx:alice", limit=2, after="mem_1")
+    await disk_harness.open()
+    of_facts = [plan for plan in plans if "fact" in plan or " f " in plan]
+    assert not [plan for plan in of_facts if plan.startswith("SCAN")], plans
+    assert any("fact_by_person" in plan for plan in of_facts), plans
+    assert any("fact_by_owner" in plan for plan in of_facts), plans
+
+
+async def test_of_whom_only_facts_are_there_can_be_seen_and_erased(harness: StoreHarness) -> None:
+    fact = await remember(harness, DM, "likes tea")
+    assert await harness.store.person("wx:alice") == Person("wx:alice", ("wx:alice",), 0, 0, 0.0, 0.0)
+    (told,) = await harness.store.facts_of_person("wx:alice", limit=9)
+    assert told[0].id == fact.id
+    with pytest.raises(PersonNotFound):
+        await harness.store.person("wx:alice", matching=PRIVATE)
     assert (await harness.store.erase_person("wx:alice")).facts == 1
     with pytest.raises(PersonNotFound):
         await harness.store.erase_person("wx:alice")
@@ -523,9 +577,104 @@ async def test_an_erasure_that_a_crash_broke_off_is_finished_at_the_next_start(
         await harness.reopen()
         assert await live(harness) == {OTHER, "wx:group:new:user:alice"}
         assert await harness.texts("wx:group:new:user:alice") == ["U:it is me again"]
-    assert await harness.store.facts_of_person("wx:alice") == ()
+    assert await harness.store.facts_of_person("wx:alice", limit=1_000) == ()
     assert await harness.store.linked_names() == {}
     assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
+
+
+async def begun_with_a_piece(harness: StoreHarness) -> "asyncio.Task[Erasure]":
+    """Return an erasure of which some sessions are gone, and some are not."""
+    erasure = asyncio.ensure_future(harness.store.erase_person("wx:alice"))
+    async with asyncio.timeout(BOUND_S):
+        while len(await live(harness)) > MANY:
+            await asyncio.sleep(0)
+    assert len(await live(harness)) > 1
+    return erasure
+
+
+async def is_erased(harness: StoreHarness) -> bool:
+    with contextlib.suppress(PersonNotFound):
+        await harness.store.person("wx:alice")
+        return False
+    return True
+
+
+async def test_an_erasure_is_finished_when_whoever_asked_for_it_has_gone(harness: StoreHarness) -> None:
+    await talk_in_groups(harness)
+    await keep(harness, 1, DM)
+    await harness.say(OTHER, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    erasure = await begun_with_a_piece(harness)
+    erasure.cancel()
+    async with asyncio.timeout(BOUND_S):
+        while not await is_erased(harness):
+            await asyncio.sleep(0)
+    assert await live(harness) == {OTHER}
+    assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
+    assert await harness.store.finish_erasures() == 0
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+async def test_an_erasure_that_broke_off_is_finished_while_the_server_runs(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pieces: int
+) -> None:
+    await talk_in_groups(harness)
+    file_id = await keep(harness, 1, "wx:group:g0:user:alice")
+    await harness.say(OTHER, "hello", "hi")
+    await harness.store.link_people("wx:alice", "tg:42")
+    await remember(harness, DM, "likes tea")
+    delete, left = Deleting.delete, pieces
+
+    async def full(self: Deleting, *asked: Any) -> tuple[catalogue.Deleted, ...]:
+        nonlocal left
+        if not left:
+            raise StoreError("the disk is full")
+        left -= 1
+        return await delete(self, *asked)
+
+    monkeypatch.setattr(Deleting, "delete", full)
+    for erase in (lambda: harness.store.erase_person("wx:alice"), harness.store.finish_erasures):
+        with pytest.raises(StoreError, match="the disk is full"):
+            await erase()
+    assert "broke off" in caplog.text and "alice" not in caplog.text
+    # Whoever comes back meanwhile begins anew.
+    back = (ImportedMessage(user("it is me again"), 1.0),)
+    await harness.store.import_session("wx:group:new:user:alice", back, title=None, metadata={})
+    await remember(harness, DM, "likes coffee")
+    monkeypatch.undo()
+    assert await harness.store.finish_erasures() == 1
+    assert await live(harness) == {OTHER, "wx:group:new:user:alice"}
+    assert await texts(harness, DM) == ["likes coffee"]
+    assert await harness.texts("wx:group:new:user:alice") == ["U:it is me again"]
+    assert await harness.store.linked_names() == {}
+    with pytest.raises(UploadNotFound):
+        await harness.store.open_upload(file_id, "wx:group:g0:user:alice")
+    assert await harness.store.finish_erasures() == 0
+
+
+async def test_an_erasure_that_goes_on_is_not_taken_over(harness: StoreHarness) -> None:
+    await talk_in_groups(harness)
+    await harness.say(OTHER, "hello", "hi")
+    erasure = await begun_with_a_piece(harness)
+    assert await harness.store.finish_erasures() == 0
+    assert (await asyncio.wait_for(erasure, BOUND_S)).sessions == MANY
+
+
+async def test_an_erasure_that_an_older_version_began_is_finished(harness: StoreHarness) -> None:
+    await harness.say(DM, "hello", "hi")
+    await remember(harness, DM, "likes tea")
+    store = harness.store
+    assert isinstance(store, SqlStore)
+    begun = {"names": ["wx:alice"], "last": 1_000, "at": harness.clock.now(), "facts": 1, "matching": {}}
+    name = f"erase {json.dumps(begun)}"
+    await store.database.write(lambda db: db.execute("INSERT INTO chore (name) VALUES (?)", (name,)))
+    # Another one at the same moment, by whoever asks again.
+    erased = await asyncio.gather(*[store.erase_person("wx:alice") for _ in range(2)])
+    assert sum(each.sessions for each in erased) == 1
+    await store.finish_erasures()
+    assert await is_erased(harness)
+    await harness.reopen()
+    assert await harness.store.finish_erasures() == 0
 
 
 class Killed(Exception):

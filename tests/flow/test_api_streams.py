@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nanobot.access.keyring import REFRESH_S
-from nanobot.app.jobs import CLEANUP_EVERY_S
+from nanobot.app.jobs import CLEANUP_EVERY_S, ERASURES_EVERY_S
 from nanobot.app.skills import REFRESH_S as SKILLS_REFRESH_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
@@ -24,6 +24,9 @@ from tests.flow.paused import (
 )
 from tests.harness import OpenHarness
 from tests.wire.sse import joined_text
+
+PERIODIC_S = {CLEANUP_EVERY_S, ERASURES_EVERY_S, REFRESH_S, SKILLS_REFRESH_S}
+"""How long the server's periodic jobs sleep."""
 
 # Clients that go away -----------------------------------------------------------------------------
 
@@ -70,7 +73,7 @@ async def test_with_a_grace_of_minus_1_the_turn_goes_on_for_ever(open_harness: O
     await exchange.done()
     await settled(harness)
     # only the server's periodic jobs sleep, no grace does
-    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S, SKILLS_REFRESH_S}
+    assert set(clock.slept) <= PERIODIC_S
     clock.advance(1_000_000)
     await settled(harness)
     model.gate.set()
@@ -86,7 +89,7 @@ async def test_a_request_says_for_itself_that_it_needs_no_follower(open_harness:
     exchange.disconnect()
     await exchange.done()
     await settled(harness)
-    assert set(clock.slept) <= {CLEANUP_EVERY_S, REFRESH_S, SKILLS_REFRESH_S}
+    assert set(clock.slept) <= PERIODIC_S
     model.gate.set()
     await until_status(harness, exchange.turn_id, "done")
     assert (await harness.door.chat("a", "hello", headers, stream=True)).said == "Hello there"

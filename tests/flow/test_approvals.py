@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.stores.sql import approvals as approval_rows
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.asgi import BOUND_S
+from tests.asgi import BOUND_S, ServerEvent
 from tests.harness import Harness, OpenHarness
 from tests.unit.reading.test_fetch import at, fetcher, page
 from tests.upstream import Upstream
@@ -166,6 +167,38 @@ async def test_a_stream_has_the_question_as_text_and_the_event_only_for_who_asks
         event.id for event in told.events if event.name
     ]
     assert again.said == told.said
+
+
+def progress(events: Sequence[ServerEvent]) -> list[tuple[str, str]]:
+    """Return which calls began and ended, in order."""
+    names = ("tool_started", "tool_finished")
+    return [(event.name, json.loads(event.content)["id"]) for event in events if event.name in names]
+
+
+@pytest.mark.parametrize("answer", ["yes", "no", "why?"])
+async def test_no_call_ends_that_nobody_was_shown_the_beginning_of(
+    answer: str, open_harness: OpenHarness
+) -> None:
+    both = Message(
+        "assistant",
+        (ToolCall("a", "send", TO_ANN), ToolCall("b", "calculate", '{"expression": "6*7"}')),
+        "tool_calls",
+    )
+    post, model = Post(), ScriptedModel(Say(message=both), "Done.")
+    harness = await open_harness(model, tools=[post.tool], policy=POLICY)
+    shown = {"x-events": "tools"}
+    first = await harness.door.chat("k", [ASK], shown, stream=True)
+    assert progress(first.events) == [("tool_started", "b"), ("tool_finished", "b")]
+    second = await harness.door.chat("k", [user(answer)], shown, stream=True)
+    names = [name for name, _ in progress(second.events)]
+    assert names == (["tool_started", "tool_finished"] if answer == "yes" else [])
+    for told in (first, second):
+        replayed = await harness.door.get(f"/v1/turns/{told.turn_id}/stream", shown)
+        watching = harness.door.start("GET", f"/v1/sessions/k/events?after={told.turn_id}:0")
+        await watching.until("turn_ended")
+        watching.disconnect()
+        for seen in (replayed, watching):
+            assert progress(seen.events) == progress(told.events)
 
 
 async def test_calls_that_need_no_approval_are_run_first(open_harness: OpenHarness) -> None:

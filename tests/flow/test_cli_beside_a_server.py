@@ -185,8 +185,12 @@ def test_a_lock_file_that_nobody_holds_means_no_server(text: str, tmp_path: Path
 
 
 def compact(directory: Path, key: str) -> "subprocess.CompletedProcess[str]":
+    return command(directory, "sessions", "compact", key)
+
+
+def command(directory: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "nanobot", "sessions", "compact", key, "--data", "data"],
+        [sys.executable, "-m", "nanobot", *arguments, "--data", "data"],
         cwd=directory,
         env=environment(directory, NANOBOT_MODEL_NAME="echo"),
         stdin=subprocess.DEVNULL,
@@ -209,3 +213,17 @@ def test_a_conversation_is_summarised_by_the_server_and_without_one(tmp_path: Pa
     ran = compact(tmp_path, "cli:dm:ann")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("nothing to summarise")
+
+
+def test_a_person_is_erased_by_the_server_that_runs(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        assert ask(tmp_path, "-m", "my locker is AB-12X").returncode == 0
+        ran = command(tmp_path, "people", "erase", "cli:ann", "--yes")
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.startswith("cli:ann is erased: 1 sessions, 2 messages, 1 turns, 0 files")
+        again = command(tmp_path, "people", "erase", "cli:ann", "--yes")
+        assert (again.returncode, again.stderr) == (2, "nanobot: no person 'cli:ann' here\n")
+    with SqliteOffline(tmp_path / "data").open_readonly() as store:
+        assert store.sessions(limit=9) == ()
+    entries = (tmp_path / "data" / "audit.jsonl").read_text()
+    assert "/v1/people" in entries

@@ -155,6 +155,21 @@ async def test_a_request_that_is_sent_again_is_paid_once(
     assert counts.summaries == 2
 
 
+async def test_a_key_that_comes_with_another_body_is_refused(
+    paid: tuple[Any, ScriptedModel, Paid],
+) -> None:
+    client, _, counts = paid
+    headers = {"Idempotency-Key": "once"}
+    await client.responses.compact(model="nanobot", input=TALK, extra_headers=headers)
+    with pytest.raises(openai.UnprocessableEntityError, match="'once' was used with another body") as refused:
+        await client.responses.compact(model="nanobot", input=TALK[:3], extra_headers=headers)
+    assert (refused.value.code, counts.summaries) == ("idempotency_mismatch", 1)
+    # As with turns, the key is one of its conversation.
+    elsewhere = {**headers, "x-session-key": "alice"}
+    await client.responses.compact(model="nanobot", input=TALK[:3], extra_headers=elsewhere)
+    assert counts.summaries == 2
+
+
 async def test_what_it_cost_is_counted(open_harness: OpenHarness) -> None:
     harness = await open_harness(ScriptedModel(Paid()))
     async with connected(harness) as client:

@@ -103,8 +103,7 @@ async def test_what_is_no_request_is_refused_as_the_protocol_has_it(open_harness
         ({"name": "other"}, "tools/call", (200, -32602), (400, -32602)),
         ({"name": "ask", "arguments": {"message": 1}}, "tools/call", (200, -32602), (400, -32602)),
         ({"name": "ask", "arguments": {"message": " "}}, "tools/call", (200, -32602), (400, -32602)),
-        ({"uri": "file:///etc/passwd"}, "resources/read", (200, -32602), (400, -32602)),
-        ({"uri": "nanobot://sessions/%ff"}, "resources/read", (200, -32602), (400, -32602)),
+        ({"uri": 1}, "resources/read", (200, -32602), (400, -32602)),
         ({"cursor": 1}, "resources/list", (200, -32602), (400, -32602)),
     ):
         for more, expected in (({}, old), (NEW, new)):
@@ -120,6 +119,28 @@ async def test_what_is_no_request_is_refused_as_the_protocol_has_it(open_harness
         assert (await harness.door.call("POST", "/mcp", body=body, headers=JSON)).status == 400
     for method in ("GET", "DELETE"):
         assert (await harness.door.call(method, "/mcp")).status == 405
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["nanobot://sessions/nobody", "nanobot://sessions/%ff", "nanobot://sessions/", "file:///etc/passwd"],
+)
+async def test_a_resource_that_is_not_there_has_the_code_of_the_protocol(
+    uri: str, open_harness: OpenHarness
+) -> None:
+    harness = await open_harness()
+    for more, code in (({}, -32002), (NEW, -32602)):
+        answer = await rpc(harness, "resources/read", {"uri": uri, **more})
+        error = {"code": code, "message": "there is no such session", "data": {"uri": uri}}
+        assert (answer.status, answer.json["error"]) == (404, error)
+
+
+async def test_an_argument_that_names_no_session_is_no_resource(open_harness: OpenHarness) -> None:
+    harness = await open_harness(api={"key": OWNER})
+    key = await give_key(harness, "limited", "other:*", session_key="other:mine")
+    for more in ({}, NEW):
+        answer = await rpc(harness, "tools/call", asking("Hi", session=ANN) | more, key)
+        assert (answer.status, answer.json["error"]["code"]) == (404, -32602)
 
 
 async def test_notifications_are_taken_without_an_answer(open_harness: OpenHarness) -> None:

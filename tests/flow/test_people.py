@@ -1,5 +1,6 @@
 """People over HTTP: found, linked, exported and erased by an API key that reaches them, or not at all."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ from urllib.parse import quote
 import pytest
 
 from nanobot.access import link_codes
+from nanobot.app.jobs import ERASURES_EVERY_S
+from nanobot.core.errors import StoreError
+from nanobot.core.memory import NewFact
 from nanobot.core.model import ModelRequest
+from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sqlite.offline import SqliteOffline
 from nanobot.testing import FakeClock, ScriptedModel
 from tests.access import give_key
-from tests.asgi import Exchange
+from tests.asgi import BOUND_S, Exchange
 from tests.flow.test_compaction import WINDOW, fillers, talk
 from tests.forms import form
 from tests.harness import Harness, OpenHarness
@@ -222,6 +227,23 @@ async def test_an_export_has_all_sessions_with_what_was_said_in_groups(open_harn
     assert mine["names"] == ["wx:alice"] and mine["files"] == []
 
 
+async def test_an_export_has_all_facts_also_of_somebody_whose_sessions_are_gone(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness()
+    for number in range(120):
+        await harness.app.store.remember(
+            DM, NewFact(id=f"mem_{number:026d}", text=f"fact {number}", origin="conversation")
+        )
+    exported = json.loads((await harness.door.get(at("wx:alice", "/export"))).raw)
+    assert (exported["sessions"], exported["files"]) == ([], [])
+    assert [versions[0]["text"] for versions in exported["facts"]] == [f"fact {each}" for each in range(120)]
+    shown = (await harness.door.get(at("wx:alice"))).json
+    assert (shown["sessions"], shown["created_at"]) == (0, None)
+    assert (await harness.door.call("DELETE", at("wx:alice"))).json["removed"]["facts"] == 120
+    assert (await harness.door.get(at("wx:alice", "/export"))).status == 404
+
+
 def searched(data: Path) -> dict[str, bytes]:
     """Return the contents of all files of the data directory but the audit log, which has names."""
     return {
@@ -229,6 +251,27 @@ def searched(data: Path) -> dict[str, bytes]:
         for file in data.rglob("*")
         if file.is_file() and not file.name.startswith("audit")
     }
+
+
+async def test_the_server_goes_on_with_an_erasure_that_broke_off(
+    open_harness: OpenHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    harness = await populated(open_harness, clock=clock)
+
+    async def full(*_: object) -> tuple[()]:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Deleting, "delete", full)
+        assert (await harness.door.call("DELETE", at("wx:alice"))).status == 503
+    assert (await harness.door.get(at("wx:alice"))).status == 200
+    clock.advance(ERASURES_EVERY_S)
+    async with asyncio.timeout(BOUND_S):
+        while (await harness.door.get(at("wx:alice"))).status != 404:
+            await asyncio.sleep(0)
+    listed = (await harness.door.get("/v1/sessions")).json["data"]
+    assert sorted(each["key"] for each in listed) == sorted((OTHER, TELEGRAM))
 
 
 class Echo:

@@ -104,6 +104,9 @@ def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
             totals = each["totals"]
             share = totals["cached_tokens"] / totals["prompt_tokens"] if totals["prompt_tokens"] else None
             totals["cached_share"] = share and round(share, 4)
+    if isinstance(body, dict) and body.get("object") == "session.deleted":
+        # The receipt counts what was remembered; then nothing was.
+        body["removed"]["facts"] = 0
     if isinstance(body, dict) and body.get("object") == "chat.completion" and "NEW" not in body["id"]:
         # An answer that is given again tells the time of its turn.
         body["created"] = int(time_of(body["id"].replace("-", "_")))

@@ -192,8 +192,8 @@ class Chunks:
             fields: dict[str, object] = {"id": call.id, "name": call.name, "arguments": call.arguments}
             return self._named(b"tool_started", fields, cursor)
         if isinstance(event, ToolFinished):
-            fields = tool_finished(event.message.tool_results[0])
-            return self._named(b"tool_finished", fields, cursor)
+            finished = tool_finished(event.message)
+            return b"" if finished is None else self._named(b"tool_finished", finished, cursor)
         return b""
 
     def _named(self, name: bytes, fields: dict[str, object], cursor: int) -> bytes:

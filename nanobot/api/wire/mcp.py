@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from nanobot import __version__
+from nanobot.core.errors import SessionNotFound
 
 NEW_VERSIONS = ("2026-07-28",)
 OLD_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26")
@@ -23,6 +24,7 @@ _VERSION_FIELD = "io.modelcontextprotocol/protocolVersion"
 _SERVER_FIELD = "io.modelcontextprotocol/serverInfo"
 _SESSION_URI = "nanobot://sessions/"
 _MOST_REQUEST_ID = 200
+_MOST_URI = 2_000
 _INSTRUCTIONS = "Ask the agent nanobot, which remembers each conversation. Conversations are resources."
 
 RpcId = str | int | float | None
@@ -228,18 +230,27 @@ def session_uri(key: str) -> str:
     return _SESSION_URI + quote(key, safe="")
 
 
-def key_of(uri: object) -> str:
+def key_of(uri: str) -> str:
     """Return the key in the URI of a session, as it stands there.
 
     Raises:
-        RpcFailed: it is none.
+        SessionNotFound: no session has such a URI.
     """
-    if not isinstance(uri, str) or not uri.startswith(_SESSION_URI):
-        raise RpcFailed(INVALID_PARAMS, f"uri must begin with {_SESSION_URI}")
+    if not uri.startswith(_SESSION_URI):
+        raise SessionNotFound(f"the URIs of sessions begin with {_SESSION_URI}")
     try:
         return unquote(uri.removeprefix(_SESSION_URI), errors="strict")
     except UnicodeDecodeError as error:
-        raise RpcFailed(INVALID_PARAMS, "uri is not percent-encoded UTF-8") from error
+        raise SessionNotFound("the URIs of sessions are percent-encoded UTF-8") from error
+
+
+def no_resource(asked: McpRequest, uri: str) -> RpcFailed:
+    """Return the error for a resource that is not there, or not the caller's, with the code of the protocol:
+    until 2025-11-25 one of its own, since then that of parameters which do not fit.
+    """
+    code = RESOURCE_NOT_FOUND if asked.version is None else INVALID_PARAMS
+    data = {"uri": uri[:_MOST_URI]}
+    return RpcFailed(code, "there is no such session", data, status=SessionNotFound.http_status)
 
 
 def session_contents(key: str, messages: bytes) -> dict[str, Any]:

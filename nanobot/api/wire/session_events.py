@@ -36,6 +36,8 @@ def render(events: Sequence[SessionEvent]) -> bytes:
         if each.missed:
             out.append(b'event: missed\ndata: {"count":%d}\n\n' % each.missed)
         name, fields = _event(each.event)
+        if fields is None:
+            continue
         content = encode({"turn_id": each.turn_id, **fields})
         out.append(
             b"event: %b\ndata: %b\nid: %b:%d\n\n" % (name, content, each.turn_id.encode(), each.cursor)
@@ -43,7 +45,8 @@ def render(events: Sequence[SessionEvent]) -> bytes:
     return b"".join(out)
 
 
-def _event(event: Watched) -> tuple[bytes, Fields]:
+def _event(event: Watched) -> tuple[bytes, Fields | None]:
+    """Return the name and the fields of the event; without fields it is not shown."""
     match event:
         case TextDelta(text):
             return b"text_delta", {"delta": text}
@@ -61,7 +64,7 @@ def _event(event: Watched) -> tuple[bytes, Fields]:
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}
         case ToolFinished(message) | MessageAdded(message):
-            return b"tool_finished", tool_finished(message.tool_results[0])
+            return b"tool_finished", tool_finished(message)
         case TurnAdmitted(input_, joins):
             return b"turn_admitted", {
                 "input": tuple(chat_message(message) for message in input_),

@@ -56,12 +56,14 @@ class BranchObject(msgspec.Struct, frozen=True, kw_only=True):
 class RemovedObject(msgspec.Struct, frozen=True):
     """What was deleted with a session:
 
-    `files` are its uploads, `bytes` the size of its messages and uploads.
+    `files` are its uploads, `facts` versions of what was remembered, `bytes` the size of its messages and
+    uploads.
     """
 
     messages: int
     turns: int
     files: int
+    facts: int
     bytes_: int = msgspec.field(name="bytes")
 
 
@@ -136,5 +138,5 @@ def receipt(session_key: str, removed: Deletion) -> SessionDeleted:
     return SessionDeleted(
         id=session_key,
         key=session_key,
-        removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.bytes_),
+        removed=RemovedObject(removed.messages, removed.turns, removed.files, removed.facts, removed.bytes_),
     )

@@ -1,13 +1,18 @@
 """Events about tools, as the streams that show them have them."""
 
-from nanobot.core.message import ToolResult
+from nanobot.core.message import Message
 from nanobot.core.workspace import FILE_ID_PREFIX
 
 
-def tool_finished(result: ToolResult) -> dict[str, object]:
-    """Return the fields of `tool_finished`; `files`, where the call has written some, with the ids by which
-    `/v1/files` knows them; `plan`, where the call has changed it.
+def tool_finished(message: Message) -> dict[str, object] | None:
+    """Return the fields of `tool_finished` for the message of a result; `files`, where the call has written
+    some, with the ids by which `/v1/files` knows them; `plan`, where the call has changed it.
+
+    None: the call was never started, so that nobody may be shown its end.
     """
+    result = message.tool_results[0]
+    if result.is_withheld:
+        return None
     fields: dict[str, object] = {
         "id": result.call_id,
         "is_error": result.is_error,

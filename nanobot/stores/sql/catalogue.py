@@ -202,13 +202,13 @@ def delete(db: Db, *, key: str, keeps_facts: bool = False) -> Deleted:
     """Let the session be seen no more, and end its turns; uploads and facts may be there before the session
     is. `keeps_facts`: as `remembering.forget_session` takes it.
 
-    Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the uploads only.
+    Its messages and turns are still to go, with `purging.purge_some`: `removed` counts the others only.
     """
-    has_facts = remembering.forget_session(db, key, keeps=keeps_facts) > 0
+    facts = remembering.forget_session(db, key, keeps=keeps_facts)
     uploads_bytes = files.size_of(db, key)
     uploads = files.delete_of(db, key)
-    removed = Deletion(0, 0, len(uploads), uploads_bytes)
-    head = transcript.find_head(db, key) if uploads or has_facts else transcript.head_of(db, key)
+    removed = Deletion(0, 0, len(uploads), uploads_bytes, facts)
+    head = transcript.find_head(db, key) if uploads or facts else transcript.head_of(db, key)
     if head is None:
         return Deleted(key, None, removed, (), uploads)
     live = [

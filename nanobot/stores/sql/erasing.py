@@ -1,8 +1,9 @@
 """A person is erased: their sessions are hidden a few in a transaction, so that the turns of others need not
 wait, then their facts and links go.
 
-What is still to be done of it is known from the disk: where the server is killed, it is done at the next
-start, before anybody is served.
+What is still to be done of it is known from the disk. Where the server is killed, it is done at the next
+start, before anybody is served; where it breaks off for another reason, such as a full disk, by a server that
+runs on.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ _CHORE = "erase "
 
 class PendingErasure(msgspec.Struct, frozen=True):
     """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
-    `at` stays: somebody who comes back begins anew. `facts`: how many versions of facts there were.
+    `at`, and what was remembered after the version `last_fact`, stays: somebody who comes back begins anew.
+    `facts`: how many versions of facts there were. One that was begun by an older version has no
+    `last_fact`: all of them go.
     """
 
     names: tuple[str, ...]
@@ -28,6 +31,7 @@ class PendingErasure(msgspec.Struct, frozen=True):
     at: float
     facts: int
     matching: SessionFilter = ALL
+    last_fact: int | None = None
 
     @property
     def chore(self) -> str:
@@ -58,7 +62,9 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> PendingEr
     """
     names = names_of(db, id_)
     (last,) = db.execute("SELECT coalesce(max(id), 0) FROM session").fetchone()
-    begun = PendingErasure(names, last, now, remembering.count_of(db, names), matching)
+    last_fact = remembering.last_number(db)
+    facts = remembering.count_of(db, names, last_fact)
+    begun = PendingErasure(names, last, now, facts, matching, last_fact)
     # Of somebody there may be facts alone, written by hand, or a link.
     is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
     if not is_known and not next_keys(db, begun, most=1):
@@ -97,18 +103,34 @@ def settle(db: Db, begun: PendingErasure) -> ErasureResult:
     links = 0
     if not left:
         links = people.unlink_all(db, names)
-        remembering.erase(db, names)
-    db.execute("DELETE FROM chore WHERE name = ?", (begun.chore,))
+        remembering.erase(db, names, begun.last_fact)
+    for name, erasure in _chores(db):
+        if erasure == begun:
+            db.execute("DELETE FROM chore WHERE name = ?", (name,))
     # Those that were said in a session have gone with it.
-    return ErasureResult(links, max(0, begun.facts - remembering.count_of(db, names)), left)
+    gone = begun.facts - remembering.count_of(db, names, begun.last_fact)
+    return ErasureResult(links, max(0, gone), left)
+
+
+def pending(db: Db) -> tuple[PendingErasure, ...]:
+    """Return the erasures that are not over."""
+    return tuple(erasure for _, erasure in _chores(db))
+
+
+def _chores(db: Db) -> list[tuple[str, PendingErasure]]:
+    """Return the erasures that are not over, each with the name that it is kept under: an older version may
+    have written it otherwise.
+    """
+    rows = db.execute("SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)).fetchall()
+    return [
+        (name, msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure))
+        for (name,) in sorted(rows)
+    ]
 
 
 def finish(db: Db, delete: Callable[[str], object]) -> None:
     """Finish the erasures that a crash broke off. `delete` hides the session of a key, with its uploads."""
-    for (name,) in db.execute(
-        "SELECT name FROM chore WHERE substr(name, 1, ?) = ?", (len(_CHORE), _CHORE)
-    ).fetchall():
-        begun = msgspec.json.decode(name.removeprefix(_CHORE), type=PendingErasure)
+    for begun in pending(db):
         while keys := next_keys(db, begun):
             for key in keys:
                 delete(key)

@@ -60,7 +60,7 @@ def person(db: Db, id_: str, *, matching: SessionFilter = ALL) -> Person:
         (*names, *values),
     ).fetchall()
     seen = {name for name, *_ in (*sessions, *files)}
-    if matching == ALL and len(names) > 1:
+    if matching == ALL and (len(names) > 1 or (not seen and _is_remembered(db, names))):
         seen.update(names)
     if not seen:
         raise nobody(id_)
@@ -73,6 +73,12 @@ def person(db: Db, id_: str, *, matching: SessionFilter = ALL) -> Person:
         created_at=min((first for _, _, first, _ in sessions), default=0.0),
         updated_at=max((last for *_, last in sessions), default=0.0),
     )
+
+
+def _is_remembered(db: Db, names: Sequence[str]) -> bool:
+    """Return whether there are facts of one of the names: they stay when the sessions have expired."""
+    found = db.execute(f"SELECT 1 FROM fact WHERE {_told_by(names)} LIMIT 1", (*names, *names)).fetchone()
+    return found is not None
 
 
 def sessions(
@@ -123,20 +129,28 @@ def uploads(
     return tuple(Upload(*row) for row in rows)
 
 
-def facts(db: Db, id_: str, *, matching: SessionFilter = ALL) -> tuple[tuple[MemoryFact, ...], ...]:
-    """Return what is remembered of the person and what they told groups, each as its versions, newest first:
-    where not all sessions are asked for, what was said in those.
+def facts(
+    db: Db, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
+) -> tuple[tuple[MemoryFact, ...], ...]:
+    """Return some of what is remembered of the person and what they told groups, by the ids of the facts,
+    each as its versions, newest first: where not all sessions are asked for, what was said in those.
     """
     names = names_of(db, id_)
     fits, values = catalogue.fitting(db, "source_key", matching)
-    among = marks(names)
     rows = db.execute(
         "SELECT f.id, f.is_undone, f.body, t.id FROM fact f LEFT JOIN turn t ON t.n = f.turn"
-        f" WHERE f.id IN (SELECT id FROM fact WHERE person IN ({among}) OR layer = 'person' AND owner IN"
-        f" ({among})) AND {fits} ORDER BY f.id, f.n DESC",
-        (*names, *names, *values),
+        f" WHERE f.id IN (SELECT DISTINCT id FROM fact WHERE ({_told_by(names)}) AND id > ? AND {fits}"
+        f" ORDER BY id LIMIT ?) AND {fits} ORDER BY f.id, f.n DESC",
+        (*names, *names, after or "", *values, limit, *values),
     ).fetchall()
     return tuple(remembered.in_versions(rows))
+
+
+def _told_by(names: Sequence[str]) -> str:
+    """Return the condition on rows of `fact` that they are of one of the names, or told by it; it takes the
+    names twice.
+    """
+    return f"person IN ({marks(names)}) OR layer = 'person' AND owner IN ({marks(names)})"
 
 
 def links(db: Db) -> dict[str, tuple[str, ...]]:

@@ -324,20 +324,27 @@ def forget_session(db: Db, key: str, *, keeps: bool) -> int:
     return count
 
 
-_OF_PERSON = "person = ? OR layer = 'person' AND owner = ?"
+_OF_PERSON = "(person = ? OR layer = 'person' AND owner = ?) AND (? IS NULL OR n <= ?)"
 
 
-def erase(db: Db, people: Iterable[str]) -> int:
-    """Delete the facts of these people, and those that they said; return how many versions there were."""
-    return sum(_delete(db, _OF_PERSON, (name, name)) for name in people)
+def last_number(db: Db) -> int:
+    """Return the number of the newest version of all facts; 0 where there is none."""
+    return int(db.execute("SELECT coalesce(max(n), 0) FROM fact").fetchone()[0])
 
 
-def count_of(db: Db, people: Iterable[str]) -> int:
-    """Return how many versions of facts these people have and said."""
-    count = 0
-    for name in people:
-        count += db.execute(f"SELECT count(*) FROM fact WHERE {_OF_PERSON}", (name, name)).fetchone()[0]
-    return count
+def erase(db: Db, people: Iterable[str], last: int | None = None) -> int:
+    """Delete the facts of these people, and those that they said, up to the version with the number `last`
+    (None: all); return how many versions there were.
+    """
+    return sum(_delete(db, _OF_PERSON, (name, name, last, last)) for name in people)
+
+
+def count_of(db: Db, people: Iterable[str], last: int | None) -> int:
+    """Return how many versions of facts these people have and said, up to the one with the number `last`
+    (None: all).
+    """
+    counted = f"SELECT count(*) FROM fact WHERE {_OF_PERSON}"
+    return sum(db.execute(counted, (name, name, last, last)).fetchone()[0] for name in people)
 
 
 def _delete(db: Db, condition: str, values: Sequence[Value]) -> int:

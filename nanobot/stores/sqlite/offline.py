@@ -13,8 +13,9 @@ from nanobot.core.ids import SystemRandomness, new_id
 from nanobot.core.memory import MemoryFact, MemoryRules
 from nanobot.core.offline import DatabaseLibrary, DatabaseReport, RunningServer
 from nanobot.core.people import Person, PersonSession
-from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
+from nanobot.core.scopes import DEFAULT_RULES, ScopeRules, Scopes
 from nanobot.core.sessions import ALL, Row, SearchHit, Session
+from nanobot.core.uploads import Upload
 from nanobot.stores.sql import (
     approvals,
     catalogue,
@@ -103,6 +104,17 @@ class SqliteReadOnly:
 
     def sessions_of_person(self, id_: str, *, limit: int) -> tuple[PersonSession, ...]:
         return people.sessions(self._db, id_, limit=limit, after=None)
+
+    def keys_of_person(self, id_: str) -> tuple[Scopes, ...]:
+        return people.keys(self._db, id_)
+
+    def uploads_of_person(self, id_: str, *, limit: int, before: str | None = None) -> tuple[Upload, ...]:
+        return people.uploads(self._db, id_, limit=limit, before=before)
+
+    def facts_of_person(
+        self, id_: str, *, limit: int, after: str | None = None
+    ) -> tuple[tuple[MemoryFact, ...], ...]:
+        return people.facts(self._db, id_, limit=limit, after=after)
 
     def approvals(self, matching: ApprovalFilter, *, now: float, limit: int) -> tuple[Approval, ...]:
         return approvals.page(self._db, matching, now, limit=limit, after=None, order="desc")

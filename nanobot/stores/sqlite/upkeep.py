@@ -26,22 +26,33 @@ class Upkeep:
         self._path = path
         self._monotonic = monotonic
         self._paused_until: dict[str, float] = {}
+        self._told_again_at: float | None = None
 
     def __call__(self, db: Connection) -> float | None:
         """Do a piece; return the seconds after which to go on, None where nothing is left."""
         try:
             if self._piece(db):
+                self._told_again_at = None
                 return 0.0
             again_s = self._truncate(db)
+            self._told_again_at = None
             return _FAILED_AGAIN_S if again_s is None and self._paused_until else again_s
         except sqlite3.Error as error:
-            _log.error(
-                "what was deleted lately is not cleared away, or what was said not in the search; next try"
-                " with what is written next, or in %g s: %s",
-                _AGAIN_S,
-                explain(error, self._path).message,
-            )
+            self._tell(error)
             return _AGAIN_S
+
+    def _tell(self, error: sqlite3.Error) -> None:
+        """Tell the log why nothing was done; not of each try on a disk that stays full."""
+        now = self._monotonic()
+        if self._told_again_at is not None and now < self._told_again_at:
+            return
+        self._told_again_at = now + _FAILED_AGAIN_S
+        _log.error(
+            "what was deleted lately is not cleared away, or what was said not in the search; next try with"
+            " what is written next, or in %g s: %s",
+            _AGAIN_S,
+            explain(error, self._path).message,
+        )
 
     def _piece(self, db: Connection) -> bool:
         """Do a piece of what changes the database; return whether there was something to do.

@@ -15,6 +15,7 @@ class McpSettings(msgspec.Struct, frozen=True):
     run at once, of one session half of it. `per_session`: each session has a connection of its own, and to a
     server that is a command, a process. `trust_annotations`: what the server says of its tools, that they
     only read or may be repeated, is believed. `redirect_port`: where a login comes back to; 0: anywhere.
+    `place`: its command or URL, without what may be a secret.
     """
 
     entry: ServerEntry
@@ -25,6 +26,7 @@ class McpSettings(msgspec.Struct, frozen=True):
     per_session: bool = False
     trust_annotations: bool = False
     redirect_port: int = 0
+    place: str = ""
 
     @property
     def name(self) -> str:

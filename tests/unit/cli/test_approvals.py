@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from nanobot.api.wire.approvals import ApprovalObject
 from nanobot.core.clock import SystemClock
 from nanobot.core.dispatch import Command
 from nanobot.core.event import MessageAdded
@@ -92,7 +93,7 @@ def test_calls_are_approved_and_denied_also_beside_a_server(nanobot: Nanobot, da
 
 def test_what_is_approved_for_longer_is_a_rule_that_can_be_revoked(nanobot: Nanobot, data: str) -> None:
     assert "no tool was allowed" in nanobot("approvals", "rules", "--data", data).out
-    nanobot("approvals", "approve", "appr_ann", "--always", "--data", data)
+    nanobot("approvals", "approve", "appr_ann", "--session", "--data", data)
     nanobot("approvals", "approve", "appr_bob", "--pattern", "wx:dm:*", "--data", data)
     session, pattern = json.loads(nanobot("approvals", "rules", "--json", "--data", data).out)
     assert (session["session_key"], session["pattern"]) == (KEY, None)
@@ -102,13 +103,25 @@ def test_what_is_approved_for_longer_is_a_rule_that_can_be_revoked(nanobot: Nano
     assert nanobot("approvals", "revoke", pattern["id"], "--data", data).status == 2
 
 
+def test_what_was_decided_is_said_in_the_words_of_the_api(nanobot: Nanobot, data: str) -> None:
+    nanobot("approvals", "approve", "appr_ann", "--session", "--data", data)
+    nanobot("approvals", "approve", "appr_bob", "--pattern", "wx:dm:*", "--data", data)
+    listed = json.loads(nanobot("approvals", "list", "--state", "all", "--json", "--data", data).out)
+    assert {each["id"]: each["decision"] for each in listed} == {"appr_ann": "session", "appr_bob": "rule"}
+    assert {field for each in listed for field in each} == set(ApprovalObject.__struct_fields__)
+    text = nanobot("approvals", "list", "--state", "all", "--data", data).out
+    assert "appr_ann  approved (session) by" in text and "appr_bob  approved (rule) by" in text
+    rules = json.loads(nanobot("approvals", "rules", "--json", "--data", data).out)
+    assert {each["object"] for each in rules} == {"approval_rule"}
+
+
 def test_a_pattern_must_match_the_conversation_and_nothing_is_decided_otherwise(
     nanobot: Nanobot, data: str
 ) -> None:
     refused = nanobot("approvals", "approve", "appr_ann", "--pattern", "wx:group:*", "--data", data)
     assert refused.status == 2 and KEY in refused.err
     assert nanobot("approvals", "approve", "appr_ann", "--pattern", " ", "--data", data).status == 2
-    both = nanobot("approvals", "approve", "appr_ann", "--pattern", "*", "--always", "--data", data)
+    both = nanobot("approvals", "approve", "appr_ann", "--pattern", "*", "--session", "--data", data)
     assert both.status == 2
     assert states(nanobot, data)["appr_ann"] == "pending"
 

@@ -1,10 +1,16 @@
 """`nanobot config show`, and errors of settings that name their place."""
 
+import re
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from nanobot.config import Config
+from nanobot.config.masking import masked
 from tests.unit.cli.commandline import Nanobot
 
 SECRETS = """\
@@ -24,6 +30,25 @@ base_url = "http://h/v1?key=canary-9"
 [providers.work]
 base_url = "https://user:canary-10@host/v1"
 api_key = "canary-11"
+[web]
+search_key = "canary-12"
+search_url = "https://user:canary-13@searx/search?token=canary-14"
+[mcp.servers.hub]
+command = "npx"
+args = ["-y", "canary-15", "--token", "canary-16", "--api-key=canary-17", "-pcanary-18",
+    "--root=${ROOT}", "${TOKEN}"]
+env = {TOKEN = "canary-19"}
+[mcp.servers.far]
+url = "https://mcp:8443/s/canary-20/mcp?key=canary-21#canary-22"
+headers = {X-Token = "canary-23"}
+[mcp.servers.far.oauth]
+client_id = "me"
+client_secret = "canary-24"
+issuer = "https://me:canary-25@as/realm"
+client_metadata_url = "https://me/about?canary-26"
+[[keys]]
+name = "ann"
+hash = "sha256:ca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9aca9a"
 """
 
 
@@ -53,13 +78,65 @@ def test_as_json_each_setting_has_its_value_and_its_origin(nanobot: Nanobot, tmp
     assert shown["keys[0].name"] == {"value": "a", "origin": "nanobot.toml:2"}
 
 
+NAMES_OF_SECRETS = re.compile(
+    r"(^|_)(key|keys|hash|secret|token|password|command|proxy|headers|body|env|args|url)$"
+)
+NO_SECRETS = {"tls_key", "session_key", "session_keys", "session_headers", "command"}
+"""A path, whose session it is, names of headers, a program: nothing that lets anybody in."""
+
+
 def test_no_secret_is_shown(nanobot: Nanobot, tmp_path: Path) -> None:
     (tmp_path / "nanobot.toml").write_text(SECRETS)
     for form in ("--json", "--changed"):
         ran = nanobot("config", "show", form)
         assert ran.status == 0
-        assert "canary" not in ran.out + ran.err
-        assert "***" in ran.out and "Authorization" in ran.out and "http://h/v1" in ran.out
+        assert "canary" not in ran.out + ran.err and "ca9a" not in ran.out
+        for shown in ("***", "Authorization", "http://h/v1", "https://searx/search", "https://mcp:8443/***"):
+            assert shown in ran.out, shown
+    shown = msgspec.json.decode(nanobot("config", "show", "--json").out)["mcp.servers"]["value"]
+    assert shown["hub"]["args"] == [
+        *("-y", "***", "--token", "***", "--api-key=***", "***", "--root=${ROOT}", "${TOKEN}")
+    ]
+    assert shown["far"]["oauth"] == {
+        "client_id": "me",
+        "client_secret": "***",
+        "issuer": "https://as/realm",
+        "client_metadata_url": "https://me/about",
+    }
+
+
+def test_a_setting_that_is_called_like_a_secret_is_not_shown() -> None:
+    for field in (each for table in tables_in(Config) for each in msgspec.structs.fields(table)):
+        kind = str(field.type)
+        if not NAMES_OF_SECRETS.search(field.name) or field.name in NO_SECRETS or "str" not in kind:
+            continue
+        text = "https://canary@host/"
+        value = {"x": text} if "dict" in kind else (text,) if "tuple" in kind else text
+        assert "canary" not in repr(masked(field.name, value)), field.name
+
+
+def tables_in(kind: Any) -> Iterator[type[msgspec.Struct]]:
+    """Yield the tables that a type of settings has in it, its own included."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+        for field in msgspec.structs.fields(kind):
+            yield from tables_in(field.type)
+    for part in typing.get_args(kind):
+        yield from tables_in(part)
+
+
+def test_the_list_of_mcp_servers_shows_no_secret(
+    nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary-value")
+    monkeypatch.setenv("ROOT", "/srv")
+    settings = SECRETS.replace("me:canary-25@", "")
+    (tmp_path / "nanobot.toml").write_text(settings)
+    ran = nanobot("mcp", "list")
+    assert ran.status == 0, ran.err
+    assert "canary" not in ran.out + ran.err
+    assert "npx -y *** --token *** --api-key=*** *** --root=${ROOT} ${TOKEN}" in ran.out
+    assert "https://mcp:8443/***" in ran.out
 
 
 def test_without_a_file_it_says_so_and_where_one_would_be(nanobot: Nanobot, tmp_path: Path) -> None:

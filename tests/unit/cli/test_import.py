@@ -200,7 +200,7 @@ def test_it_works_beside_a_server_and_is_found_and_recorded(nanobot: Nanobot, da
 
 def test_a_deleted_session_takes_its_conversations_in_again(nanobot: Nanobot, data: str, export: str) -> None:
     report(nanobot, KEY, export, "--data", data)
-    assert nanobot("sessions", "delete", KEY, "--yes", "--data", data).out == "4 messages deleted\n"
+    assert nanobot("sessions", "delete", KEY, "--yes", "--data", data).out.startswith("4 messages, ")
     assert len(report(nanobot, KEY, export, "--data", data)["conversations"]) == 2
     assert len(transcript(data, KEY)) == 4
 

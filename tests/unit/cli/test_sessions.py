@@ -214,8 +214,10 @@ def test_beside_a_running_server_what_changes_says_to_stop_it_first(
 
 
 def test_delete_removes_that_conversation_alone(nanobot: Nanobot, data: str) -> None:
+    nanobot("memory", "add", "wx:dm:bob", "likes tea", "--data", data)
     ran = nanobot("sessions", "delete", "wx:dm:bob", "--yes", "--data", data)
-    assert (ran.status, ran.out) == (0, "4 messages deleted\n")
+    gone = "4 messages, 1 turns, 0 files and 1 versions of facts"
+    assert (ran.status, ran.out) == (0, f"{gone} deleted\n")
     assert [
         found["key"] for found in json.loads(nanobot("sessions", "list", "--json", "--data", data).out)
     ] == ["wx:dm:ann"]

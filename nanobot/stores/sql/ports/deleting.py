@@ -72,16 +72,28 @@ class Deleting:
         try:
             return await self._purged(deleted)
         except BaseException:
-            # What is left of them goes in the upkeep, and nobody waits for the sum.
-            sessions = [each.session for each in deleted if each.session is not None]
-            with contextlib.suppress(StoreError):
-                await self._database.write_piece(lambda db: [purging.take_sum(db, each) for each in sessions])
+            await self._leave_rows(deleted)
             raise
 
-    async def _purged(self, deleted: tuple[catalogue.Deleted, ...]) -> Deletion:
+    async def leave(self, deleted: Iterable[catalogue.Deleted]) -> None:
+        """Delete what is left of the sessions but for their rows, which go in the upkeep."""
+        deleted = tuple(deleted)
+        await self._leave_rows(deleted)
+        await self._delete_contents(deleted)
+
+    async def _leave_rows(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
+        """Leave the rows to the upkeep: nobody waits for the sum."""
+        sessions = [each.session for each in deleted if each.session is not None]
+        with contextlib.suppress(StoreError):
+            await self._database.write_piece(lambda db: [purging.take_sum(db, each) for each in sessions])
+
+    async def _delete_contents(self, deleted: tuple[catalogue.Deleted, ...]) -> None:
         await asyncio.to_thread(self._shared.blobs.delete, [id_ for each in deleted for id_ in each.files])
         gone = [each.identity for each in deleted if each.identity is not None]
         await asyncio.to_thread(self._shared.workspaces.delete, gone)
+
+    async def _purged(self, deleted: tuple[catalogue.Deleted, ...]) -> Deletion:
+        await self._delete_contents(deleted)
         total = purging.Purged()
         for each in deleted:
             if each.session is not None:
@@ -91,6 +103,7 @@ class Deleting:
             total.turns,
             sum(each.removed.files for each in deleted),
             total.bytes_ + sum(each.removed.bytes_ for each in deleted),
+            sum(each.removed.facts for each in deleted),
         )
 
     async def purge(self, session: int) -> purging.Purged:

@@ -8,6 +8,7 @@ import msgspec
 
 from nanobot.core.accounts import TurnSettled
 from nanobot.core.audience import EMPTY, Audience
+from nanobot.core.clock import retries
 from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
 from nanobot.core.event import Fact, Passing, with_words
@@ -20,8 +21,6 @@ from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.running import Applied
 from nanobot.stores.sql.window import ANY_BYTES
 
-_FIRST_WAIT_S = 1.0
-_LONGEST_WAIT_S = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -60,15 +59,16 @@ class SqlDispatch:
         def job(db: Db) -> tuple[Claim, ...]:
             return queue.start_next(db, self._commands.capacity, self._clock.now())
 
-        wait_s = _FIRST_WAIT_S
-        while True:
+        for retry in retries():
             try:
                 await self._database.write(job, self._commands.hand_out)
                 return
             except StoreError as error:
-                _log.error("turns that wait cannot be started, next try in %g s: %s", wait_s, error.message)
-            await self._clock.sleep(wait_s)
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                if retry.is_told:
+                    _log.error(
+                        "turns that wait cannot be started, next try in %g s: %s", retry.wait_s, error.message
+                    )
+            await self._clock.sleep(retry.wait_s)
 
     async def history(self, session_key: str, budget_tokens: int, *, is_whole: bool = False) -> History:
         rules = self._shared.limits.memory

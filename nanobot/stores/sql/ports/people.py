@@ -1,5 +1,7 @@
 """`core.people.People`: people in an SQL database."""
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,6 +14,8 @@ from nanobot.stores.sql import catalogue, erasing, people
 from nanobot.stores.sql.ports.deleting import Deleting
 from nanobot.stores.sql.ports.shared import Shared
 
+_log = logging.getLogger(__name__)
+
 
 class SqlPeople:
     """People in an SQL database."""
@@ -20,6 +24,7 @@ class SqlPeople:
         self._database = shared.database
         self._clock = shared.clock
         self._deleting = deleting
+        self._erasures: dict[asyncio.Task[Erasure], str] = {}
 
     async def people(
         self, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
@@ -48,9 +53,11 @@ class SqlPeople:
         )
 
     async def facts_of_person(
-        self, id_: str, *, matching: SessionFilter = ALL
+        self, id_: str, *, limit: int, after: str | None = None, matching: SessionFilter = ALL
     ) -> tuple[tuple[MemoryFact, ...], ...]:
-        return await self._database.read(partial(people.facts, id_=id_, matching=matching))
+        return await self._database.read(
+            partial(people.facts, id_=id_, limit=limit, after=after, matching=matching)
+        )
 
     async def linked_names(self) -> Mapping[str, tuple[str, ...]]:
         return await self._database.read(people.links)
@@ -81,12 +88,40 @@ class SqlPeople:
         )
 
     async def erase_person(self, id_: str, *, matching: SessionFilter = ALL) -> Erasure:
-        write, now = self._database.write, self._clock.now()
-        begun = await write(partial(erasing.begin, id_=id_, matching=matching, now=now))
+        now = self._clock.now()
+        begun = await self._database.write(partial(erasing.begin, id_=id_, matching=matching, now=now))
+        erasure = asyncio.create_task(self._erase(begun))
+        self._erasures[erasure] = begun.chore
+        erasure.add_done_callback(self._is_over)
+        # Whoever has asked for it may go: what has begun is finished.
+        return await asyncio.shield(erasure)
+
+    def _is_over(self, erasure: asyncio.Task[Erasure]) -> None:
+        del self._erasures[erasure]
+        if not erasure.cancelled() and (error := erasure.exception()) is not None:
+            # Also where nobody waits for it any more.
+            _log.error("the erasure of a person broke off, and is to be finished later: %s", error)
+
+    async def finish_erasures(self) -> int:
+        if not await self._database.read(erasing.pending):
+            return 0
+        # Behind those that have begun: they are known by now.
+        found = await self._database.write(erasing.pending)
+        under_way = set(self._erasures.values())
+        broken_off = [each for each in found if each.chore not in under_way]
+        for begun in broken_off:
+            await self._erase(begun)
+        return len(broken_off)
+
+    async def _erase(self, begun: erasing.PendingErasure) -> Erasure:
         deleted: list[catalogue.Deleted] = []
-        while some := await self._deleting.delete(partial(erasing.next_keys, begun=begun)):
-            deleted += some
-        settled = await write(partial(erasing.settle, begun=begun))
+        try:
+            while some := await self._deleting.delete(partial(erasing.next_keys, begun=begun)):
+                deleted += some
+            settled = await self._database.write(partial(erasing.settle, begun=begun))
+        except BaseException:
+            await self._deleting.leave(deleted)
+            raise
         removed = await self._deleting.purged(deleted)
         return Erasure(
             sessions=sum(each.session is not None for each in deleted),

@@ -149,6 +149,7 @@ class SqlStore:
         self.keep_link_code = people.keep_link_code
         self.link_by_code = people.link_by_code
         self.erase_person = people.erase_person
+        self.finish_erasures = people.finish_erasures
 
     def _offer_compactions(self, compactions: SqlCompactions) -> None:
         self.unsummarised = compactions.unsummarised

@@ -1,5 +1,6 @@
 """The store's spare work: one kind of it that fails does not keep the others waiting."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +51,21 @@ def test_work_that_fails_keeps_no_other_waiting(
     clock.advance(301)
     assert rest(upkeep, writer) is None
     assert writer.execute("SELECT count(*) FROM unseen").fetchone() == (0,)
+
+
+def test_of_a_disk_that_stays_full_the_log_is_told_once_in_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = FakeClock()
+    upkeep = Upkeep(tmp_path / DATABASE, clock.now)
+    with contextlib.closing(open_writer(tmp_path, "normal")) as db:
+        # A transaction that is open stands for a disk that is full: none can be begun.
+        db.execute("BEGIN")
+        for _ in range(100):
+            assert upkeep(db) == 30.0
+            clock.advance(1)
+        assert len(caplog.records) == 1
+        clock.advance(300)
+        assert upkeep(db) == 30.0
+        assert len(caplog.records) == 2
+        db.execute("ROLLBACK")
