@@ -207,9 +207,6 @@ class _Server(uvicorn.Server):
         gc.freeze()
         # Nobody runs meanwhile: of the young objects few are looked at at a time, also of hundreds of turns.
         gc.set_threshold(5_000, 5, 40)
-        # A thread of the store that comes back from the disk gets the interpreter sooner. Not at once: the
-        # writer asks for it after every statement, and each time that it is handed over costs both.
-        sys.setswitchinterval(0.002)
         give_large_blocks_back()
         self._warming = asyncio.create_task(self._nanobot.warm())
 

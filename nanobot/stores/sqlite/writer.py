@@ -7,6 +7,7 @@ import asyncio
 import logging
 import queue
 import sqlite3
+import sys
 import threading
 import time
 from collections import deque
@@ -32,8 +33,18 @@ _MOST_SUBMITTED_AT_ONCE = 64
 _MOST_ANSWERED_AT_ONCE = 64
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
-_BETWEEN_S = 0.25
-"""How long jobs alone run between two pieces of spare work where it is never quiet."""
+_BETWEEN_S = 1.0
+"""How long jobs alone run between two pieces of spare work where it is never quiet: each piece holds up those
+that come meanwhile by some milliseconds.
+"""
+_SOON_S = 0.000_5
+_LATER_S = 0.002
+"""How long a thread waits for the interpreter before it is handed over. The writer asks for it after every
+statement, and each time that it is handed over costs both threads: where many jobs share a commit it is had
+more seldom; where few do, each of them is somebody's wait.
+"""
+_MANY_JOBS = 4
+_COMMITS_AVERAGED = 8
 
 
 class _Ticket:
@@ -89,6 +100,7 @@ class Writer:
         spare: Spare | None = None,
         quiet_s: float = 1.0,
         patience_s: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the thread.
 
@@ -100,7 +112,10 @@ class Writer:
         self._spare = spare
         self._quiet_s = quiet_s if spare is not None else None
         self._patience_s = patience_s
-        self._spare_due = time.monotonic() + patience_s
+        self._monotonic = monotonic
+        self._spare_due = monotonic() + patience_s
+        self._jobs_a_commit = 1.0
+        self._is_soon: bool | None = None
         self._path = path
         self._tickets: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._submitted: list[_Ticket] = []
@@ -143,13 +158,14 @@ class Writer:
                 first = self._tickets.get(timeout=wait_s)
             except queue.Empty:
                 wait_s = self._do_spare()
-                self._spare_due = time.monotonic() + self._patience_s
+                self._spare_due = self._monotonic() + self._patience_s
                 continue
             if first is None:
                 return
             wait_s = self._quiet_s
             batch = first
             last = self._drain(batch)
+            self._share_interpreter(len(batch))
             began = time.perf_counter()
             self._commit(batch)
             try:
@@ -161,10 +177,20 @@ class Writer:
             del first, batch
             if last:
                 return
-            if time.monotonic() >= self._spare_due:
+            if self._monotonic() >= self._spare_due:
                 again_s = self._do_spare()
                 pause_s = _BETWEEN_S if again_s == 0.0 else max(self._patience_s, again_s or 0.0)
-                self._spare_due = time.monotonic() + pause_s
+                self._spare_due = self._monotonic() + pause_s
+
+    def _share_interpreter(self, jobs: int) -> None:
+        """Set how soon threads hand the interpreter over, for all of the process, by how many jobs have
+        shared a commit lately, `jobs` the next one.
+        """
+        self._jobs_a_commit += (jobs - self._jobs_a_commit) / _COMMITS_AVERAGED
+        is_soon = self._jobs_a_commit < _MANY_JOBS
+        if is_soon is not self._is_soon:
+            self._is_soon = is_soon
+            sys.setswitchinterval(_SOON_S if is_soon else _LATER_S)
 
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.
