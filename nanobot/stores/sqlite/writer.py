@@ -140,6 +140,9 @@ class Writer:
         commit. Woken by the first job, it would be in the way of what asks for the others.
         """
         tickets, self._submitted = self._submitted, []
+        if 0 < len(tickets) <= _MOST_SUBMITTED_AT_ONCE:
+            self._tickets.put(tickets)
+            return
         for at in range(0, len(tickets), _MOST_SUBMITTED_AT_ONCE):
             self._tickets.put(tickets[at : at + _MOST_SUBMITTED_AT_ONCE])
 
@@ -206,11 +209,15 @@ class Writer:
             return _SPARE_AGAIN_S
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
-        is_answering = bool(self._answers)
-        self._answers.extend(batch)
         self._observer.committed(len(batch), seconds)
-        if not is_answering:
-            self._answer_some()
+        if self._answers or len(batch) > _MOST_ANSWERED_AT_ONCE:
+            is_answering = bool(self._answers)
+            self._answers.extend(batch)
+            if not is_answering:
+                self._answer_some()
+            return
+        for ticket in batch:
+            ticket.answer()
 
     def _answer_some(self) -> None:
         """Answer the next tickets, in the order of their commits."""
