@@ -43,7 +43,8 @@ _LATER_S = 0.002
 statement, and each time that it is handed over costs both threads: where many jobs share a commit it is had
 more seldom; where few do, each of them is somebody's wait.
 """
-_MANY_JOBS = 4
+_MANY_JOBS = 6
+"""As many share a commit, on average, where some sixteen clients ask without a pause; of 64 streams, one or two."""
 _COMMITS_AVERAGED = 8
 
 
