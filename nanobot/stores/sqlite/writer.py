@@ -44,7 +44,7 @@ statement, and each time that it is handed over costs both threads: where many j
 more seldom; where few do, each of them is somebody's wait.
 """
 _MANY_JOBS = 6
-"""As many share a commit, on average, where some sixteen clients ask without a pause; of 64 streams, one or two."""
+"""Sixteen clients that ask without a pause have some ten jobs in a commit, 64 streams one or two."""
 _COMMITS_AVERAGED = 8
 
 
