@@ -38,7 +38,6 @@ from nanobot.cli.terminal import size
 from nanobot.cli.tracing import tracing
 from nanobot.cli.unused_keys import tell_unused
 from nanobot.config import FILE, Config, log_format, sets_nothing
-from nanobot.core import interpreter
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ConfigError
 from nanobot.core.tool import Tool
@@ -208,7 +207,6 @@ class _Server(uvicorn.Server):
         gc.freeze()
         # Nobody runs meanwhile: of the young objects few are looked at at a time, also of hundreds of turns.
         gc.set_threshold(5_000, 5, 40)
-        sys.setswitchinterval(interpreter.USUAL_S)
         give_large_blocks_back()
         self._warming = asyncio.create_task(self._nanobot.warm())
 

@@ -133,8 +133,11 @@ class DirectAnswer:
         pieces = self.pieces
         if not pieces:
             return b""
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
+        if len(pieces) == 1:
+            body = pieces.pop()
+        else:
+            body = b"".join(pieces)
+            pieces.clear()
         self.unread_bytes = 0
         self._connection.resume_reading(self)
         return body

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nanobot.core.event import Delta, ModelChosen
-from nanobot.core.message import Message, Usage
+from nanobot.core.message import Message
 from nanobot.core.model import Ability, Model, ModelRequest
 
 Item = Delta | ModelChosen | Message
@@ -58,7 +58,7 @@ class OwnCacheModel:
         Raises:
             ModelError: as `inner`.
         """
-        return _OwnItems(self.inner.stream(request), partial(self._own, request))
+        return _OwnItems(self.inner.stream(request), partial(self._with_own_cache, request))
 
     async def warm(self) -> None:
         await self.inner.warm()
@@ -74,11 +74,10 @@ class OwnCacheModel:
     async def close(self) -> None:
         await self.inner.close()
 
-    def _own(self, request: ModelRequest, item: Item) -> Item:
-        return self._with_own_cache(request, item) if isinstance(item, Message) and item.usage else item
-
     def _with_own_cache(self, request: ModelRequest, answer: Message) -> Message:
-        usage = answer.usage or Usage()
+        usage = answer.usage
+        if not usage:
+            return answer
         self._has_cache = self._has_cache or usage.cached_tokens > 0
         if not self._has_cache:
             return answer
@@ -98,22 +97,25 @@ class OwnCacheModel:
 
 
 class _OwnItems(AsyncGenerator[Item, None]):
-    """The items of another stream, each as `own` returns it. All of an answer pass here: a generator around
-    the other one would cost more.
+    """The items of another stream, messages among them as `own` returns them. All of an answer pass here: a
+    generator around the other one would cost more.
     """
 
-    def __init__(self, items: AsyncGenerator[Item, None], own: Callable[[Item], Item]) -> None:
+    def __init__(self, items: AsyncGenerator[Item, None], own: Callable[[Message], Message]) -> None:
         self._items = items
         self._own = own
 
     async def __anext__(self) -> Item:
-        return self._own(await anext(self._items))
+        item = await anext(self._items)
+        return self._own(item) if isinstance(item, Message) else item
 
     async def asend(self, value: None) -> Item:
-        return self._own(await self._items.asend(value))
+        item = await self._items.asend(value)
+        return self._own(item) if isinstance(item, Message) else item
 
     async def athrow(self, *error: Any) -> Item:
-        return self._own(await self._items.athrow(*error))
+        item = await self._items.athrow(*error)
+        return self._own(item) if isinstance(item, Message) else item
 
     async def aclose(self) -> None:
         await self._items.aclose()

@@ -89,10 +89,12 @@ class TextChunks:
     decode the whole chunk takes several times as long.
     """
 
-    __slots__ = ("_after", "_before", "_tries")
+    __slots__ = ("_after", "_before", "_text", "_tries")
 
     def __init__(self) -> None:
         self._before = self._after = b""
+        # Where the text stands between the two.
+        self._text = slice(0)
         self._tries = 0
 
     def of(self, payloads: list[bytes], start: int) -> list[str]:
@@ -101,13 +103,13 @@ class TextChunks:
         before, after = self._before, self._after
         if not before:
             return texts
-        first, last = len(before), -len(after)
+        text = self._text
         for at in range(start, len(payloads)):
             payload = payloads[at]
             if not (payload.startswith(before) and payload.endswith(after)):
                 break
             try:
-                texts.append(_string(payload[first:last]))
+                texts.append(_string(payload[text]))
             except ValueError:
                 break
         if texts:
@@ -125,6 +127,7 @@ class TextChunks:
         string = b'%b"%b"' % (blank, text.encode())
         if rest.startswith(string) and rest.find(_CONTENT) < 0:
             self._before, self._after = before + name + blank, rest[len(string) :]
+            self._text = slice(len(self._before), -len(self._after))
 
 
 # Leniently ----------------------------------------------------------------------------------------

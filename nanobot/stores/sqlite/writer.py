@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nanobot.core import interpreter
 from nanobot.core.errors import NanobotError, StoreError
-from nanobot.core.interpreter import handed_over_soon
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.stores.sql.db import Job
 from nanobot.stores.sqlite.connection import Connection
@@ -34,10 +34,15 @@ _MOST_SUBMITTED_AT_ONCE = 64
 _MOST_ANSWERED_AT_ONCE = 64
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
 _SPARE_AGAIN_S = 300.0
-_BETWEEN_S = 0.25
-"""How long jobs alone run between two pieces of spare work where it is never quiet, at the least."""
+_BETWEEN_S = 1.0
+"""How long jobs alone run between two pieces of spare work where it is never quiet, at the least: each piece
+holds up those that come meanwhile by some milliseconds.
+"""
 _JOBS_TO_SPARE = 50
 """So many times as long as a piece took they run alone: some have long texts to index."""
+_MANY_JOBS = 6
+"""Sixteen clients that ask without a pause have some ten jobs in a commit, 64 streams one or two."""
+_COMMITS_AVERAGED = 8
 
 
 class _Ticket:
@@ -99,6 +104,7 @@ class Writer:
         spare: Spare | None = None,
         quiet_s: float = 1.0,
         patience_s: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the thread.
 
@@ -110,7 +116,10 @@ class Writer:
         self._spare = spare
         self._quiet_s = quiet_s if spare is not None else None
         self._patience_s = patience_s
-        self._spare_due = time.monotonic() + patience_s
+        self._monotonic = monotonic
+        self._spare_due = monotonic() + patience_s
+        self._jobs_a_commit = 1.0
+        self._is_soon: bool | None = None
         self._path = path
         self._tickets: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._submitted: list[_Ticket] = []
@@ -145,6 +154,9 @@ class Writer:
         commit. Woken by the first job, it would be in the way of what asks for the others.
         """
         tickets, self._submitted = self._submitted, []
+        if 0 < len(tickets) <= _MOST_SUBMITTED_AT_ONCE:
+            self._tickets.put(tickets)
+            return
         for at in range(0, len(tickets), _MOST_SUBMITTED_AT_ONCE):
             self._tickets.put(tickets[at : at + _MOST_SUBMITTED_AT_ONCE])
 
@@ -167,7 +179,7 @@ class Writer:
                     first = []
                 else:
                     wait_s = self._do_spare()
-                    self._spare_due = time.monotonic() + self._patience_s
+                    self._spare_due = self._monotonic() + self._patience_s
                     continue
             wait_s = self._quiet_s
             is_last = first is None
@@ -177,9 +189,9 @@ class Writer:
                 return
             # What was written may be large, and the next may be long in coming.
             del first, batch
-            if not is_last and (now := time.monotonic()) >= self._spare_due:
+            if not is_last and (now := self._monotonic()) >= self._spare_due:
                 again_s = self._do_spare()
-                done = time.monotonic()
+                done = self._monotonic()
                 self._spare_due = done + pause_after(done - now, again_s, self._patience_s)
         while self._pieces and self._write([]):
             pass
@@ -189,6 +201,8 @@ class Writer:
         if any(ticket.is_piece for ticket in batch):
             self._pieces.extend([ticket for ticket in batch if ticket.is_piece])
             batch = [ticket for ticket in batch if not ticket.is_piece]
+        if batch:
+            self._share_interpreter(len(batch))
         for each in (batch, [self._pieces.popleft()] if self._pieces else []):
             if not each:
                 continue
@@ -201,6 +215,16 @@ class Writer:
                 return False
         return True
 
+    def _share_interpreter(self, jobs: int) -> None:
+        """Set how soon threads hand the interpreter over, by how many jobs have shared a commit lately; the
+        next one has `jobs`.
+        """
+        self._jobs_a_commit += (jobs - self._jobs_a_commit) / _COMMITS_AVERAGED
+        is_soon = self._jobs_a_commit < _MANY_JOBS
+        if is_soon is not self._is_soon:
+            self._is_soon = is_soon
+            interpreter.hand_over_after(interpreter.FEW_JOBS_S if is_soon else interpreter.MANY_JOBS_S)
+
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.
 
@@ -209,18 +233,22 @@ class Writer:
         if self._spare is None:
             return None
         try:
-            with handed_over_soon():
+            with interpreter.handed_over_soon():
                 return self._spare(self._db)
         except Exception:  # noqa: BLE001 - turns go on whatever it is
             _log.exception("spare work of the store failed; next try in %g s", _SPARE_AGAIN_S)
             return _SPARE_AGAIN_S
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
-        is_answering = bool(self._answers)
-        self._answers.extend(batch)
         self._observer.committed(len(batch), seconds)
-        if not is_answering:
-            self._answer_some()
+        if self._answers or len(batch) > _MOST_ANSWERED_AT_ONCE:
+            is_answering = bool(self._answers)
+            self._answers.extend(batch)
+            if not is_answering:
+                self._answer_some()
+            return
+        for ticket in batch:
+            ticket.answer()
 
     def _answer_some(self) -> None:
         """Answer the next tickets, in the order of their commits."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +28,14 @@ async def writer(tmp_path: Path) -> AsyncIterator[Writer]:
     yield writer
     await writer.close()
     db.close()
+
+
+@pytest.fixture
+def switch_interval() -> Iterator[float]:
+    """The interval that threads hand the interpreter over at; put back afterwards."""
+    before = sys.getswitchinterval()
+    yield before
+    sys.setswitchinterval(before)
 
 
 class Note:
@@ -244,7 +253,68 @@ async def test_a_piece_that_fails_leaves_the_jobs_beside_it_alone(writer: Writer
 
 
 def test_the_longer_a_piece_of_spare_work_took_the_longer_jobs_run_alone() -> None:
-    assert pause_after(0.001, 0.0, 5.0) == 0.25
+    assert pause_after(0.001, 0.0, 5.0) == 1.0
     assert pause_after(0.2, 0.0, 5.0) == 10.0
     assert pause_after(0.01, None, 5.0) == 5.0
     assert pause_after(0.2, 30.0, 5.0) == 30.0
+
+
+@pytest.mark.usefixtures("switch_interval")
+async def test_the_interpreter_is_handed_over_sooner_where_jobs_come_one_by_one_than_where_many_share_commits(
+    writer: Writer,
+) -> None:
+    async def one_by_one() -> float:
+        for number in range(16):
+            await writer.do(Note(str(number)))
+        return sys.getswitchinterval()
+
+    async def many_at_once() -> float:
+        for _ in range(16):
+            await asyncio.gather(*(writer.do(Note(str(number))) for number in range(16)))
+        return sys.getswitchinterval()
+
+    async with asyncio.timeout(BOUND_S):
+        soon, later, soon_again = await one_by_one(), await many_at_once(), await one_by_one()
+    assert soon < later
+    assert soon_again == soon
+
+
+@pytest.mark.usefixtures("switch_interval")
+async def test_a_job_alone_between_large_commits_does_not_have_the_interpreter_handed_over_sooner(
+    writer: Writer,
+) -> None:
+    """As under load: what one answer sets going is committed while the others still come."""
+    found: set[float] = set()
+    async with asyncio.timeout(BOUND_S):
+        for number in range(16):
+            await asyncio.gather(*(writer.do(Note(str(number))) for _ in range(16)))
+            await writer.do(Note("alone"))
+            if number >= 8:
+                found.add(sys.getswitchinterval())
+    assert len(found) == 1
+
+
+async def test_where_it_is_never_quiet_a_second_of_jobs_lies_between_pieces_of_spare_work(
+    tmp_path: Path,
+) -> None:
+    """A piece holds up whoever asks meanwhile: of the turns of a busy second it is a few."""
+    path = tmp_path / "db"
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    now_s = [0.0]
+    pieces: list[float] = []
+
+    def spare(_: Connection) -> float:
+        pieces.append(now_s[0])
+        return 0.0
+
+    writer = Writer(db, path, spare=spare, quiet_s=3_600.0, patience_s=5.0, monotonic=lambda: now_s[0])
+    async with asyncio.timeout(BOUND_S):
+        for halves in range(20):
+            now_s[0] = halves / 2
+            await writer.do(Note(str(halves)))
+        await writer.close()
+    db.close()
+    assert pieces[0] >= 5.0
+    assert all(later - sooner >= 1.0 for sooner, later in pairwise(pieces))
+    assert len(pieces) >= 4
