@@ -17,6 +17,14 @@ from nanobot.reading.fetch import Fetcher
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
 from tests.harness import Harness, OpenHarness, configured
+from tests.watchdog import (
+    pytest_configure,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_unconfigure,
+)
+
+__all__ = ["pytest_configure", "pytest_runtest_setup", "pytest_runtest_teardown", "pytest_unconfigure"]
 
 settings.register_profile(
     "nanobot",
