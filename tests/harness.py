@@ -74,8 +74,8 @@ def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[st
 def with_new_database(data: Path) -> Path:
     """Make a data directory that has a new database in it, as a first start leaves one; return it.
 
-    The migrations that make one take longer than the rest of a start. `tests/unit/stores/sqlite` and the tests
-    of the command line start without.
+    The migrations that make one take longer than the rest of a start. Tests of servers in processes of their
+    own, and of opening a data directory, start without.
     """
     make_directory(data)
     (data / DATABASE).write_bytes(_new_database())
