@@ -15,8 +15,12 @@ COMPILE := $(BIN)/python -m compileall -q nanobot
 serve: $(VENV)/.serve           ## start the server (the small model of this machine, if nothing else is configured)
 	$(BIN)/nanobot serve $(ARGS)
 
+# Without byte code on the disk, each run would prepare the assertions of all tests anew: ten seconds of each core.
+test: export PYTHONDONTWRITEBYTECODE =
+# A process that ends in the middle of a test ends the run: xdist would give the same test to the next process,
+# and in the end wait for ever (pytest-xdist 1371 and 1378).
 test: $(VENV)/.dev              ## run the tests, a file at a time on each core (ARGS="-n 0 --pdb" for one process)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 check: $(VENV)/.dev             ## format, lint, types, import contracts, docs, tests: all that CI asks
 	$(BIN)/ruff format --check .

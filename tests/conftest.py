@@ -16,7 +16,15 @@ from nanobot.core.tool import Tool
 from nanobot.reading.fetch import Fetcher
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
-from tests.harness import Harness, OpenHarness, configured
+from tests.harness import Harness, OpenHarness, configured, with_new_database
+from tests.watchdog import (
+    pytest_configure,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
+    pytest_unconfigure,
+)
+
+__all__ = ["pytest_configure", "pytest_runtest_setup", "pytest_runtest_teardown", "pytest_unconfigure"]
 
 settings.register_profile(
     "nanobot",
@@ -45,7 +53,7 @@ async def open_harness(tmp_path: Path) -> AsyncIterator[OpenHarness]:
         tools: Sequence[Tool] = (),
         **tables: dict[str, Any] | list[dict[str, Any]],
     ) -> Harness:
-        directory = data or tmp_path / f"data-{len(harnesses)}"
+        directory = data or with_new_database(tmp_path / f"data-{len(harnesses)}")
         stack = contextlib.AsyncExitStack()
         randomness = random.Random(seed) if seed is not None else None
         models = Models(model or ScriptedModel(), presets or {})

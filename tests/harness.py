@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from nanobot.core.model import Model
 from nanobot.core.tool import Tool
 from nanobot.http.connections import BoundedConnection
 from nanobot.reading.fetch import Fetcher
+from nanobot.stores.sqlite.opening import DATABASE, make_directory, open_writer
 from tests.asgi import BOUND_S, Door
 
 
@@ -66,6 +69,24 @@ def configured(data: Path, tables: Mapping[str, Mapping[str, Any] | list[dict[st
     for table, values in tables.items():
         given[table] = {**given.get(table, {}), **values} if isinstance(values, Mapping) else values
     return msgspec.convert(given, Config)
+
+
+def with_new_database(data: Path) -> Path:
+    """Make a data directory that has a new database in it, as a first start leaves one; return it.
+
+    The migrations that make one take longer than the rest of a start. Tests of servers in processes of their
+    own, and of opening a data directory, start without.
+    """
+    make_directory(data)
+    (data / DATABASE).write_bytes(_new_database())
+    return data
+
+
+@functools.cache
+def _new_database() -> bytes:
+    with tempfile.TemporaryDirectory() as made:
+        open_writer(Path(made), "normal").close()
+        return Path(made, DATABASE).read_bytes()
 
 
 class Listener(uvicorn.Server):

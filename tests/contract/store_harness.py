@@ -20,12 +20,15 @@ from nanobot.core.turn import Admission, Answer, Identity, Turn, WhenBusy
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock, MemoryData, open_memory_store
 from tests.asgi import BOUND_S
+from tests.harness import with_new_database
 
 _numbers = count(1)
 Open = Callable[[Path, Clock, Limits], Awaitable[Store]]
 
 
 async def open_sqlite(directory: Path, clock: Clock, limits: Limits) -> Store:
+    if not directory.exists():
+        with_new_database(directory)
     return await open_store(directory, clock, limits, "normal")
 
 

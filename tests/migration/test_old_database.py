@@ -8,6 +8,7 @@ format. Only what becomes of the histories that clients send along is answered a
 import asyncio
 import contextlib
 import difflib
+import functools
 import json
 import re
 import signal
@@ -51,8 +52,13 @@ async def check(data: Path) -> None:
     """Open the data directory, and compare what every route answers."""
     async with opened(data) as server:
         answers = await walked(server)
-    found = differences(with_pages_joined(answers), brought_up_to_date(answered_before()))
+    found = differences(with_pages_joined(answers), _expected())
     assert not found, f"\n{found}"
+
+
+@functools.cache
+def _expected() -> Answers:
+    return brought_up_to_date(answered_before())
 
 
 async def test_a_database_of_the_old_format_is_answered_from_as_before(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A store in memory: the same policy on the same SQL, without files, threads or fsync."""
 
+import atexit
+import functools
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,13 +36,22 @@ class MemoryData:
         self.db = sqlite3.connect(_PATH, isolation_level=None, factory=Connection)
         self.db.recent = RecentMessages(MOST_BYTES)
         self.blobs = MemoryBlobs()
-        migrate(self.db, _PATH)
-        index.renew(self.db)
+        _new_database().backup(self.db)
         derive(self.db)
 
     def close(self) -> None:
         """Let go of everything."""
         self.db.close()
+
+
+@functools.cache
+def _new_database() -> Connection:
+    """Return a new database to copy, which takes much less than the migrations that make one."""
+    db = sqlite3.connect(_PATH, isolation_level=None, check_same_thread=False, factory=Connection)
+    migrate(db, _PATH)
+    index.renew(db)
+    atexit.register(db.close)
+    return db
 
 
 class MemoryBlobs:
