@@ -23,7 +23,6 @@ from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
-from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import openings_of_note
@@ -135,7 +134,7 @@ class OnePass:
             yield Message("assistant", calls, stop_reason="tool_calls", usage=usage, model=self._chat.name)
             return
         else:
-            # The same call again would bring the same result.
+            # The same call again would bring the same result, and one without an end none.
             again = self._shown(request, self._prompt(request, notation.TEXT_GRAMMAR, 0.0), usage)
         async with aclosing(again) as answer:
             async for piece in answer:
@@ -270,9 +269,12 @@ class OnePass:
                 if filtered.is_over:
                     break
         # The engine's count did not come: it is stopped in the middle.
+        used = Usage(completion_tokens=filtered.pieces)
+        if filtered.is_call:
+            yield self._counted(Message("assistant", (Text(filtered.call),), "stop", usage=used), usage, name)
+            return
         if rest := filtered.end():
             yield TextDelta(rest)
-        used = Usage(completion_tokens=filtered.pieces)
         yield self._counted(Message("assistant", (Text(filtered.text),), "stop", usage=used), usage, name)
 
     def _counted(self, message: Message, before: Usage, name: str) -> Message:
@@ -281,20 +283,21 @@ class OnePass:
 
 
 class _Shown:
-    """What of an answer may be shown: no calls, no loops, no claims that are wrong.
+    """What of an answer may be shown: no calls, no claims that are wrong.
 
-    `text`: all that was passed on. `is_over`: what comes after it is of no use.
+    `text`: all that was passed on; `call`: a call as far as it was written. `is_over`: what comes after it is
+    of no use.
     """
 
     def __init__(self, guard: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
         self._guard = guard
-        self._brake = LoopBrake()
         self._checks = checks
         self._held = ""
         self._begins = True
         self.is_call = False
         self.is_over = False
         self.text = ""
+        self.call = ""
         self.pieces = 0
 
     def pass_on(self, text: str) -> str:
@@ -304,9 +307,12 @@ class _Shown:
             self.is_call = text.startswith("[")
             self._begins = False
         if self.is_call:
+            self.call += text
+            # The grammar knows no longest sum.
+            self.is_over = self.pieces > _CALL_TOKENS
             return ""
-        text = self._brake.before_loop(self._guard.pass_on(text))
-        self.is_over = self._guard.was_wrong or self._brake.is_loop
+        text = self._guard.pass_on(text)
+        self.is_over = self._guard.was_wrong
         if self._checks:
             self._held += text
             if not self._is_right() and len(self._held) < _HELD_CHARS:
@@ -317,7 +323,7 @@ class _Shown:
 
     def end(self) -> str:
         """Return what was held back, at the end of the answer."""
-        rest = self._held + ("" if self._brake.is_loop else self._guard.rest())
+        rest = self._held + self._guard.rest()
         self._held = rest
         if self._checks and not self._is_right():
             rest = "\n".join(f"{expression} = {result}" for expression, result in self._checks)

@@ -210,6 +210,24 @@ async def test_a_loop_is_stopped_where_it_is_seen(small: Machine) -> None:
     assert message.stop_reason == "stop"
 
 
+async def test_an_answer_in_a_form_that_loops_is_stopped_as_one_that_is_cut(small: Machine) -> None:
+    small.writes("none")
+    small.writes('{"a": "', *["And then the sea came back to the shore again. "] * 40)
+    _, message = await small.ask(user("A story as JSON."), format=OutputFormat("json_object"))
+    assert 4 <= message.text.count("shore") < 8
+    assert message.stop_reason == "length"
+
+
+async def test_a_sum_without_an_end_is_given_up_for_words(small: Machine) -> None:
+    small.writes("[calculate 1", *[" + 1"] * 900, reason="length")
+    small.writes("That is 500,500.")
+    shown, message = await small.ask(user("Add all numbers from 1 to 1000."))
+    assert shown == message.text == "That is 500,500."
+    first, second = small.asked
+    assert "calculate" in first.json["grammar"] and "calculate" not in second.json["grammar"]
+    assert message.usage is not None and message.usage.completion_tokens < 200
+
+
 async def test_another_maker_is_never_named_as_its_own(small: Machine) -> None:
     small.writes("Hello! ", "I am an AI ", "assistant created by ", "OpenAI. How ", "can I help?")
     shown, message = await small.ask(user("Who are you?"))
