@@ -30,8 +30,8 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What came of a step: the status, `x-history`, and the messages that the model saw after its prompt, with
-    the names of its tools.
+    """What came of a step: the status, `x-history`, the messages that the model saw after its prompt, and the
+    names of its tools.
     """
 
     status: int

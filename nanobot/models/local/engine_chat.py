@@ -1,5 +1,6 @@
 """Asking the engine: one answer, within the window that all requests share."""
 
+import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -22,6 +23,8 @@ from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai.request import OpeningMessage
 
 DEFAULT_ANSWER_TOKENS = 1_024
+_SLOW_S = 60.0
+_log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
 
 
@@ -122,10 +125,13 @@ class EngineChat:
         begun = died = False
         self._process.start()
         tokens = prompt.opening_tokens + estimate_tokens(request) + answer_tokens
+        watch = Watch(self.name, self._clock)
         async with (
+            watch,
             self._window.reserve(tokens),
             self.slots.lend(prompt.kind, prompt.session) as slot,
         ):
+            watch.lent_at = self._clock.now()
             while True:
                 endpoint = await self._process.ready()
                 self.meet(endpoint)
@@ -137,6 +143,7 @@ class EngineChat:
                     ):
                         async for piece in answer:
                             begun = True
+                            watch.see()
                             if isinstance(piece, Message) and piece.usage is not None:
                                 slot.tokens = piece.usage.prompt_tokens + piece.usage.completion_tokens
                             yield piece
@@ -219,6 +226,43 @@ class EngineChat:
             socket_path=endpoint.socket_path,
             extra_body=extra,
             opening=prompt.opening,
+        )
+
+
+class Watch:
+    """Says in the log what an answer has waited for that took long."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self.lent_at: float | None = None
+        self._first_at: float | None = None
+        self._pieces = 0
+
+    async def __aenter__(self) -> None:
+        self._asked_at = self._clock.now()
+
+    def see(self) -> None:
+        """Note that a piece of the answer came."""
+        if self._first_at is None:
+            self._first_at = self._clock.now()
+        self._pieces += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        now = self._clock.now()
+        if now - self._asked_at < _SLOW_S:
+            return
+        lent_at = now if self.lent_at is None else self.lent_at
+        first_at = now if self._first_at is None else self._first_at
+        _log.warning(
+            "%s: an answer took %.0f s: %.0f s behind other answers, %.0f s until its first piece, %.0f s"
+            " for %d pieces",
+            self._name,
+            now - self._asked_at,
+            lent_at - self._asked_at,
+            first_at - lent_at,
+            now - first_at,
+            self._pieces,
         )
 
 

@@ -10,9 +10,9 @@ class LoopBrake:
     """Reads a text piece by piece, and tells when it has become a loop.
 
     A loop is a phrase of words that comes at least four times in a row and fills 120 characters, or 48 where
-    it is of three different words or more; eight times and 300 characters where its copies differ in numbers,
-    as in a list that never ends. Without words, as in a row of blanks or digits, it fills 600 characters.
-    Lists and code of similar lines are none.
+    it is of three different words or more; three times and 240 where it is of six; eight times and 300 where
+    its copies differ in numbers, as in a list that never ends. Without words, as in a row of blanks or
+    digits, it fills 600 characters. Lists and code of similar lines are none.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,7 @@ class LoopBrake:
         self.is_loop = (
             _repeats(self._tail, 4, 120)
             or _repeats(self._tail, 4, 48, words=3)
+            or _repeats(self._tail, 3, 240, words=6)
             or _repeats(self._tail.translate(_NO_DIGITS), 8, 300)
             or _repeats(self._tail, 8, 600, has_words=False)
         )

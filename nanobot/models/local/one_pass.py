@@ -23,10 +23,11 @@ from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
+from nanobot.models.local.languages import not_in_english, openings_of_result
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
-from nanobot.models.local.statements import openings_of_note
-from nanobot.models.local.stories import openings_of_story
+from nanobot.models.local.statements import Note, note_of
+from nanobot.models.local.stories import openings_of_another, openings_of_story
 from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
@@ -129,13 +130,15 @@ class OnePass:
             else:
                 return
         if written.strip() == notation.RECALL:
-            again = self._from_list(request, said, usage)
+            # One that asks for no words is answered with what they mean.
+            again = self._from_list(request, said, usage, quotes=recall.speaks_of_words(said[-1]))
         elif calls := self._new_calls(written, turn):
             yield Message("assistant", calls, stop_reason="tool_calls", usage=usage, model=self._chat.name)
             return
         else:
             # The same call again would bring the same result, and one without an end none.
-            again = self._shown(request, self._prompt(request, notation.TEXT_GRAMMAR, 0.0), usage)
+            grammar = notation.text_grammar(not_in_english(said))
+            again = self._shown(request, self._prompt(request, grammar, 0.0), usage)
         async with aclosing(again) as answer:
             async for piece in answer:
                 yield piece
@@ -145,11 +148,14 @@ class OnePass:
         request: ModelRequest,
         said: list[str],
         usage: Usage = Usage(),  # noqa: B008 - frozen
+        *,
+        quotes: bool = True,
     ) -> AsyncGenerator[Delta | Message, None]:
-        """Yield an answer from the list of what the user said."""
+        """Yield an answer from the list of what the user said, which it may quote or not."""
+        not_first = (*not_to_begin_with(said[-1]), *not_in_english(said))
         prompt = self._prompt(
             request,
-            recall.grammar(said[:-1], not_to_begin_with(said[-1])),
+            recall.grammar(said[:-1] if quotes else [], not_first),
             0.0,
             recalling(said),
             is_usual=False,
@@ -183,11 +189,15 @@ class OnePass:
         """
         steps = sum(1 for message in turn if message.tool_calls)
         failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
+        said = words_of_user(request.messages)
+        foreign = not_in_english(said)
         if steps and not (failed and steps < _MAX_STEPS):
-            return notation.TEXT_GRAMMAR, True
+            if _results(turn) and (openings := openings_of_result(said)):
+                return notation.opened_grammar(openings), True
+            return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
-        if question and (openings := openings_of_note(question) or openings_of_story(question)):
-            return notation.opened_grammar(openings), True
+        if question and (opened := _opened(request.messages, question)).openings:
+            return notation.opened_grammar(opened.openings, opened.never), True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
             tool.name
@@ -200,7 +210,7 @@ class OnePass:
             names,
             # At the beginning there is nothing to recall: questions for that are known by their words.
             may_recall=bool(before) and not steps,
-            not_first=(*not_to_begin_with(question), *as_before),
+            not_first=(*not_to_begin_with(question), *as_before, *foreign),
         )
         return grammar, not as_before
 
@@ -332,6 +342,16 @@ class _Shown:
 
     def _is_right(self) -> bool:
         return all(says_result(self._held, result) for _, result in self._checks)
+
+
+def _opened(messages: tuple[Message, ...], question: str) -> Note:
+    """Return how the answer to the last message must begin; empty where that is left to the model."""
+    if (note := note_of(question)).openings:
+        return note
+    if openings := openings_of_story(question):
+        return Note(openings)
+    before = next((each.text for each in reversed(messages) if each.role == "assistant"), "")
+    return Note(openings_of_another(words_of_user(messages), before))
 
 
 def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:

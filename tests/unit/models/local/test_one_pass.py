@@ -15,6 +15,7 @@ from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.local.examples import BOUNDARY
 from nanobot.models.local.salt import LABEL, salt_of
+from tests.gbnf import accepts
 from tests.unit.models.local.stand_in import OWN_TOOLS, SYSTEM, Machine, machine
 
 pytestmark = pytest.mark.asyncio
@@ -216,6 +217,31 @@ async def test_an_answer_in_a_form_that_loops_is_stopped_as_one_that_is_cut(smal
     _, message = await small.ask(user("A story as JSON."), format=OutputFormat("json_object"))
     assert 4 <= message.text.count("shore") < 8
     assert message.stop_reason == "length"
+
+
+async def test_a_result_is_not_told_in_english_to_who_asked_in_another_language(small: Machine) -> None:
+    await small.ask(user("Quanto fa 17 per 23?"), *worked_out())
+    await small.ask(user("How much is 17 times 23?"), *worked_out())
+    italian, english = [asked.json["grammar"] for asked in small.asked]
+    assert not accepts(italian, "That makes 391.") and not accepts(italian, "17 times 23 is 391.")
+    assert accepts(italian, "Fa 391.")
+    assert accepts(english, "That makes 391.")
+
+
+async def test_a_question_that_asks_for_no_words_is_not_answered_with_a_quotation(small: Machine) -> None:
+    earlier = (user("I'm vegetarian."), assistant("Got it."))
+    for asked in ("Would beef stew be good for me?", "Tell me what I mentioned as to meat."):
+        small.writes("[recall]")
+        await small.ask(*earlier, user(asked))
+    grammars = [asked.json["grammar"] for asked in small.asked[1::2]]
+    assert [accepts(grammar, 'You said: "I\'m vegetarian."') for grammar in grammars] == [False, True]
+    assert all(accepts(grammar, "No, you are vegetarian.") for grammar in grammars)
+
+
+async def test_another_joke_begins_otherwise(small: Machine) -> None:
+    await small.ask(user("Tell me a joke."), assistant("Why not?"), user("Another one."))
+    assert not accepts(small.asked[0].json["grammar"], "Why did the cat cross the road?")
+    assert accepts(small.asked[0].json["grammar"], "What did the cat say?")
 
 
 async def test_a_sum_without_an_end_is_given_up_for_words(small: Machine) -> None:
