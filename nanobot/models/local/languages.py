@@ -12,7 +12,7 @@ _SMALL_WORDS = {
     " mir dir was dich mein meine dein deine welcher welche welches heute morgen bitte noch davon schreib"
     " macht sind",
     "fr": "le les une des et est je tu vous du que qui quoi quel quelle pour dans pas ce il elle sur avec"
-    " font combien comment quand où mon ma mes ton ta moins fois moi suis fait faire écris raconte donne c'est",
+    " font combien comment quand où mon ma mes ton ta moins fois moi suis fait faire écris raconte donne",
     "es": "el los las una y es que qué en por con para tu mi mis yo te cuánto cuánta cuántos cuántas cómo"
     " cuándo dónde cuál se como más menos hace soy tengo escribe cuenta dime dame",
     "it": "il lo gli una e è che di per con sono mi ti come quanto quando dove qual quale fa fai si mio mia"
@@ -49,7 +49,7 @@ _OF_RESULT = {
     "es": ("Son ", "Da ", "El resultado es "),
     "it": ("Fa ", "Sono ", "Il risultato è "),
     "pt": ("São ", "Dá ", "O resultado é "),
-    "zh": ("等于", "结果是", "一共是", "是"),
+    "zh": ("等于", "结果是", "一共是"),
     "ja": ("答えは", "合計は", "結果は"),
 }
 
@@ -62,8 +62,8 @@ def not_in_english(said: list[str]) -> tuple[str, ...]:
 
 
 def openings_of_result(said: list[str]) -> tuple[str, ...]:
-    """Return how the answer begins that tells what a calculation came to; empty where the language is not
-    certain, or English.
+    """Return how the answer begins that tells what a calculation came to, before the number; empty where the
+    language is not certain, or English.
     """
     language = _other_language(said)
     return _OF_RESULT.get(language, ()) if language is not None else ()

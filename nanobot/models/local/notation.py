@@ -87,6 +87,11 @@ def opened_grammar(openings: Sequence[str], never: Sequence[str] = ()) -> str:
     return f"root ::= ({' | '.join(map(literal, openings))}) rest\n{rest}"
 
 
+def result_grammar(openings: Sequence[str]) -> str:
+    """Return the grammar of an answer in words that begins with one of `openings` and a number."""
+    return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
+
+
 def read(text: str) -> tuple[WrittenCall, ...]:
     """Return the calls that `text` consists of, each once; none where it is something else."""
     calls: list[WrittenCall] = []

@@ -193,7 +193,7 @@ class OnePass:
         foreign = not_in_english(said)
         if steps and not (failed and steps < _MAX_STEPS):
             if _results(turn) and (openings := openings_of_result(said)):
-                return notation.opened_grammar(openings), True
+                return notation.result_grammar(openings), True
             return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
         if question and (opened := _opened(request.messages, question)).openings:

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from nanobot.core.message import ToolCall, ToolResult
 from nanobot.models.local import notation
 from nanobot.models.local.examples import OPENING
-from nanobot.core.message import ToolCall, ToolResult
 from nanobot.models.local.notation import WrittenCall, answer_grammar, read, result_of
 from nanobot.tools.facts import evaluate
 

@@ -224,7 +224,7 @@ async def test_a_result_is_not_told_in_english_to_who_asked_in_another_language(
     await small.ask(user("How much is 17 times 23?"), *worked_out())
     italian, english = [asked.json["grammar"] for asked in small.asked]
     assert not accepts(italian, "That makes 391.") and not accepts(italian, "17 times 23 is 391.")
-    assert accepts(italian, "Fa 391.")
+    assert accepts(italian, "Fa 391.") and not accepts(italian, "Sono felice.")
     assert accepts(english, "That makes 391.")
 
 
