@@ -33,6 +33,7 @@ from nanobot.context.files import uncut_excess
 from nanobot.context.history import is_plain, left_out, refuse_too_long
 from nanobot.context.profile import NO_PROFILE, Profile, profile
 from nanobot.context.results import result_budget, results_excess
+from nanobot.context.side_task import is_side_task
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.compaction import StepSummary
@@ -242,6 +243,9 @@ class Agent:
         # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
         earlier = (*history.messages, *produced) if turn.tools else produced
         own, abilities = self._persona_of(turn), model.abilities
+        if is_side := is_side_task(turn, history, len(produced), self._toolset.names):
+            # Also no skills, which a tool reads.
+            own = msgspec.structs.replace(own, tools=frozenset(), remembers=False)
         limits = self._limits_of(turn)
         toolset = self._toolset.limited_to(own.tools)
         permissions = TurnPermissions(
@@ -268,12 +272,13 @@ class Agent:
             file_tools=further_tools(turn, self._toolset.file_specs, persona),
             history_tools=further_tools(turn, self._toolset.history_specs, persona),
             offer=offer,
-            recaller=self._recaller,
+            recaller=None if is_side else self._recaller,
             profile=profile,
             budget_tokens=budget_tokens,
             clock=self._clock,
             limits=self._settings,
             secret=self._secret,
+            is_side_task=is_side,
         )
         model_call = ModelCall(
             turn,

@@ -33,7 +33,8 @@ class TurnRequests:
     """Makes the requests of one turn.
 
     `budget_tokens`: how many tokens of the conversation are shown; less once the window has turned out to be
-    smaller. `client_tools`: the names of the client's tools that may be called.
+    smaller. `client_tools`: the names of the client's tools that may be called. `is_side_task`: as in
+    `ModelRequest`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TurnRequests:
         clock: Clock,
         limits: AgentSettings,
         secret: bytes,
+        is_side_task: bool = False,
     ) -> None:
         self._turn = turn
         self._model = model
@@ -72,6 +74,7 @@ class TurnRequests:
         self._clock = clock
         self._limits = limits
         self._secret = secret
+        self._is_side_task = is_side_task
         self.client_tools = (
             frozenset(tool.name for tool in turn.tools) if turn.tool_choice.mode != "none" else frozenset()
         )
@@ -147,6 +150,7 @@ class TurnRequests:
                 refused_by=self._refused_by,
                 passed_over=retries.passed_over,
                 secret=self._secret,
+                is_side_task=self._is_side_task,
             )
         except ContextOverflow as error:
             window = window_set(self._model, self._limits)

@@ -111,6 +111,7 @@ def build(
     refused_by: str | None = None,
     passed_over: tuple[PassedOver, ...] = (),
     secret: bytes = b"",
+    is_side_task: bool = False,
 ) -> ModelRequest:
     """Return the request that shows the newest part of `history` and asks for the next message. Files are cut
     to their share of the window, and results of tools, other than those that are the turn's input, to
@@ -121,9 +122,9 @@ def build(
     `profile`: what is remembered, as `context.profile` words it. `hint` is added to the notes at the end.
     `plan`: as the agent keeps it by now; the one that it had before the turn is in the state of `history`.
     `nudge` is a last message to the model that no transcript keeps, about its answer `draft` if there is one.
-    `form` tells the model in words what form its answer must have.
-    `lacking`, `window_tokens`, `audience`, `refused_by` and `passed_over` are as in `ModelRequest`. `secret`:
-    what the names of sessions are made with that models get, at most 64 bytes.
+    `form` tells the model in words what form its answer must have. A side task gets no date and no plan.
+    `lacking`, `window_tokens`, `audience`, `refused_by`, `passed_over` and `is_side_task` are as in
+    `ModelRequest`. `secret`: what the names of sessions are made with that models get, at most 64 bytes.
 
     Raises:
         ContextOverflow: the newest message alone is over `budget_tokens`, or the history is and nothing of it
@@ -159,8 +160,10 @@ def build(
     is_first = (
         turn.trace and not history.skipped_tokens and [message.role for message in shown].count("user") == 1
     )
-    notes = prompt.notes(now, is_first=is_first, hint=hint)
+    notes = hint if is_side_task else prompt.notes(now, is_first=is_first, hint=hint)
     had = history.state.plan
+    if is_side_task:
+        had = plan = NO_PLAN
     if had.is_open:
         # The same in all steps of the turn, whose question it stands at.
         notes = f"{notes}\n{plan_lines(had, is_new=False)}"
@@ -181,6 +184,7 @@ def build(
         session_hint=hint_of(turn.session_key, secret),
         tool_choice=turn.tool_choice if turn.tools else ANY,
         format=turn.format,
+        is_side_task=is_side_task,
         labels=turn.labels,
         lacking=lacking,
         window_tokens=window_tokens,

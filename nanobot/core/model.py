@@ -20,7 +20,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     that a provider's prefix cache hits. `notes` holds what changes (the date, hints); it is written at the
     end of the last user message. `session_hint` is an opaque, stable name of the conversation, by which
     caches are found and kept apart; the session key cannot be told from it, nor it from the key. `format` is
-    set only where it is among the model's abilities.
+    set only where it is among the model's abilities. `is_side_task`: a front end's request beside a
+    conversation (a title, tags), which nothing is added to.
 
     `lacking`: abilities that the model turned out to lack when this request was first made, and that it goes
     without. `window_tokens`: the size of its window, as a refusal of this request named it. A model that
@@ -40,6 +41,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     session_hint: str = ""
     tool_choice: ToolChoice = ToolChoice()
     format: OutputFormat | None = None
+    is_side_task: bool = False
     labels: Labels = Labels()
     lacking: frozenset[str] = frozenset()
     window_tokens: int | None = None

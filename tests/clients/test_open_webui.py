@@ -30,11 +30,14 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What came of a step: the status, `x-history`, and the messages that the model saw after its prompt."""
+    """What came of a step: the status, `x-history`, the messages that the model saw after its prompt, and the
+    names of its tools.
+    """
 
     status: int
     history: str | None
     messages: list[dict[str, Any]]
+    tools: list[str]
 
 
 def recording() -> list[Step]:
@@ -64,8 +67,9 @@ def sent(client: httpx.Client, provider: Provider, step: Step) -> Seen:
         for text in answer.iter_text():
             if step.step == STOPPED and "two" in text:
                 break
-    shown = provider.requests[0].json["messages"][1:] if provider.requests else []
-    return Seen(answer.status_code, answer.headers.get("x-history"), shown)
+    body = provider.requests[0].json if provider.requests else {"messages": []}
+    tools = [tool["function"]["name"] for tool in body.get("tools", [])]
+    return Seen(answer.status_code, answer.headers.get("x-history"), body["messages"][1:], tools)
 
 
 def texts(messages: list[dict[str, Any]]) -> list[str]:
@@ -104,6 +108,17 @@ def test_titles_tags_and_follow_ups_leave_no_trace(replayed: list[tuple[Step, Se
     for key in tasks:
         assert httpx.get(f"{address}/v1/sessions/{key}/messages").json().get("data", []) == []
     assert "### Task" not in json.dumps(httpx.get(f"{address}/v1/sessions/{chat}/messages").json())
+
+
+def test_titles_tags_and_follow_ups_are_asked_for_word_for_word_and_without_our_tools(
+    replayed: list[tuple[Step, Seen]],
+) -> None:
+    for step, seen in replayed:
+        if step.step in TASKS:
+            assert seen.messages == step.body["messages"]
+            assert seen.tools == []
+        else:
+            assert {"calculate", "current_time"} <= set(seen.tools)
 
 
 def test_what_was_edited_away_is_kept_as_a_branch(replayed: list[tuple[Step, Seen]], address: str) -> None:

@@ -60,7 +60,7 @@ Report = EngineReady | EngineFailed
 
 def main() -> None:
     settings = msgspec.json.decode(sys.stdin.buffer.readline(), type=EngineSettings)
-    parent = _keep_output_apart(Path(settings.log_path))
+    parent = keep_output_apart(Path(settings.log_path))
     threading.Thread(target=_end_with_parent, args=(settings.socket_path,), daemon=True).start()
     try:
         server, report = _start(settings)
@@ -119,10 +119,15 @@ def _import_trouble(error: ImportError) -> EngineFailed:
     return EngineFailed("not_installed", str(error))
 
 
-def _keep_output_apart(log: Path) -> int:
-    """Redirect what the engine prints to `log`, and return a descriptor of the former standard output."""
+def keep_output_apart(log: Path) -> int:
+    """Redirect what the engine prints to `log`, and return a descriptor of the former standard output. What
+    the engine before it has printed, if anything, is kept in a file beside it: it may say why that one died.
+    """
     parent = os.dup(1)
     log.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        if log.stat().st_size:
+            log.replace(log.with_name(f"{log.name}.before"))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)

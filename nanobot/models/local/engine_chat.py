@@ -1,5 +1,6 @@
 """Asking the engine: one answer, within the window that all requests share."""
 
+import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -8,11 +9,12 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelBadAnswer, ModelError, ModelUnreachable
-from nanobot.core.event import Delta
-from nanobot.core.message import Message
+from nanobot.core.event import Delta, TextDelta, ThinkingDelta
+from nanobot.core.message import Message, Part, StopReason, Text, Thinking, Usage
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.core.turn import Sampling
 from nanobot.models.local.engine_api import EngineApi
+from nanobot.models.local.loops import LoopBrake
 from nanobot.models.local.prefix import SavedPrefix
 from nanobot.models.local.process import SLOTS, Endpoint, Engine
 from nanobot.models.local.slots import Slot, Slots
@@ -21,6 +23,8 @@ from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai.request import OpeningMessage
 
 DEFAULT_ANSWER_TOKENS = 1_024
+_SLOW_S = 60.0
+_log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
 
 
@@ -28,7 +32,8 @@ class Prompt(msgspec.Struct, frozen=True):
     """What the engine is asked. Its answer keeps to `grammar`; where that is empty it may be anything.
 
     `kind`: prompts of one kind begin alike. `opening` stands before the request's own messages, and has
-    `opening_tokens`. `is_usual`: many requests have this grammar.
+    `opening_tokens`. `is_usual`: many requests have this grammar. `is_single`: no other request goes on with
+    it.
     """
 
     kind: str
@@ -37,6 +42,12 @@ class Prompt(msgspec.Struct, frozen=True):
     opening: tuple[OpeningMessage, ...] = ()
     opening_tokens: int = 0
     is_usual: bool = False
+    is_single: bool = False
+
+    @property
+    def session(self) -> str:
+        """Whose slot it is answered in: that of no session where none will go on."""
+        return "" if self.is_single else self.request.session_hint
 
 
 class EngineChat:
@@ -67,31 +78,63 @@ class EngineChat:
         self.slots = Slots(SLOTS)
         self.saved: dict[str, SavedPrefix] = {}
         self._chats: dict[tuple[Endpoint, str, str, int], OpenAIChat] = {}
+        self._endpoint: Endpoint | None = None
 
     async def close(self) -> None:
         chats, self._chats = self._chats, {}
         for chat in chats.values():
             await chat.close()
 
+    def meet(self, endpoint: Endpoint) -> None:
+        """Note which process answers by now: one that is new has read nothing."""
+        if endpoint != self._endpoint:
+            self._endpoint = endpoint
+            self.slots.forget()
+
     async def ask(self, prompt: Prompt) -> AsyncGenerator[Delta | Message, None]:
-        """Yield the engine's answer.
+        """Yield the engine's answer, up to where it begins to repeat itself without end.
 
         Where the engine died before the answer began, it is asked once more when it is up again.
 
         Raises:
             ModelError: it cannot run here, or failed.
         """
+        thought, said = _Braked(), _Braked()
+        async with aclosing(self._asked(prompt)) as answer:
+            async for piece in answer:
+                if isinstance(piece, TextDelta | ThinkingDelta):
+                    braked = said if isinstance(piece, TextDelta) else thought
+                    piece = msgspec.structs.replace(piece, text=braked.pass_on(piece.text))
+                yield piece
+                if thought.is_loop or said.is_loop:
+                    break
+            else:
+                return
+        parts: list[Part] = [Thinking(thought.text)] if thought.text else []
+        if said.text:
+            parts.append(Text(said.text))
+        # What should have had a form has none.
+        reason: StopReason = "stop" if prompt.request.format is None else "length"
+        # The engine's own count does not come any more.
+        usage = Usage(completion_tokens=thought.pieces + said.pieces)
+        yield Message("assistant", tuple(parts), reason, usage=usage, model=self.name)
+
+    async def _asked(self, prompt: Prompt) -> AsyncGenerator[Delta | Message, None]:
         request = prompt.request
         answer_tokens = request.sampling.max_output_tokens or DEFAULT_ANSWER_TOKENS
         begun = died = False
         self._process.start()
         tokens = prompt.opening_tokens + estimate_tokens(request) + answer_tokens
+        watch = Watch(self.name, self._clock)
         async with (
+            watch,
             self._window.reserve(tokens),
-            self.slots.lend(prompt.kind, request.session_hint) as slot,
+            self.slots.lend(prompt.kind, prompt.session) as slot,
         ):
+            watch.lent_at = self._clock.now()
             while True:
                 endpoint = await self._process.ready()
+                self.meet(endpoint)
                 await self._prepare(endpoint, slot, prompt, tokens)
                 try:
                     async with (
@@ -100,6 +143,7 @@ class EngineChat:
                     ):
                         async for piece in answer:
                             begun = True
+                            watch.see()
                             if isinstance(piece, Message) and piece.usage is not None:
                                 slot.tokens = piece.usage.prompt_tokens + piece.usage.completion_tokens
                             yield piece
@@ -112,7 +156,7 @@ class EngineChat:
     async def _prepare(self, endpoint: Endpoint, slot: Slot, prompt: Prompt, tokens: int) -> None:
         """Make room in the window, and put into the slot what prompts of this kind begin with."""
         is_new = slot.kind != prompt.kind
-        slot.kind, slot.session = prompt.kind, prompt.request.session_hint
+        slot.kind, slot.session = prompt.kind, prompt.session
         slot.tokens = min(tokens, self._context_tokens)
         erased = self.slots.to_erase(self._window.reserved, self._context_tokens)
         saved = self.saved.get(prompt.kind) if is_new else None
@@ -160,8 +204,9 @@ class EngineChat:
         if key not in self._chats:
             self._chats[key] = self._connect(endpoint, prompt, slot)
             # Of an engine that has died.
-            for old in [each for each in self._chats if each[0] != endpoint]:
-                await self._chats.pop(old).close()
+            dead = [self._chats.pop(each) for each in list(self._chats) if each[0] != endpoint]
+            for old in dead:
+                await old.close()
         yield self._chats[key]
 
     def _connect(self, endpoint: Endpoint, prompt: Prompt, slot: int) -> OpenAIChat:
@@ -182,6 +227,63 @@ class EngineChat:
             extra_body=extra,
             opening=prompt.opening,
         )
+
+
+class Watch:
+    """Says in the log what an answer has waited for that took long."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self.lent_at: float | None = None
+        self._first_at: float | None = None
+        self._pieces = 0
+
+    async def __aenter__(self) -> None:
+        self._asked_at = self._clock.now()
+
+    def see(self) -> None:
+        """Note that a piece of the answer came."""
+        if self._first_at is None:
+            self._first_at = self._clock.now()
+        self._pieces += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        now = self._clock.now()
+        if now - self._asked_at < _SLOW_S:
+            return
+        lent_at = now if self.lent_at is None else self.lent_at
+        first_at = now if self._first_at is None else self._first_at
+        _log.warning(
+            "%s: an answer took %.0f s: %.0f s behind other answers, %.0f s until its first piece, %.0f s"
+            " for %d pieces",
+            self._name,
+            now - self._asked_at,
+            lent_at - self._asked_at,
+            first_at - lent_at,
+            now - first_at,
+            self._pieces,
+        )
+
+
+class _Braked:
+    """What was passed on of an answer's words or thoughts, up to where they become a loop."""
+
+    def __init__(self) -> None:
+        self._brake = LoopBrake()
+        self.text = ""
+        self.pieces = 0
+
+    @property
+    def is_loop(self) -> bool:
+        return self._brake.is_loop
+
+    def pass_on(self, text: str) -> str:
+        """Return what may be shown now that the model wrote `text`."""
+        self.pieces += 1
+        text = self._brake.before_loop(text)
+        self.text += text
+        return text
 
 
 def limited(requested: Sampling, *, temperature: float) -> Sampling:

@@ -47,6 +47,25 @@ def unlike(beginnings: Sequence[str], excluded: str = "", never: str = "") -> st
     return " | ".join(ways)
 
 
+def without_words(words: Sequence[str]) -> str:
+    """Return the rules `rest` and `word` of text in which no word, behind a space, begins with one of
+    `words`; one of these that ends with a space stands for a word alone.
+    """
+    return f'rest ::= [^\\x00 ]* (" " word)?\nword ::= ({_other_than(words)})?'
+
+
+def _other_than(words: Sequence[str]) -> str:
+    children = dict.fromkeys(sorted(word[0] for word in words))
+    ways = [f"[^\\x00 {''.join(map(_in_class, (each for each in children if each != ' ')))}] rest"]
+    if " " not in children:
+        ways.append('" " word')
+    for character in children:
+        tails = [word[1:] for word in words if word[0] == character]
+        if all(tails):
+            ways.append(f"{literal(character)} ({_other_than(tails)})?")
+    return " | ".join(ways)
+
+
 def _in_class(character: str) -> str:
     is_plain = character.isalnum() or not character.isascii()
     return character if is_plain else f"\\x{ord(character):02X}"

@@ -10,8 +10,9 @@ class LoopBrake:
     """Reads a text piece by piece, and tells when it has become a loop.
 
     A loop is a phrase of words that comes at least four times in a row and fills 120 characters, or 48 where
-    it is of three different words or more; eight times and 300 characters where its copies differ in numbers,
-    as in a list that never ends. Lists and code of similar lines are none.
+    it is of three different words or more; three times and 240 where it is of six; eight times and 300 where
+    its copies differ in numbers, as in a list that never ends. Without words, as in a row of blanks or
+    digits, it fills 600 characters. Lists and code of similar lines are none.
     """
 
     def __init__(self) -> None:
@@ -37,14 +38,16 @@ class LoopBrake:
         self.is_loop = (
             _repeats(self._tail, 4, 120)
             or _repeats(self._tail, 4, 48, words=3)
+            or _repeats(self._tail, 3, 240, words=6)
             or _repeats(self._tail.translate(_NO_DIGITS), 8, 300)
+            or _repeats(self._tail, 8, 600, has_words=False)
         )
         return self.is_loop
 
 
-def _repeats(text: str, times: int, chars: int, *, words: int = 0) -> bool:
+def _repeats(text: str, times: int, chars: int, *, words: int = 0, has_words: bool = True) -> bool:
     """Return whether `text` ends with a phrase that comes `times` in a row at least and fills `chars`, and
-    has so many different `words`.
+    has so many different `words`, or none need be in it.
     """
     # Longer phrases need as much, or more.
     for length in range(4, min(_LONGEST_PHRASE, len(text) // times) + 1):
@@ -56,7 +59,7 @@ def _repeats(text: str, times: int, chars: int, *, words: int = 0) -> bool:
         if text[-2 * length : -length] != phrase or text[-length * count :] != phrase * count:
             continue
         # Rules, tables and rows of blanks have few words.
-        if sum(map(str.isalpha, phrase)) * 2 >= length and _words(phrase) >= words:
+        if not has_words or (sum(map(str.isalpha, phrase)) * 2 >= length and _words(phrase) >= words):
             return True
     return False
 

@@ -1,7 +1,8 @@
 """The small model on this machine: an engine in a process of its own, asked over a socket.
 
 How it is asked depends on its weights and on the request: in one pass (`one_pass.py`), after a question about
-the tools that are needed (`routed.py`), or in the weights' own form (`native.py`).
+the tools that are needed (`routed.py`), as a task beside a conversation (`side_task.py`), or in the weights'
+own form (`native.py`).
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from nanobot.models.local.prefix import SavedPrefix
 from nanobot.models.local.process import Endpoint, Engine, EngineProcess, engine_version
 from nanobot.models.local.routed import Routed
 from nanobot.models.local.salt import MEASURES, salted_system
+from nanobot.models.local.side_task import SideTasks
 from nanobot.models.openai.request import OpeningMessage
 from nanobot.models.weights.installed import find, format_of, identity_of
 
@@ -102,6 +104,7 @@ class LocalModel:
         self._one_pass = OnePass(self._chat, warm_system, clock, random)
         self._routed = Routed(self._chat, warm_system, warm_tools, clock, random)
         self._native = Native(self._chat, warm_system)
+        self._side_tasks = SideTasks(self._chat, self._one_pass.split)
         self._asked_at = clock.now()
         self._prefix_read = asyncio.Event()
         self.warmed = asyncio.Event()
@@ -161,6 +164,8 @@ class LocalModel:
         self._note_sleep()
         if self._format.kind == "native":
             return self._native.stream(request)
+        if request.is_side_task:
+            return self._side_tasks.stream(request)
         if not self._one_pass.takes(request, self._warm_tools):
             return self._routed.stream(request)
         self._process.start()
@@ -185,7 +190,7 @@ class LocalModel:
         Where that fails, the first request reads it.
         """
         self._prefix_read.clear()
-        self._chat.slots.forget()
+        self._chat.meet(endpoint)
         engine = EngineApi(self._name, endpoint)
         try:
             if self._format.kind == "native":

@@ -9,11 +9,12 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 import json
 import re
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.models.local.gbnf import literal, unlike
+from nanobot.models.local.gbnf import literal, unlike, without_words
 
 CURRENT_TIME = "current_time"
 CALCULATE = "calculate"
@@ -24,6 +25,7 @@ MAX_CALLS = 3
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
 _OFFSET = re.compile(r" \(UTC[+-]\d{4}\)\Z")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FUNCTIONS = (
     "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
     "tan", "asin", "acos", "atan", "degrees", "radians", "hypot", "gcd", "lcm", "factorial",
@@ -72,13 +74,22 @@ def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Sequenc
     return "\n".join([f"root ::= {' | '.join([*ways, 'text'])}", *rules, f"text ::= {text}", _REST])
 
 
-TEXT_GRAMMAR = f"root ::= {_TEXT}\n{_REST}"
-"""The grammar of an answer in words alone."""
+def text_grammar(not_first: Sequence[str] = ()) -> str:
+    """Return the grammar of an answer in words alone, which begins with none of `not_first`."""
+    return answer_grammar((), may_recall=False, not_first=not_first)
 
 
-def opened_grammar(openings: Sequence[str]) -> str:
-    """Return the grammar of an answer in words that begins with one of `openings`."""
-    return f"root ::= ({' | '.join(map(literal, openings))}) rest\n{_REST}"
+def opened_grammar(openings: Sequence[str], never: Sequence[str] = ()) -> str:
+    """Return the grammar of an answer in words that begins with one of `openings`; none of its words begins
+    as `never` says (`gbnf.without_words`).
+    """
+    rest = without_words(never) if never else _REST
+    return f"root ::= ({' | '.join(map(literal, openings))}) rest\n{rest}"
+
+
+def result_grammar(openings: Sequence[str]) -> str:
+    """Return the grammar of an answer in words that begins with one of `openings` and a number."""
+    return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
 
 
 def read(text: str) -> tuple[WrittenCall, ...]:
@@ -120,10 +131,21 @@ def result_of(call: ToolCall | None, result: ToolResult) -> str:
         return f"({argument or call.name}: {content})"
     if call.name == CURRENT_TIME:
         # The zone's own name says as much.
-        return f"({f'In {argument} it' if argument else 'It'} is {_OFFSET.sub('', content)})"
+        now = _OFFSET.sub("", content)
+        return f"(In {argument} it is {now})" if argument else f"(It is {now}{_next_day(content)})"
     if call.name == CALCULATE:
         return f"({argument} = {content})"
     return f"({call.name}: {content})"
+
+
+def _next_day(content: str) -> str:
+    """Return what day comes after the one in a result of `current_time`: the model does not know it."""
+    match = _DATE.search(content)
+    try:
+        tomorrow = date.fromisoformat(match[0]) + timedelta(days=1) if match is not None else None
+    except (ValueError, OverflowError):
+        return ""
+    return f"; tomorrow is {tomorrow:%A}, {tomorrow}" if tomorrow is not None else ""
 
 
 def expression_of(call: ToolCall) -> str:

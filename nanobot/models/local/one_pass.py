@@ -23,11 +23,11 @@ from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
-from nanobot.models.local.loops import LoopBrake
+from nanobot.models.local.languages import not_in_english, openings_of_result
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
-from nanobot.models.local.statements import openings_of_note
-from nanobot.models.local.stories import openings_of_story
+from nanobot.models.local.statements import Note, note_of
+from nanobot.models.local.stories import openings_of_another, openings_of_story
 from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
@@ -130,13 +130,15 @@ class OnePass:
             else:
                 return
         if written.strip() == notation.RECALL:
-            again = self._from_list(request, said, usage)
+            # One that asks for no words is answered with what they mean.
+            again = self._from_list(request, said, usage, quotes=recall.speaks_of_words(said[-1]))
         elif calls := self._new_calls(written, turn):
             yield Message("assistant", calls, stop_reason="tool_calls", usage=usage, model=self._chat.name)
             return
         else:
-            # The same call again would bring the same result.
-            again = self._shown(request, self._prompt(request, notation.TEXT_GRAMMAR, 0.0), usage)
+            # The same call again would bring the same result, and one without an end none.
+            grammar = notation.text_grammar(not_in_english(said))
+            again = self._shown(request, self._prompt(request, grammar, 0.0), usage)
         async with aclosing(again) as answer:
             async for piece in answer:
                 yield piece
@@ -146,11 +148,14 @@ class OnePass:
         request: ModelRequest,
         said: list[str],
         usage: Usage = Usage(),  # noqa: B008 - frozen
+        *,
+        quotes: bool = True,
     ) -> AsyncGenerator[Delta | Message, None]:
-        """Yield an answer from the list of what the user said."""
+        """Yield an answer from the list of what the user said, which it may quote or not."""
+        not_first = (*not_to_begin_with(said[-1]), *not_in_english(said))
         prompt = self._prompt(
             request,
-            recall.grammar(said[:-1], not_to_begin_with(said[-1])),
+            recall.grammar(said[:-1] if quotes else [], not_first),
             0.0,
             recalling(said),
             is_usual=False,
@@ -184,11 +189,15 @@ class OnePass:
         """
         steps = sum(1 for message in turn if message.tool_calls)
         failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
+        said = words_of_user(request.messages)
+        foreign = not_in_english(said)
         if steps and not (failed and steps < _MAX_STEPS):
-            return notation.TEXT_GRAMMAR, True
+            if _results(turn) and (openings := openings_of_result(said)):
+                return notation.result_grammar(openings), True
+            return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
-        if question and (openings := openings_of_note(question) or openings_of_story(question)):
-            return notation.opened_grammar(openings), True
+        if question and (opened := _opened(request.messages, question)).openings:
+            return notation.opened_grammar(opened.openings, opened.never), True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
             tool.name
@@ -201,7 +210,7 @@ class OnePass:
             names,
             # At the beginning there is nothing to recall: questions for that are known by their words.
             may_recall=bool(before) and not steps,
-            not_first=(*not_to_begin_with(question), *as_before),
+            not_first=(*not_to_begin_with(question), *as_before, *foreign),
         )
         return grammar, not as_before
 
@@ -270,9 +279,12 @@ class OnePass:
                 if filtered.is_over:
                     break
         # The engine's count did not come: it is stopped in the middle.
+        used = Usage(completion_tokens=filtered.pieces)
+        if filtered.is_call:
+            yield self._counted(Message("assistant", (Text(filtered.call),), "stop", usage=used), usage, name)
+            return
         if rest := filtered.end():
             yield TextDelta(rest)
-        used = Usage(completion_tokens=filtered.pieces)
         yield self._counted(Message("assistant", (Text(filtered.text),), "stop", usage=used), usage, name)
 
     def _counted(self, message: Message, before: Usage, name: str) -> Message:
@@ -281,20 +293,21 @@ class OnePass:
 
 
 class _Shown:
-    """What of an answer may be shown: no calls, no loops, no claims that are wrong.
+    """What of an answer may be shown: no calls, no claims that are wrong.
 
-    `text`: all that was passed on. `is_over`: what comes after it is of no use.
+    `text`: all that was passed on; `call`: a call as far as it was written. `is_over`: what comes after it is
+    of no use.
     """
 
     def __init__(self, guard: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
         self._guard = guard
-        self._brake = LoopBrake()
         self._checks = checks
         self._held = ""
         self._begins = True
         self.is_call = False
         self.is_over = False
         self.text = ""
+        self.call = ""
         self.pieces = 0
 
     def pass_on(self, text: str) -> str:
@@ -304,9 +317,12 @@ class _Shown:
             self.is_call = text.startswith("[")
             self._begins = False
         if self.is_call:
+            self.call += text
+            # The grammar knows no longest sum.
+            self.is_over = self.pieces > _CALL_TOKENS
             return ""
-        text = self._brake.before_loop(self._guard.pass_on(text))
-        self.is_over = self._guard.was_wrong or self._brake.is_loop
+        text = self._guard.pass_on(text)
+        self.is_over = self._guard.was_wrong
         if self._checks:
             self._held += text
             if not self._is_right() and len(self._held) < _HELD_CHARS:
@@ -317,7 +333,7 @@ class _Shown:
 
     def end(self) -> str:
         """Return what was held back, at the end of the answer."""
-        rest = self._held + ("" if self._brake.is_loop else self._guard.rest())
+        rest = self._held + self._guard.rest()
         self._held = rest
         if self._checks and not self._is_right():
             rest = "\n".join(f"{expression} = {result}" for expression, result in self._checks)
@@ -326,6 +342,16 @@ class _Shown:
 
     def _is_right(self) -> bool:
         return all(says_result(self._held, result) for _, result in self._checks)
+
+
+def _opened(messages: tuple[Message, ...], question: str) -> Note:
+    """Return how the answer to the last message must begin; empty where that is left to the model."""
+    if (note := note_of(question)).openings:
+        return note
+    if openings := openings_of_story(question):
+        return Note(openings)
+    before = next((each.text for each in reversed(messages) if each.role == "assistant"), "")
+    return Note(openings_of_another(words_of_user(messages), before))
 
 
 def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import secrets
@@ -24,6 +25,7 @@ from nanobot.models.local import openmp
 from nanobot.models.local.engine import EngineFailed, EngineReady, EngineSettings, Report
 from nanobot.models.weights.machine import whole_cores
 
+_log = logging.getLogger(__name__)
 _START_S = 300.0
 _MAX_CRASHES = 3
 _CRASH_WINDOW_S = 600.0
@@ -158,6 +160,7 @@ class EngineProcess:
                 status = await self._attend(endpoint)
                 self._go_down()
                 self._crashes.append(self._clock.now())
+                _log.warning("%s: %s; its last words are in %s", self._name, _death(status), self._log_path)
                 if (
                     len(self._crashes) == _MAX_CRASHES
                     and self._crashes[-1] - self._crashes[0] < _CRASH_WINDOW_S

@@ -103,7 +103,7 @@ _OF_USER = tuple(
         r"do i have (a|an|any)\b|(am|have) i (married|vegetarian|allergic|told)\b",
         r"(wie|wo|wann|was|wer) (heißt|ist|sind|war) mein\w*\b|wie heiße ich\b|wo (wohne|lebe|arbeite) ich\b",
         r"wie alt bin ich\b|habe ich (ein|eine|einen)\b",
-        r"(quel\w*|où|qui|quand|comment) (est|sont|s'appellent?) (mon|ma|mes)\b|comment je m'appelle\b",
+        r"(quel\w*|où|qui|quand|comment) (est|sont|s'appelle(nt)?) (mon|ma|mes)\b|comment je m'appelle\b",
         r"où (est-ce que j'habite|j'habite|habité-je)\b|quel âge ai-je\b|ai-je une?\b",
         r"(cuál|cuándo|dónde|quién|cómo) (es|son|está|se llaman?) mis?\b|cómo me llamo\b",
         r"dónde (vivo|trabajo)\b|qué edad tengo\b|tengo (un|una|algún|alguna)\b",
@@ -114,6 +114,13 @@ _OF_USER = tuple(
     )
 )
 _LONGEST_OF_USER = 70
+_SPEAKS_OF_WORDS = re.compile(
+    r"\b(?:ask\w*|sa(?:y|id)|t[eo]ld?l?|questions?|messages?|words?|wr[io]te|mention\w*|quote\w*|repeat\w*"
+    r"|\w*frag\w*|\w*sagt?e?\w*|nachricht\w*|wort\w*|worte?|erwähn\w*|wiederhol\w*|demand\w*|dite?s?"
+    r"|pregunt\w*|dij\w*|dicho|mensajes?|domand\w*|dett\w*|chies\w*|messagg\w*|pergunt\w*|diss\w*"
+    r"|mensage\w*)\b|问|問|说|說|讲|講|消息|話|言|聞|質問|발|말|질문|물",
+    re.IGNORECASE,
+)
 
 
 def asks_of_user(text: str) -> bool:
@@ -125,6 +132,11 @@ def asks_for_words(text: str) -> bool:
     """Return whether the user asks what was said before, as far as words tell."""
     # Long messages bring a matter of their own.
     return len(text) <= 200 and any(question.search(text) for question in _QUESTIONS)
+
+
+def speaks_of_words(text: str) -> bool:
+    """Return whether the message speaks of saying or asking, so that the answer may quote what was said."""
+    return bool(_SPEAKS_OF_WORDS.search(text))
 
 
 def listing(said: list[str]) -> str:

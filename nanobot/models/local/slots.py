@@ -75,7 +75,8 @@ class Slots:
                 not (session and slot.kind == kind and slot.session == session),
                 # Another's conversation is kept as long as there is an unused slot.
                 bool(slot.session),
-                slot.kind != kind,
+                # What another kind begins with is kept as long as there is a slot with nothing in it.
+                (slot.kind != kind) + (slot.kind not in (kind, None)),
                 slot.used,
             ),
         )

@@ -2,8 +2,8 @@
 
 A small model that is told `I'm allergic to nuts.` says it back word for word, refuses, or changes the
 language. So the answer begins with one of the words by which people take note of something, in the language
-of what was told. Only messages that say nothing else are meant: wishes, questions and plans are answered
-freely.
+of what was told, and has none by which the user speaks of what is theirs (`Ich merke mir, dass mein Zug …`).
+Only messages that say nothing else are meant: wishes, questions and plans are answered freely.
 """
 
 import re
@@ -63,20 +63,19 @@ _LANGUAGES = (
         r"\b(?:möchte|will|brauche|soll|kann|könnte|würde|muss|hilf\w*|wie|warum|fehler|problem|schreib\w*"
         r"|nenne|sag|erzähl\w*|mach\w*|töte\w*|umbring\w*|sterben|tot|gestorben|suizid\w*|selbstmord|bombe"
         r"|waffe\w*|gift|traurig|allein|einsam|angst|krank|krebs|schmerzen)\b",
-        "Alles klar", "Verstanden", "Notiert", "Gut", "Okay", "Schön", "Freut mich", "Danke", "Ich merke mir",
-        "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Super", "Herzlichen ",
-        "Willkommen",
+        "Alles klar", "Verstanden", "Notiert", "Schön", "Freut mich", "Danke", "Ich merke mir",
+        "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Herzlichen ", "Willkommen",
     ),
     _language(
         r"(?:je (?:m'appelle|suis|vis|travaille|mange|bois|joue|préfère|parle|ne (?:mange|bois) pas)"
         r"|j'(?:ai|habite|aime|adore|étudie)|nous avons|nous habitons|(?:mon|ma|mes|notre"
-        r"|nos) [^.]{1,40} (?:est|sont|était|s'appellent?|a|ont)|appelle[zs]?-moi)\b",
+        r"|nos) [^.]{1,40} (?:est|sont|était|s'appelle(?:nt)?|a|ont)|appelle[zs]?-moi)\b",
         r"(?:et )?(?:souviens-toi|souvenez-vous|retiens|retenez|rappelle-toi|n'oublie|note)\b",
         r"\b(?:veux|voudrais|besoin|dois|peux|pourrais|faut|aide\w*|comment|pourquoi|erreur|problème"
         r"|écri\w+|dis|donne|fais|tue\w*|mourir|mort\w*|suicid\w*|bombe|arme|drogue|poison|triste|seule?"
         r"|peur|malade|cancer|mal)\b",
         "D'accord", "C'est noté", "C'est ", "Bien noté", "Très bien", "Enchanté", "Merci", "Ravi",
-        "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Super", "Génial", "Bonjour", "Vous ",
+        "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Génial", "Bonjour", "Vous ",
         "Tu ", "Votre ", "Ton ", "Bienvenue",
     ),
     _language(
@@ -138,22 +137,42 @@ _GREETS = re.compile(
 )
 
 
-def openings_of_note(text: str) -> tuple[str, ...]:
-    """Return how the answer to the user's `text` begins, where it tells facts and nothing else; empty where
-    it may begin with any words.
+_OF_THE_USER = {
+    "Got it": ("my ",),
+    "Alles klar": ("mein",),
+    "D'accord": ("mon ", "ma ", "mes "),
+    "De acuerdo": ("mi ", "mis "),
+    "Va bene": ("mio", "mia ", "miei", "mie "),
+    "Certo": ("meu", "minha"),
+}
+"""By a language's first opening: how its users speak of what is theirs, for `gbnf.without_words`."""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """How an answer begins that takes note of something, and words that are not in it; empty where the answer
+    may be any.
     """
+
+    openings: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+def note_of(text: str) -> Note:
+    """Return how the user's `text` is answered, where it tells facts and nothing else."""
     text = text.strip().translate(_CURLY)
     if len(text) > _LONGEST or _ASKS.search(text):
-        return ()
+        return Note()
     sentences = [each.strip() for each in _SENTENCES.split(text) if each.strip()]
     told = [each for each in sentences if not _GREETS.match(each)]
     if not told:
-        return ()
+        return Note()
     # Neighbouring languages have beginnings in common: the model knows which one it is.
-    return tuple(
-        opening
+    spoken = [
+        language
         for language in _LANGUAGES
         if not language.else_.search(text)
         and all(language.facts.match(each) or language.remember.match(each) for each in told)
-        for opening in language.openings
-    )
+    ]
+    openings = tuple(opening for language in spoken for opening in language.openings)
+    never = tuple(word for language in spoken for word in _OF_THE_USER.get(language.openings[0], ()))
+    return Note(openings, never)

@@ -1,10 +1,12 @@
 """Wishes for a joke or a story, and how the answer to one begins.
 
 A small model that is asked for a joke refuses it in some languages, and in others says that it is glad to
-tell one, and no more. So the answer begins as a joke or a story does, in the language of the wish.
+tell one, and no more. So the answer begins as a joke or a story does, in the language of the wish. Asked for
+another one, it says that there is none, or the same again: that one begins otherwise.
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -39,7 +41,14 @@ _KINDS = (
     _kind("[讲说](?:一?个)?[^。，]{0,8}(?:笑话|笑話)", "有一天", "为什么", "小明"),
     _kind("[讲说](?:一?个)?[^。，]{0,8}故事", "从前", "很久以前", "有一天"),
 )
-_LONGEST = 120
+_LONGEST, _LONGEST_AGAIN = 120, 50
+_AGAIN = re.compile(
+    r"\b(?:another (?:one|joke|story|tale)|one more|noch ein\w*|(?:une?|d['’])\s?autres?(?! langue)"
+    r"|encore une?|otr[oa]s?(?! (?:idioma|lengua|vez|palabra))|un[oa]? más|un['’ ]?\s?altr[oa](?! lingua)"
+    r"|altre|ancora un[ao]?|outr[oa]s?(?! (?:língua|idioma|vez|palavra))|mais uma?)\b"
+    r"|^(?:another|more|mehr|weiter\w*)\W*\Z|再(?:来|來|讲|講|说|說)|另外?一个|换一个|还要|還要",
+    re.IGNORECASE,
+)
 # A story that tells how something is done is left to the model: it refuses what it does not explain.
 _EXPLAINS = re.compile(
     r"\b(?:how|steps?|explain\w*|wie|schritt\w*|erklär\w*|comment|étapes?|expli\w*|cómo|pasos?|come|pass[oi]"
@@ -56,3 +65,18 @@ def openings_of_story(text: str) -> tuple[str, ...]:
     if len(text) > _LONGEST or _TELLS_ITSELF.search(text) or _EXPLAINS.search(text):
         return ()
     return next((kind.openings for kind in _KINDS if kind.asks.search(text)), ())
+
+
+def openings_of_another(said: Sequence[str], before: str) -> tuple[str, ...]:
+    """Return how the answer begins where the last message of what the user `said` asks for another joke or
+    story: otherwise than the one `before`; empty where it does not.
+    """
+    for at in range(len(said) - 1, -1, -1):
+        text = said[at]
+        if at == len(said) - 1 or not (openings := openings_of_story(text)):
+            if len(text) > _LONGEST_AGAIN or not _AGAIN.search(text):
+                return ()
+            continue
+        fresh = tuple(opening for opening in openings if not before.startswith(opening.strip()))
+        return fresh or openings
+    return ()

@@ -146,13 +146,14 @@ class Work:
         self.tools = Tools()
         self.sink = Sink()
         self.settings = AgentSettings(**settings)
+        self.asks = "Where is it?"
         self.sampling = Sampling()
         self.format: OutputFormat | None = None
         self.earlier: tuple[Message, ...] = ()
         self.produced: tuple[Message, ...] = ()
 
     async def __call__(self, model: Model) -> Sink:
-        turn = Turn("turn_1", "k", (user("Where is it?"),), "api", sampling=self.sampling, format=self.format)
+        turn = Turn("turn_1", "k", (user(self.asks),), "api", sampling=self.sampling, format=self.format)
         history = History((*self.earlier, *turn.input, *self.produced))
         agent = Agent(self.tools.set, FakeClock(), self.settings, WorkerSchemas(WorkerPool(), 100_000))
         async with asyncio.timeout(BOUND_S):
@@ -215,6 +216,18 @@ async def test_the_model_is_offered_all_tools_and_the_newest_of_the_history(work
     await work(model)
     assert [tool.name for tool in model.requests[0].tools] == ["look", "push", "alone"]
     assert [message.text for message in model.requests[0].messages] == ["hi", "hello", "Where is it?"]
+
+
+async def test_a_front_ends_request_beside_the_conversation_gets_nothing_of_the_servers(work: Work) -> None:
+    model = ScriptedModel('{"title": "Pears"}')
+    chat = "USER: Pears?\nASSISTANT: Yes."
+    work.asks = f'Generate a title as JSON: {{"title": "…"}}\n<chat_history>\n{chat}\n</chat_history>'
+    sink = await work(model)
+    (request,) = model.requests
+    assert sink.answer == '{"title": "Pears"}'
+    assert request.is_side_task
+    assert request.tools == () and request.notes == ""
+    assert request.messages == (user(work.asks),)
 
 
 async def test_the_models_stream_is_closed_after_each_answer(work: Work) -> None:

@@ -22,6 +22,11 @@ def loops(text: str) -> bool:
         "Ich bin da, um " + "dir zu helfen, " * 9,
         "Ich bin da, um" + " dir zu helfen" * 6,
         "我可以帮助你回答问题，" * 6,
+        "Il mare è un mare, un mare,\nUn mare che si muove, e che canta la notte tra le onde lontane.\n\n"
+        * 4,
+        "0.142857" + "142857" * 120,
+        "The end." + "\n" * 700,
+        "| | | " * 130,
     ],
 )
 def test_a_phrase_that_comes_again_and_again_is_a_loop(text: str) -> None:

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from nanobot.core.message import ToolCall, ToolResult
 from nanobot.models.local import notation
 from nanobot.models.local.examples import OPENING
-from nanobot.models.local.notation import WrittenCall, answer_grammar, read
+from nanobot.models.local.notation import WrittenCall, answer_grammar, read, result_of
 from nanobot.tools.facts import evaluate
 
 
@@ -72,3 +73,25 @@ def test_each_rule_of_the_grammar_has_one_name_and_is_there() -> None:
     assert len(names) == len(set(names))
     bare = re.sub(r'"(\\.|[^"\\])*"|\[(\\.|[^\]\\])*\]', "", grammar)
     assert set(re.findall(r"[a-z]+", bare)) <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "shown"),
+    [
+        (
+            "{}",
+            "Thursday, 2026-12-31 09:05:31 CET (UTC+0100)",
+            "(It is Thursday, 2026-12-31 09:05:31 CET; tomorrow is Friday, 2027-01-01)",
+        ),
+        (
+            '{"timezone": "America/Lima"}',
+            "Thursday, 2026-12-31 09:05:31 -05 (UTC-0500)",
+            "(In America/Lima it is Thursday, 2026-12-31 09:05:31 -05)",
+        ),
+        ("{}", "9999-12-31", "(It is 9999-12-31)"),
+        ("{}", "2026-13-99", "(It is 2026-13-99)"),
+        ("{}", "noon", "(It is noon)"),
+    ],
+)
+def test_with_the_date_comes_the_day_after(arguments: str, content: str, shown: str) -> None:
+    assert result_of(ToolCall("1", "current_time", arguments), ToolResult("1", content)) == shown

@@ -15,6 +15,7 @@ from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.local.examples import BOUNDARY
 from nanobot.models.local.salt import LABEL, salt_of
+from tests.gbnf import accepts
 from tests.unit.models.local.stand_in import OWN_TOOLS, SYSTEM, Machine, machine
 
 pytestmark = pytest.mark.asyncio
@@ -208,6 +209,49 @@ async def test_a_loop_is_stopped_where_it_is_seen(small: Machine) -> None:
     assert shown == message.text
     assert 4 <= shown.count("shore") < 8
     assert message.stop_reason == "stop"
+
+
+async def test_an_answer_in_a_form_that_loops_is_stopped_as_one_that_is_cut(small: Machine) -> None:
+    small.writes("none")
+    small.writes('{"a": "', *["And then the sea came back to the shore again. "] * 40)
+    _, message = await small.ask(user("A story as JSON."), format=OutputFormat("json_object"))
+    assert 4 <= message.text.count("shore") < 8
+    assert message.stop_reason == "length"
+
+
+async def test_a_result_is_not_told_in_english_to_who_asked_in_another_language(small: Machine) -> None:
+    await small.ask(user("Quanto fa 17 per 23?"), *worked_out())
+    await small.ask(user("How much is 17 times 23?"), *worked_out())
+    italian, english = [asked.json["grammar"] for asked in small.asked]
+    assert not accepts(italian, "That makes 391.") and not accepts(italian, "17 times 23 is 391.")
+    assert accepts(italian, "Fa 391.") and not accepts(italian, "Sono felice.")
+    assert accepts(english, "That makes 391.")
+
+
+async def test_a_question_that_asks_for_no_words_is_not_answered_with_a_quotation(small: Machine) -> None:
+    earlier = (user("I'm vegetarian."), assistant("Got it."))
+    for asked in ("Would beef stew be good for me?", "Tell me what I mentioned as to meat."):
+        small.writes("[recall]")
+        await small.ask(*earlier, user(asked))
+    grammars = [asked.json["grammar"] for asked in small.asked[1::2]]
+    assert [accepts(grammar, 'You said: "I\'m vegetarian."') for grammar in grammars] == [False, True]
+    assert all(accepts(grammar, "No, you are vegetarian.") for grammar in grammars)
+
+
+async def test_another_joke_begins_otherwise(small: Machine) -> None:
+    await small.ask(user("Tell me a joke."), assistant("Why not?"), user("Another one."))
+    assert not accepts(small.asked[0].json["grammar"], "Why did the cat cross the road?")
+    assert accepts(small.asked[0].json["grammar"], "What did the cat say?")
+
+
+async def test_a_sum_without_an_end_is_given_up_for_words(small: Machine) -> None:
+    small.writes("[calculate 1", *[" + 1"] * 900, reason="length")
+    small.writes("That is 500,500.")
+    shown, message = await small.ask(user("Add all numbers from 1 to 1000."))
+    assert shown == message.text == "That is 500,500."
+    first, second = small.asked
+    assert "calculate" in first.json["grammar"] and "calculate" not in second.json["grammar"]
+    assert message.usage is not None and message.usage.completion_tokens < 200
 
 
 async def test_another_maker_is_never_named_as_its_own(small: Machine) -> None:

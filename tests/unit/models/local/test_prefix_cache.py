@@ -123,6 +123,7 @@ OTHER_TOOL = tool_spec("canary", "Find birds in the attic.", NO_ARGUMENTS)
         ),
         ({"tools": ()}, {"tools": ()}, {"tools": ()}),
         ({"format": JSON}, {"format": JSON}, {"format": JSON}),
+        ({"is_side_task": True}, {"is_side_task": True}, {"is_side_task": True}),
     ],
     ids=[
         "words",
@@ -133,6 +134,7 @@ OTHER_TOOL = tool_spec("canary", "Find birds in the attic.", NO_ARGUMENTS)
         "tools beside ours",
         "no tools",
         "a form",
+        "a task",
     ],
 )
 async def test_a_guess_at_anothers_conversation_hits_no_more_than_a_wrong_one(

@@ -68,12 +68,15 @@ async def test_while_it_is_loading_it_is_not_ready(model: LocalModel) -> None:
         await model.check()
 
 
-async def test_a_crash_of_the_engine_is_survived(model: LocalModel) -> None:
+async def test_a_crash_of_the_engine_is_survived_and_told(
+    model: LocalModel, caplog: pytest.LogCaptureFixture
+) -> None:
     before = await loaded(model)
     os.kill(before, signal.SIGKILL)
     _, message = await answer(model, HELLO)
     assert message.text
     assert model.pid not in (None, before)
+    assert any("signal 9" in note.getMessage() for note in caplog.records)
 
 
 async def test_an_engine_that_crashes_again_and_again_is_given_up(model: LocalModel) -> None:

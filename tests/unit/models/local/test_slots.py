@@ -54,3 +54,10 @@ async def test_only_as_many_idle_slots_are_erased_as_a_request_needs() -> None:
     assert [slot.session for slot in slots.to_erase(1_000, 1_000)] == ["old", "newer", "newest"]
     async with slots.lend("a", "old"):
         assert [slot.session for slot in slots.to_erase(900, 1_000)] == ["newer", "newest"]
+
+
+async def test_a_slot_with_nothing_in_it_comes_before_the_beginning_of_another_kind() -> None:
+    slots = Slots(2)
+    slots.read(0, "conversation", 300)
+    async with slots.lend("task", "") as slot:
+        assert slot.number == 1

@@ -2,7 +2,9 @@
 
 import pytest
 
-from nanobot.models.local.statements import openings_of_note
+from nanobot.models.local.notation import opened_grammar
+from nanobot.models.local.statements import note_of
+from tests.gbnf import accepts
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ from nanobot.models.local.statements import openings_of_note
     ],
 )
 def test_facts_are_taken_note_of_in_their_language(text: str, opening: str) -> None:
-    assert opening in openings_of_note(text)
+    assert opening in note_of(text).openings
 
 
 @pytest.mark.parametrize(
@@ -71,9 +73,51 @@ def test_facts_are_taken_note_of_in_their_language(text: str, opening: str) -> N
     ],
 )
 def test_wishes_questions_and_grave_things_are_answered_freely(text: str) -> None:
-    assert openings_of_note(text) == ()
+    assert note_of(text).openings == ()
 
 
 def test_no_language_takes_note_of_anothers_facts() -> None:
-    assert "Got it" not in openings_of_note("Ich bin 34 Jahre alt.")
-    assert "Alles klar" not in openings_of_note("I am 34 years old.")
+    assert "Got it" not in note_of("Ich bin 34 Jahre alt.").openings
+    assert "Alles klar" not in note_of("I am 34 years old.").openings
+
+
+@pytest.mark.parametrize(
+    ("told", "echo", "answer"),
+    [
+        (
+            "Merk dir, dass mein Arzttermin am Freitag ist.",
+            "Ich merke mir, dass mein Arzttermin am Freitag ist.",
+            "Ich merke mir, dass dein Arzttermin am Freitag ist.",
+        ),
+        (
+            "Ricorda che il mio gatto si chiama Briciola.",
+            "Ricorderò che il mio gatto si chiama Briciola.",
+            "Ricorderò che il tuo gatto si chiama Briciola. Mi dirai di lui?",
+        ),
+        ("Mon chat s'appelle Félix.", "C'est noté, mon chat est là.", "C'est noté, ton chat se montre."),
+        ("Mi perro se llama Toby.", "Entendido, mi perro.", "Entendido, miro por tu perro mil veces."),
+        ("O meu carro é azul.", "Anotado: o meu carro é azul.", "Anotado: o seu carro é azul."),
+        (
+            "My birthday is on Monday.",
+            "Got it, my day is near.",
+            "Got it, your day is Monday, of myriads.",
+        ),
+    ],
+)
+def test_what_is_the_users_is_not_the_agents(told: str, echo: str, answer: str) -> None:
+    note = note_of(told)
+    grammar = opened_grammar(note.openings, note.never)
+    assert accepts(grammar, answer)
+    assert not accepts(grammar, echo)
+
+
+def test_words_that_are_english_as_well_begin_no_other_languages_note() -> None:
+    english = set(note_of("I'm vegetarian.").openings)
+    assert {"Okay", "Got it"} <= english
+    for told in (
+        "Mein Hund heißt Bello.",
+        "Je m'appelle Léa.",
+        "Mi perro se llama Toby.",
+        "Mi chiamo Marco.",
+    ):
+        assert not english & set(note_of(told).openings)

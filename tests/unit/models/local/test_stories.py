@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanobot.models.local.stories import openings_of_story
+from nanobot.models.local.stories import openings_of_another, openings_of_story
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,37 @@ def test_it_begins_as_what_was_wished_for(text: str, opening: str) -> None:
 )
 def test_other_messages_are_answered_freely(text: str) -> None:
     assert openings_of_story(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("wish", "before", "again", "opening"),
+    [
+        ("Tell me a joke.", "Why did the cat cross the road?", "Another one, please.", "What "),
+        ("Erzähl mir einen Witz.", "Kommt ein Hund ins Haus.", "Noch einen, bitte.", "Warum "),
+        ("Raccontami una barzelletta.", "Perché no?", "Un'altra.", "Qual è il colmo "),
+        ("Raconte-moi une blague.", "Pourquoi pas ?", "Encore une !", "Quel est le comble "),
+        ("Cuéntame un chiste.", "¿Por qué no?", "Otro, por favor.", "¿Qué le dijo "),
+        ("Conta-me uma piada.", "Por que não?", "Mais uma.", "O que o "),
+        ("讲一个笑话。", "为什么兔子不喜欢夏天？", "再讲一个。", "有一天"),
+    ],
+)
+def test_another_one_begins_otherwise(wish: str, before: str, again: str, opening: str) -> None:
+    openings = openings_of_another([wish, again], before)
+    assert opening in openings
+    assert not any(before.startswith(each) for each in openings)
+    assert openings_of_another([wish, again, again], before) == openings
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["Another one, please."],
+        ["What is a pun?", "Another one, please."],
+        ["Tell me a joke.", "Why is that funny?"],
+        ["Tell me a joke.", "Say it in another language."],
+        ["Tell me a joke.", "Thanks!", "Another one."],
+        ["Cuéntame un chiste.", "Dilo en otro idioma."],
+    ],
+)
+def test_what_asks_for_something_else_is_answered_freely(said: list[str]) -> None:
+    assert openings_of_another(said, "Why not?") == ()

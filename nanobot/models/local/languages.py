@@ -1,0 +1,102 @@
+"""Which language a user writes in, as far as small words tell, so that the answer begins in it.
+
+A small model has been shown most in English, and falls into it: asked `Quanto fa 144 diviso 12?`, it says
+`That makes 12.`
+"""
+
+import re
+
+# None of them is a word of English.
+_SMALL_WORDS = {
+    "de": "der die das und ist ein eine einen ich du nicht mit für von dem wie wer wo wann warum wieviel viel"
+    " mir dir was dich mein meine dein deine welcher welche welches heute morgen bitte noch davon schreib"
+    " macht sind",
+    "fr": "le les une des et est je tu vous du que qui quoi quel quelle pour dans pas ce il elle sur avec"
+    " font combien comment quand où mon ma mes ton ta moins fois moi suis fait faire écris raconte donne",
+    "es": "el los las una y es que qué en por con para tu mi mis yo te cuánto cuánta cuántos cuántas cómo"
+    " cuándo dónde cuál se como más menos hace soy tengo escribe cuenta dime dame",
+    "it": "il lo gli una e è che di per con sono mi ti come quanto quando dove qual quale fa fai si mio mia"
+    " diviso più meno oggi scrivi racconta ho della nel sul doppio",
+    "pt": "o os um uma é que de em não com meu minha eu você se como quanto quando onde qual faz metade disso"
+    " mais menos vezes escreve escreva conta da do na no",
+}
+_WORDS = {language: frozenset(words.split()) for language, words in _SMALL_WORDS.items()}
+_SMALL_WORDS_OF_ENGLISH = (
+    "the a an is are was of and to in that it you i i'm for on with as this be my your do does did not have"
+    " can what how me who when where why which please tell write give make about from at or if"
+)
+_ENGLISH = frozenset(_SMALL_WORDS_OF_ENGLISH.split())
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_KANA = re.compile("[\u3040-\u30ff]")
+_HAN = re.compile("[\u4e00-\u9fff]")
+# What is wanted in English, or in other words of a text that may be.
+_WANTS_ENGLISH = re.compile(
+    r"\b(?:engl\w+|inglés|inglese?|inglês|anglais\w*|translat\w*|übersetz\w*|tradui\w*|traduc\w*|traduz\w*)"
+    r"|英|翻译|翻譯|訳|[\"“„«»「`{}<>]",
+    re.IGNORECASE,
+)
+_LONGEST = 300
+BEGINNINGS = (
+    "That", "The ", "This", "It ", "It'", "There", "You", "I ", "I'", "Here", "Sure", "Okay", "Got ", "My ",
+    "Yes", "Sorry", "Why", "What ", "When",
+)  # fmt: skip
+"""How English answers begin, and none in the other languages."""
+
+
+_OF_RESULT = {
+    "de": ("Das ergibt ", "Das sind ", "Das macht ", "Das Ergebnis ist "),
+    "fr": ("Cela fait ", "Ça fait ", "Le résultat est "),
+    "es": ("Son ", "Da ", "El resultado es "),
+    "it": ("Fa ", "Sono ", "Il risultato è "),
+    "pt": ("São ", "Dá ", "O resultado é "),
+    "zh": ("等于", "结果是", "一共是"),
+    "ja": ("答えは", "合計は", "結果は"),
+}
+
+
+def not_in_english(said: list[str]) -> tuple[str, ...]:
+    """Return how the answer to the last message of what the user `said` must not begin, where it is to be in
+    another language: nothing where that is not certain.
+    """
+    return BEGINNINGS if _other_language(said) else ()
+
+
+def openings_of_result(said: list[str]) -> tuple[str, ...]:
+    """Return how the answer begins that tells what a calculation came to, before the number; empty where the
+    language is not certain, or English.
+    """
+    language = _other_language(said)
+    return _OF_RESULT.get(language, ()) if language is not None else ()
+
+
+def _other_language(said: list[str]) -> str | None:
+    """Return in which language but English the answer is to be, "several" where that is open; None: in
+    English, or it is not certain. A message that does not tell is in the language of those before it.
+    """
+    if not said or len(said[-1]) > _LONGEST or _WANTS_ENGLISH.search(said[-1]):
+        return None
+    for text in reversed(said[-3:]):
+        language = _language_of(text[:_LONGEST])
+        if language is not None:
+            return None if language == "en" else language
+    return None
+
+
+def _language_of(text: str) -> str | None:
+    """Return the language of a text, "several" where it is in one of some that are not English; None: it does
+    not tell.
+    """
+    if _KANA.search(text):
+        return "ja"
+    if _HAN.search(text):
+        return "zh"
+    words = [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+    english = sum(word in _ENGLISH for word in words)
+    scores = {language: sum(word in known for word in words) for language, known in _WORDS.items()}
+    most = max(scores.values())
+    if english == most:
+        return None
+    if english > most:
+        return "en"
+    best = [language for language, score in scores.items() if score == most]
+    return best[0] if len(best) == 1 else "several"
