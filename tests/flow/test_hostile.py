@@ -284,7 +284,7 @@ async def test_what_is_large_in_a_conversation_is_read_by_a_thread_beside_the_on
         await harness.door.chat("a", "and now?")
         await harness.door.chat("b", "hello")
         await harness.door.chat("b", "hello again")
-    assert len([statement for statement in asked if "max(size)" in statement]) == 1
+    assert len([statement for statement in asked if "length(body) size" in statement]) == 1
 
 
 async def test_a_turn_whose_conversation_is_large_does_not_wait_for_what_takes_long(
