@@ -15,6 +15,8 @@ from nanobot.core.message import Text
 from nanobot.core.turn import Turn
 
 _SHORTEST, _LONGEST = 60, 200_000
+_MOST_ASKED = 12_000
+"""How long what is asked may be, without what it quotes: it is looked at on the event loop."""
 _MOST_FRAMES = 8
 _I, _M = re.IGNORECASE, re.MULTILINE
 _USER = (
@@ -76,6 +78,8 @@ def is_side_task(turn: Turn, history: History, produced: int, tools: Iterable[st
     if text is None or not (asked := _outside_quote(text)):
         return False
     asked = f"{turn.instructions}\n{asked}"
+    if len(asked) > _MOST_ASKED:
+        return False
     if not _PRODUCT.search(asked) or _NEEDS_MORE.search(asked):
         return False
     if any("_" in name and name in asked for name in tools):

@@ -135,3 +135,9 @@ def test_it_gets_no_date_and_no_note() -> None:
 def test_a_long_text_is_looked_through_in_one_go(hostile: str) -> None:
     """No timed bound: quadratic steps would take minutes, and the test's limit is one."""
     assert not is_one(f"{hostile}\nassistant: x\nuser: only a title")
+
+
+def test_much_that_is_asked_besides_the_quote_is_no_task() -> None:
+    assert not is_one(f"{TITLE}\n{'More of it. ' * 2_000}")
+    long = "USER: more\nASSISTANT: yes\n" * 5_000
+    assert is_one(TITLE.replace(CHAT, long)), "the conversation may be long"
