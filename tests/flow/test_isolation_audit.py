@@ -205,7 +205,7 @@ async def test_no_cache_tells_one_session_of_another() -> None:
 
 
 async def test_the_audit_attacks_caches(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(OwnCacheModel, "_own", lambda self, request, answer: answer)
+    monkeypatch.setattr(OwnCacheModel, "_with_own_cache", lambda self, request, answer: answer)
     assert {leak.where.partition(",")[0] for leak in await leaks_of("cache")} == UNSALTED
 
 
@@ -264,7 +264,7 @@ async def test_sessions_that_share_their_name_at_the_provider_are_found_out(monk
 async def test_cached_tokens_that_are_passed_on_from_a_cache_of_everybody_are_found_out(
     monkeypatch: Patch,
 ) -> None:
-    monkeypatch.setattr(OwnCacheModel, "_own", lambda self, request, answer: answer)
+    monkeypatch.setattr(OwnCacheModel, "_with_own_cache", lambda self, request, answer: answer)
     found = await leaks_of_caches()
     assert {leak.where.partition(",")[0] for leak in found} == UNSALTED
     assert all("told of" in leak.detail for leak in found)
