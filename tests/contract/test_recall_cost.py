@@ -15,6 +15,7 @@ from nanobot.stores.sql import tokens
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.database import ThreadedDatabase
 from tests.contract.store_harness import StoreHarness, open_sqlite
+from tests.watched_database import each_step
 
 SAID = "The weather report of yesterday evening mentions nothing special about the harbour number"
 SHORT, LONG = 2_000, 20_000
@@ -49,17 +50,12 @@ async def steps(harness: StoreHarness, ask: Callable[[], Awaitable[None]]) -> in
     assert isinstance(harness.store.database, ThreadedDatabase)
     count = 0
 
-    def step() -> int:
+    def step() -> None:
         nonlocal count
         count += 1
-        return 0
 
-    connections = harness.store.database.connections
-    for db in connections:
-        db.set_progress_handler(step, 1)
-    await ask()
-    for db in connections:
-        db.set_progress_handler(None, 1)
+    with each_step(harness.store.database.connections, step):
+        await ask()
     return count
 
 

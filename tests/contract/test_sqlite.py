@@ -28,6 +28,7 @@ from nanobot.stores.sqlite.opening import DATABASE, LOCK, open_reader
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock
 from tests.contract.store_harness import StoreHarness, cancelled, done, failed, open_sqlite, said
+from tests.watched_database import each_statement, each_step
 
 CLOCK = FakeClock()
 
@@ -501,21 +502,18 @@ def connections(store: Store) -> Sequence[sqlite3.Connection]:
 
 
 class Steps:
-    """Counts the steps of SQLite's virtual machine on both connections of a store: a scan cannot hide."""
+    """Counts the steps of SQLite's virtual machine on the connections of a store: a scan cannot hide."""
 
     def __init__(self, store: Store) -> None:
         self.count = 0
-        self._connections = connections(store)
-        for db in self._connections:
-            db.set_progress_handler(self._count, 1)
+        self._watching = contextlib.ExitStack()
+        self._watching.enter_context(each_step(connections(store), self._count))
 
-    def _count(self) -> int:
+    def _count(self) -> None:
         self.count += 1
-        return 0
 
     def stop(self) -> int:
-        for db in self._connections:
-            db.set_progress_handler(None, 1)
+        self._watching.close()
         return self.count
 
 
@@ -572,11 +570,8 @@ async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows
     )
     await harness.say("a", "hello", "the last answer", earlier=earlier)
     asked: set[str] = set()
-    for db in connections(harness.store):
-        db.set_trace_callback(asked.add)
-    await steps_of_a_turn(harness, "a")
-    for db in connections(harness.store):
-        db.set_trace_callback(None)
+    with each_statement(connections(harness.store), asked.add):
+        await steps_of_a_turn(harness, "a")
     queries = [query for query in asked if query.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))]
     details = [
         (detail, query)

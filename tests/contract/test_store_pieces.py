@@ -27,6 +27,7 @@ from nanobot.stores.sqlite.opening import DATABASE, open_writer
 from nanobot.stores.sqlite.upkeep import Upkeep
 from tests.asgi import BOUND_S
 from tests.contract.store_harness import StoreHarness, done, said, shown
+from tests.watched_database import each_statement
 
 LENGTH = 5 * MOST_ROWS
 
@@ -63,11 +64,8 @@ class Transactions:
     def watched(self, then: Callable[[], object] = lambda: None) -> Iterator[None]:
         """Watch the writer; call `then` in its thread before each commit."""
         self._then = then
-        self._db.set_trace_callback(self._trace)
-        try:
+        with each_statement((self._db,), self._trace):
             yield
-        finally:
-            self._db.set_trace_callback(None)
 
 
 Job = Callable[[StoreHarness], Awaitable[object]]

@@ -27,6 +27,7 @@ from tests.asgi import BOUND_S, CHAT, Exchange
 from tests.clock import PausedClock
 from tests.harness import Harness, OpenHarness
 from tests.upstream import HANG, Step, Upstream, chunk, finish, spoken, text
+from tests.watched_database import each_statement
 
 MIB = 1024 * 1024
 A_TURN = 60
@@ -56,13 +57,8 @@ def watched(harness: Harness) -> Iterator[Work]:
             work.rows.append(writer.total_changes - before)
             before = writer.total_changes
 
-    for connection in store.database.connections:
-        connection.set_trace_callback(note)
-    try:
+    with each_statement(store.database.connections, note):
         yield work
-    finally:
-        for connection in store.database.connections:
-            connection.set_trace_callback(None)
 
 
 @contextlib.contextmanager
@@ -85,14 +81,8 @@ def scanned(harness: Harness) -> Iterator[list[str]]:
     """Yield a list that gets the statements of the threads for what takes long or is large."""
     store, asked = harness.app.store, list[str]()
     assert isinstance(store, SqlStore) and isinstance(store.database, ThreadedDatabase)
-    connections = store.database.connections[2:]
-    for connection in connections:
-        connection.set_trace_callback(asked.append)
-    try:
+    with each_statement(store.database.connections[2:], asked.append):
         yield asked
-    finally:
-        for connection in connections:
-            connection.set_trace_callback(None)
 
 
 def said(count: int) -> list[dict[str, object]]:
@@ -315,10 +305,10 @@ async def test_long_lists_are_compared_by_the_thread_that_scans(open_harness: Op
     await harness.door.chat("long", [*said(4_000), {"role": "user", "content": "so?"}])
     await harness.app.compactor.settled()
     asked: list[str] = []
-    store.database.connections[0].set_trace_callback(asked.append)
     other = [{"role": each["role"], "content": f"other {each['content']}"} for each in said(4_000)]
-    reply = await harness.door.chat("long", [*other[:2_000], *said(10), {"role": "user", "content": "so?"}])
-    store.database.connections[0].set_trace_callback(None)
+    sent: list[dict[str, Any]] = [*other[:2_000], *said(10), {"role": "user", "content": "so?"}]
+    with each_statement(store.database.connections[:1], asked.append):
+        reply = await harness.door.chat("long", sent)
     assert reply.headers["x-history"] == "replaced"
     assert not any("digest IN" in statement for statement in asked)
 
