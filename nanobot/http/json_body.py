@@ -7,6 +7,7 @@ everybody for a second, and take half a gigabyte. A long text costs next to noth
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar, cast
 
 from nanobot.core.errors import InvalidRequest
@@ -29,10 +30,10 @@ _SLICE_BYTES = 256 * 1024
 
 async def apart(body: bytes, run: Callable[[], T]) -> T:
     """Return what `run` returns, which works on a body: in a thread, where the body is large."""
-    return run() if len(body) <= _LARGE_BYTES else await asyncio.to_thread(_patiently, run)
+    return run() if len(body) <= _LARGE_BYTES else await asyncio.to_thread(_compute, run)
 
 
-def _patiently(run: Callable[[], T]) -> T:
+def _compute(run: Callable[[], T]) -> T:
     with handed_over_soon():
         return run()
 
@@ -66,7 +67,7 @@ class JsonBodies:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
-            return await asyncio.to_thread(self._parsed, body, parse), body
+            return await asyncio.to_thread(_compute, partial(self._parsed, body, parse)), body
         finally:
             # Threads share one interpreter: who sends one large body after the other gets half of it, and a
             # part of it where they are so large that nobody runs while one is decoded. Nobody else waits for
@@ -77,13 +78,12 @@ class JsonBodies:
             loop.call_later(pause_s, self._slots.take_again, owner)
 
     def _parsed(self, body: bytes, parse: Callable[[bytes], T]) -> T:
-        with handed_over_soon():
-            if has_more_entries(body, self._max_entries):
-                raise InvalidRequest(
-                    f"the body has more than {self._max_entries} entries (members of objects, elements of"
-                    " arrays): no more are allowed (api.max_json_entries)"
-                )
-            return parse(body)
+        if has_more_entries(body, self._max_entries):
+            raise InvalidRequest(
+                f"the body has more than {self._max_entries} entries (members of objects, elements of"
+                " arrays): no more are allowed (api.max_json_entries)"
+            )
+        return parse(body)
 
 
 def has_more_entries(body: bytes, most: int) -> bool:
