@@ -28,6 +28,14 @@ _SOME = r"(?:[ -][^\W\d]+,?){0,5} "
 _KINDS = (
     _kind(rf"\btell{_SOME}jokes?\b", "Why ", "What ", "How ", "A "),
     _kind(rf"\btell{_SOME}(?:story|tale)\b", "Once upon a time", "One day", "There was once"),
+    # "Write a user story", "write a summary of the story" are other wishes.
+    _kind(
+        r"\bwrite(?: (?:me|us))? an?(?:,? (?:very|short|long|little|funny|sad|scary|happy|nice|new|bedtime"
+        r"|fairy|love|children's))* (?:story|tale)\b",
+        "Once upon a time",
+        "One day",
+        "There was once",
+    ),
     _kind(rf"\berzähl\w*{_SOME}\w*witz\b", "Warum ", "Treffen sich zwei ", "Kommt ein "),
     _kind(rf"\berzähl\w*{_SOME}(?:\w*geschichte|märchen)\b", "Es war einmal ", "Eines Tages "),
     _kind(rf"\braconte\w*{_SOME}(?:blague|plaisanterie)\b", "Pourquoi ", "Quel est le comble "),

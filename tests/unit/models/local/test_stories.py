@@ -87,3 +87,20 @@ def test_another_one_begins_otherwise(wish: str, before: str, again: str, openin
 )
 def test_what_asks_for_something_else_is_answered_freely(said: list[str]) -> None:
     assert openings_of_another(said, "Why not?") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a long story about a lighthouse keeper, five paragraphs.",
+        "Write me a short, funny story about a cat.",
+        "Could you write a fairy tale?",
+    ],
+)
+def test_a_story_may_be_written_too(text: str) -> None:
+    assert "Once upon a time" in openings_of_story(text)
+
+
+@pytest.mark.parametrize("text", ["Write a user story for the login.", "Write a summary of the story."])
+def test_what_is_written_about_stories_is_none(text: str) -> None:
+    assert openings_of_story(text) == ()
