@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nanobot.core.clock import Clock
+from nanobot.core.dispatch import Claim
 from nanobot.core.errors import (
     FactNotFound,
     InvalidRequest,
@@ -22,11 +23,12 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import MessageAdded, ToolFinished, ToolStarted
 from nanobot.core.memory import FactChange, MemoryFact, MemoryRules, NewFact
-from nanobot.core.message import Message, ToolCall, ToolResult, user
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.origin import Origin
 from nanobot.core.scopes import DEFAULT_RULES, Layer
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits, Store
+from nanobot.core.turn import Identity
 from nanobot.stores.sql import facts
 from nanobot.testing import MemoryData, open_memory_store
 from tests.contract.store_harness import StoreHarness, StubEngine, done, failed, said, unfollowed
@@ -62,6 +64,14 @@ async def remember(
             is_pinned=is_pinned,
         ),
     )
+
+
+async def start_as(harness: StoreHarness, key: str, name: str) -> Claim:
+    """Begin a turn in which somebody of this name speaks."""
+    turn = harness.turn(key, "hello")
+    turn = msgspec.structs.replace(turn, input=(Message("user", (Text("hello"),), name=name),))
+    await harness.store.admit(turn, Identity(turn.id.encode()[-32:].rjust(32)))
+    return await harness.engine.claim()
 
 
 async def texts(harness: StoreHarness, key: str) -> list[str]:
@@ -235,6 +245,39 @@ async def test_the_facts_of_a_person_are_erased_wherever_they_were_said(harness:
 
 
 # Layers -------------------------------------------------------------------------------------------
+
+
+async def test_a_fact_that_a_group_is_told_says_of_whom_it_is(harness: StoreHarness) -> None:
+    alice = await start_as(harness, ALICE_IN_G, "Alex")
+    await remember(harness, ALICE_IN_G, "is allergic to nuts", turn_id=alice.turn.id)
+    await harness.store.append(alice, done("Noted"))
+    bob = await harness.say(BOB_IN_G, "So am I", "Noted")
+    await remember(harness, BOB_IN_G, "is allergic to nuts", turn_id=bob.turn.id)
+    namesake = await start_as(harness, "wx:group:g:user:dora", "Alex")
+    await remember(harness, "wx:group:g:user:dora", "is allergic to nuts", turn_id=namesake.turn.id)
+    known = (await harness.store.facts(BOB_IN_G, limit=9)).facts
+    assert {fact.subject for fact in known} == {"Alex", "wx:bob", "Alex (wx:dora)"}
+    again = await remember(harness, ALICE_IN_G, "is allergic to nuts", turn_id=alice.turn.id)
+    assert again.subject == "Alex", "said twice, it is the same fact"
+
+
+async def test_a_fact_of_a_group_that_changes_stays_about_the_same(harness: StoreHarness) -> None:
+    alice = await harness.say(ALICE_IN_G, "The kitchen is on floor one", "Noted")
+    kitchen = await harness.store.remember(
+        ALICE_IN_G,
+        NewFact(id="mem_k", text="floor 1", origin="conversation", subject="kitchen", turn_id=alice.turn.id),
+    )
+    bob = await harness.say(BOB_IN_G, "It moved to floor two", "Noted")
+    changed = await remember(harness, BOB_IN_G, "floor 2", turn_id=bob.turn.id, replaces=kitchen.id)
+    assert (changed.subject, changed.text) == ("kitchen", "floor 2")
+
+
+async def test_what_a_person_says_of_themselves_in_private_needs_no_name(harness: StoreHarness) -> None:
+    claim = await start_as(harness, ALICE, "Alex")
+    assert (await remember(harness, ALICE, "likes tea", turn_id=claim.turn.id)).subject == ""
+    here = await harness.say(ALICE_IN_G, "Only here", "Noted")
+    fact = await remember(harness, ALICE_IN_G, "likes tea", turn_id=here.turn.id, layer="session")
+    assert fact.subject == ""
 
 
 async def test_nothing_of_one_person_reaches_another_and_a_group_gets_only_what_is_public(

@@ -16,7 +16,7 @@ from nanobot.core.memory import (
 )
 from nanobot.core.origin import READ_ORIGINS, Origin
 from nanobot.core.scopes import Layer, LayerReach
-from nanobot.stores.sql import facts, reaches, tokens, transcript
+from nanobot.stores.sql import facts, reaches, tellers, tokens, transcript
 from nanobot.stores.sql.db import Db, Value
 from nanobot.stores.sql.links import names_of
 
@@ -36,6 +36,9 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     if before is not None:
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
+    is_new_subject = subject or before is None or not before.subject
+    if turn is not None and target.layer == "group" and new.told_to is None and is_new_subject:
+        subject = tellers.subject_of(db, key, turn, target.owner, subject)
     others = facts.of_owner(db, target)
     same = next((fact for fact in others if _says_same(fact, text, subject)), None)
     if same is not None and (before is None or before.id == same.id):
