@@ -7,6 +7,7 @@ from nanobot.cli.chat_errors import unreachable
 from nanobot.cli.chat_remote import parse_url
 from nanobot.core.errors import NanobotError
 from nanobot.core.offline import RunningServer
+from nanobot.http.session_key import HEADER
 
 _LONGEST_S = 600.0
 
@@ -20,9 +21,15 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 async def ask_server(
-    server: RunningServer, method: str, path: str, missing: type[NanobotError] = NanobotError
+    server: RunningServer,
+    method: str,
+    path: str,
+    missing: type[NanobotError] = NanobotError,
+    body: bytes | None = None,
+    *,
+    session_key: str | None = None,
 ) -> bytes:
-    """Return the body of the server's answer.
+    """Return the body of the server's answer. `session_key`: of whose session the request is.
 
     Raises:
         NanobotError: it does not answer, or says why it cannot; of the class `missing` where it has nothing
@@ -31,16 +38,20 @@ async def ask_server(
     trusted = aiohttp.Fingerprint(server.certificate) if server.certificate else True
     timeout = aiohttp.ClientTimeout(total=_LONGEST_S)
     headers = {"Authorization": f"Bearer {server.token}"}
+    if session_key is not None:
+        headers[HEADER] = session_key
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     connector = aiohttp.TCPConnector(ssl=trusted)
     try:
         async with (
             aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http,
-            http.request(method, f"{parse_url(server.url)}{path}") as response,
+            http.request(method, f"{parse_url(server.url)}{path}", data=body) as response,
         ):
-            body = await response.read()
+            answer = await response.read()
     except (aiohttp.ClientError, TimeoutError) as error:
         raise await unreachable(server.url, error) from None
     if response.status == 200:
-        return body
+        return answer
     kind = missing if response.status == 404 else NanobotError
-    raise kind(msgspec.json.decode(body, type=_Refusal).error.message)
+    raise kind(msgspec.json.decode(answer, type=_Refusal).error.message)

@@ -227,3 +227,23 @@ def test_a_person_is_erased_by_the_server_that_runs(tmp_path: Path) -> None:
         assert store.sessions(limit=9) == ()
     entries = (tmp_path / "data" / "audit.jsonl").read_text()
     assert "/v1/people" in entries
+
+
+def test_facts_are_added_corrected_and_forgotten_by_the_server_that_runs(tmp_path: Path) -> None:
+    key = "wx:dm:josé"
+    with serving(tmp_path):
+        added = command(tmp_path, "memory", "add", key, "lives in Rome", "--pin")
+        assert added.returncode == 0, added.stderr
+        changed = command(tmp_path, "memory", "change", key, "rome", "--text", "lives in Berlin")
+        assert (changed.returncode, changed.stdout) == (0, added.stdout), changed.stderr
+        newer = command(tmp_path, "memory", "add", key, "lives in Oslo", "--replaces", "berlin")
+        assert newer.stdout == added.stdout, newer.stderr
+        assert "lives in Oslo (person, user, pinned)" in command(tmp_path, "memory", "list", key).stdout
+        refused = command(tmp_path, "memory", "add", key, "x", "--layer", "group")
+        assert refused.returncode == 2 and "may not write facts of the group" in refused.stderr
+        gone = command(tmp_path, "memory", "forget", key, "oslo", "--yes")
+        assert (gone.returncode, gone.stdout) == (0, "forgotten: lives in Oslo\n"), gone.stderr
+        again = command(tmp_path, "memory", "forget", key, added.stdout.strip(), "--yes")
+        assert again.returncode == 2 and "no fact" in again.stderr
+        assert command(tmp_path, "memory", "list", key).stdout == "nothing is remembered\n"
+    assert "/v1/memory" in (tmp_path / "data" / "audit.jsonl").read_text()

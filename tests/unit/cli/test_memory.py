@@ -40,6 +40,20 @@ def test_what_is_added_is_listed_searched_shown_and_forgotten(nanobot: Nanobot, 
     assert left["text"] == "lives in Rome"
 
 
+def test_a_fact_is_corrected_pinned_and_made_public(nanobot: Nanobot, data: str) -> None:
+    fact_id = nanobot("memory", "add", ANN, "lives in Rome", "--data", data).out.strip()
+    changed = nanobot("memory", "change", ANN, "rome", "--text", "lives in Berlin", "--pin", "--data", data)
+    assert changed.out.strip() == fact_id
+    now, before = nanobot("memory", "show", ANN, fact_id, "--data", data).out.splitlines()
+    assert "now: lives in Berlin (person, user, pinned)" in now and "before: lives in Rome" in before
+    nanobot("memory", "change", ANN, fact_id, "--public", "--unpin", "--about", "Ann", "--data", data)
+    assert "Ann: lives in Berlin (person, user, public)" in nanobot("memory", "list", ANN, "--data", data).out
+    nothing = nanobot("memory", "change", ANN, fact_id, "--data", data)
+    assert nothing.status == 2 and "say what is to be different" in nothing.err
+    missing = nanobot("memory", "change", ANN, "xyzzy", "--pin", "--data", data)
+    assert missing.status == 2 and "no fact 'xyzzy'" in missing.err
+
+
 def test_layers_are_those_of_the_key(nanobot: Nanobot, data: str) -> None:
     nanobot("memory", "add", ANN, "is allergic", "--data", data)
     nanobot("memory", "add", ANN, "is called Ann", "--public", "--data", data)
@@ -65,12 +79,18 @@ def test_facts_are_exported_to_a_new_file_that_only_its_owner_reads(
     assert "- lives in Rome" in nanobot("memory", "export", ANN, "--format", "markdown", "--data", data).out
 
 
-def test_beside_a_server_facts_are_read_and_not_changed(nanobot: Nanobot, data: str) -> None:
+def test_beside_a_server_that_cannot_be_asked_facts_are_read_and_not_changed(
+    nanobot: Nanobot, data: str
+) -> None:
     nanobot("memory", "add", ANN, "lives in Rome", "--data", data)
     lock = DirectoryLock(Path(data))
     try:
         assert "Rome" in nanobot("memory", "list", ANN, "--data", data).out
-        for command in (("add", ANN, "x"), ("forget", ANN, "rome", "--yes")):
+        for command in (
+            ("add", ANN, "x"),
+            ("change", ANN, "rome", "--pin"),
+            ("forget", ANN, "rome", "--yes"),
+        ):
             refused = nanobot("memory", *command, "--data", data)
             assert refused.status == 2
             assert "is in use by a running nanobot: stop it, then" in refused.err
