@@ -25,7 +25,6 @@ _CHATTER: Final = (
     "Tell me a little about the weather in the {place}, and then some more of what follows. " * 4
 )
 _WINDOW: Final = 8_192
-_WAITS_WINDOW: Final = 4_096
 _WAITS_TURNS: Final = 120
 _NAMES: Final = ("Zora Quill", "Tomas Berg", "Ines Okafor", "Yuki Tanabe", "Pavel Dorn", "Lena Voss")
 _CITIES: Final = ("Rome", "Porto", "Graz", "Oslo", "Lyon", "Turku")
@@ -98,7 +97,7 @@ async def waits() -> dict[str, list[Took]]:
     of: dict[str, list[Took]] = {"during": [], "after": [], "other": []}
     for number in range(CONVERSATIONS):
         reading = Reading(_ANSWER, useless(random.Random(number)), _SUMMARY_S)
-        async with serving(reading, agent={"window_tokens": _WAITS_WINDOW}) as talk:
+        async with serving(reading, agent={"window_tokens": _WINDOW}) as talk:
             for turn in range(_WAITS_TURNS):
                 took = await talk.ask("bench", _CHATTER.format(place=_PLACES[turn % len(_PLACES)]))
                 of["during" if took.during else "after" if took.after else "other"].append(took)
