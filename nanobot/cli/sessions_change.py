@@ -1,25 +1,38 @@
-"""`nanobot sessions rename|fork|import|delete`: they need the data directory for themselves."""
+"""`nanobot sessions rename|fork|import|delete`: by the running server, where there is one, or in this process.
+An import needs the data directory for itself.
+"""
 
 import asyncio
 import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import click
+import msgspec
 
 from nanobot.api.wire import session_export
-from nanobot.api.wire.session_message import parse_message_id
+from nanobot.api.wire.session_lists import ForkBody, RemovedObject, SessionDeleted, receipt
+from nanobot.api.wire.session_message import message_id, parse_message_id
 from nanobot.cli import audit_log
 from nanobot.cli.options import CONFIG, DATA, session_key, settings
+from nanobot.cli.running import find_server
+from nanobot.cli.server_request import ask_server
 from nanobot.cli.store import offline_store, store_to_change
 from nanobot.cli.terminal import neutral
 from nanobot.config import Config
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import StoreError
-from nanobot.core.sessions import Deletion, ImportedMessage
+from nanobot.core.errors import SessionNotFound, StoreError
+from nanobot.core.sessions import ImportedMessage
 
 _MAX_TITLE_CHARS = 256
+
+
+class _Copied(msgspec.Struct, frozen=True):
+    """The field of the server's answer that is shown."""
+
+    messages: int
 
 
 @click.command("rename")
@@ -34,13 +47,18 @@ def rename(key: str, title: str, config_file: Path | None, data: str | None) -> 
         raise click.UsageError(f"title of {len(title)} characters: at most {_MAX_TITLE_CHARS} are allowed")
     config = settings(config_file, server={"data": data})
     asyncio.run(_rename(config, key, title))
-    audit_log.record(config, "nanobot sessions rename", session_key=key)
 
 
 async def _rename(config: Config, key: str, title: str) -> None:
+    server = find_server(config)
+    if server is not None:
+        body = msgspec.json.encode({"title": title or None})
+        await ask_server(server, "POST", _path(key), SessionNotFound, body)
+        return
     async with store_to_change(config, "rename the conversation") as store:
         session = await store.session(key)
         await store.rename_session(key, title=title or None, metadata=session.metadata)
+    audit_log.record(config, "nanobot sessions rename", session_key=key)
 
 
 @click.command("fork")
@@ -55,13 +73,19 @@ def fork(key: str, new_key: str, at: str | None, config_file: Path | None, data:
     seq = parse_message_id(at) if at is not None else None
     config = settings(config_file, server={"data": data})
     count = asyncio.run(_fork(config, key, new_key, seq))
-    audit_log.record(config, "nanobot sessions fork", session_key=key, target=new_key)
     click.echo(f"{count} messages copied")
 
 
 async def _fork(config: Config, key: str, new_key: str, at: int | None) -> int:
+    server = find_server(config)
+    if server is not None:
+        body = msgspec.json.encode(ForkBody(message_id(at) if at is not None else None, new_key))
+        made = await ask_server(server, "POST", f"{_path(key)}/fork", SessionNotFound, body)
+        return msgspec.json.decode(made, type=_Copied).messages
     async with store_to_change(config, "copy the conversation") as store:
-        return (await store.fork_session(key, new_key, at=at)).messages
+        count = (await store.fork_session(key, new_key, at=at)).messages
+    audit_log.record(config, "nanobot sessions fork", session_key=key, target=new_key)
+    return count
 
 
 @click.command("import")
@@ -116,16 +140,24 @@ def delete(key: str, yes: bool, config_file: Path | None, data: str | None) -> N
             raise click.UsageError("there is no terminal to ask on: say --yes to delete")
         click.confirm(f"delete {neutral(key)} with {messages} messages? This cannot be undone", abort=True)
     gone = asyncio.run(_delete(config, key))
-    audit_log.record(config, "nanobot sessions delete", session_key=key)
     click.echo(
         f"{gone.messages} messages, {gone.turns} turns, {gone.files} files and {gone.facts} versions of facts"
         " deleted"
     )
 
 
-async def _delete(config: Config, key: str) -> Deletion:
+async def _delete(config: Config, key: str) -> RemovedObject:
+    server = find_server(config)
+    if server is not None:
+        body = await ask_server(server, "DELETE", _path(key), SessionNotFound)
+        return msgspec.json.decode(body, type=SessionDeleted).removed
     async with store_to_change(config, "delete the conversation") as store:
         deletion = await store.delete_session(key)
         # Now, since no server runs here that would find the time later.
         await store.write_over()
-        return deletion
+    audit_log.record(config, "nanobot sessions delete", session_key=key)
+    return receipt(key, deletion).removed
+
+
+def _path(key: str) -> str:
+    return f"/v1/sessions/{quote(key, safe='')}"

@@ -247,3 +247,24 @@ def test_facts_are_added_corrected_and_forgotten_by_the_server_that_runs(tmp_pat
         assert again.returncode == 2 and "no fact" in again.stderr
         assert command(tmp_path, "memory", "list", key).stdout == "nothing is remembered\n"
     assert "/v1/memory" in (tmp_path / "data" / "audit.jsonl").read_text()
+
+
+def test_conversations_are_named_copied_and_deleted_by_the_server_that_runs(tmp_path: Path) -> None:
+    key, copy = "cli:dm:ann", "cli:dm:josé"
+    with serving(tmp_path):
+        assert ask(tmp_path, "-m", "my locker is AB-12X").returncode == 0
+        assert ask(tmp_path, "-m", "hello").returncode == 0
+        named = command(tmp_path, "sessions", "rename", key, "The locker")
+        assert named.returncode == 0, named.stderr
+        copied = command(tmp_path, "sessions", "fork", key, copy, "--at", "msg_2")
+        assert (copied.returncode, copied.stdout) == (0, "2 messages copied\n"), copied.stderr
+        again = command(tmp_path, "sessions", "fork", key, copy)
+        assert again.returncode == 2 and copy in again.stderr
+        gone = command(tmp_path, "sessions", "delete", key, "--yes")
+        assert gone.returncode == 0, gone.stderr
+        assert gone.stdout == "4 messages, 2 turns, 0 files and 0 versions of facts deleted\n"
+        missing = command(tmp_path, "sessions", "rename", key, "x")
+        assert missing.returncode == 2 and "no session 'cli:dm:ann'" in missing.stderr
+    with SqliteOffline(tmp_path / "data").open_readonly() as store:
+        (left,) = store.sessions(limit=9)
+        assert (left.key, left.title, left.messages) == (copy, "The locker", 2)
