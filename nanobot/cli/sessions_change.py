@@ -1,4 +1,4 @@
-"""`nanobot sessions rename|fork|import|delete`: by the running server, where there is one, or in this process.
+"""`nanobot sessions rename|fork|import|delete`: by the running server, where there is one, or here.
 An import needs the data directory for itself.
 """
 
