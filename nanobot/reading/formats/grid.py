@@ -26,10 +26,11 @@ def column_letters(column: int) -> str:
 class Grid:
     """The cells of a sheet that are not empty: `rows` by number, from 1; their cells by column, from 0.
 
-    `most_cells`: more are not kept; `last_row` goes on to count.
+    `most_cells`: more are not kept, nor are rows before `first_row`; `last_row` goes on to count.
     """
 
     most_cells: int
+    first_row: int = 1
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
@@ -37,10 +38,14 @@ class Grid:
     last_row: int = 0
     kept: int = 0
 
+    @property
+    def is_full(self) -> bool:
+        return self.kept >= self.most_cells
+
     def add(self, row: int, cells: Mapping[int, str], *, is_hidden: bool = False) -> None:
         """Add a row that has text."""
         self.last_row = max(self.last_row, row)
-        if self.kept >= self.most_cells:
+        if row < self.first_row or self.is_full:
             return
         self.rows[row] = dict(cells)
         self.kept += len(cells)
@@ -49,7 +54,7 @@ class Grid:
 
     def append(self, row: int, column: int, text: str) -> None:
         """Add text to what is in a cell, if its row is kept."""
-        if row in self.rows or self.kept < self.most_cells:
+        if row >= self.first_row and (row in self.rows or not self.is_full):
             cells = self.rows.setdefault(row, {})
             cells[column] = f"{cells.get(column, '')} {text}".strip()
             self.last_row = max(self.last_row, row)

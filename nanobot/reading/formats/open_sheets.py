@@ -108,10 +108,10 @@ class _Sheets:
     def _begin_sheet(self, element: Element) -> None:
         self.number += 1
         self._row = self._column = 0
-        self._grid = Grid(self._bounds.max_characters)
         self._drawn = []
         hidden = _own(element, "style-name") in self._hidden_styles
         self._is_wanted = self._buffer.begin("sheet", self.number, _own(element, "name"), hidden=hidden)
+        self._grid = Grid(self._bounds.max_characters, self._buffer.first_row)
 
     def _end_sheet(self) -> None:
         if not self._is_wanted:
@@ -127,10 +127,12 @@ class _Sheets:
             cells = dict(self._cells(element))
             self._rows_left -= 1
             hidden = _own(element, "visibility") in ("collapse", "filter")
-            # Rows that are repeated to the end of the sheet are empty ones.
-            for number in range(
-                self._row + 1, self._row + 1 + (min(repeated, _MAX_REPEATED) if cells else 0)
-            ):
+            # Rows that are repeated to the end of the sheet are mostly empty ones.
+            first = max(self._row + 1, self._grid.first_row)
+            for number in range(first, self._row + 1 + repeated if cells else first):
+                if self._grid.is_full:
+                    self._grid.last_row = self._row + repeated
+                    break
                 self._grid.add(number, cells, is_hidden=hidden)
         self._row += repeated
 

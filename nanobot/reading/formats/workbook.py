@@ -100,7 +100,7 @@ def _write_sheet(
         for line in drawing_lines(package, sheet.part, buffer):
             buffer.write_line(line)
         return
-    grid = Grid(source.bounds.max_characters)
+    grid = Grid(source.bounds.max_characters, buffer.first_row)
     content = package.read(sheet.part)
     if content is None:
         buffer.note("this sheet is damaged and cannot be read")
