@@ -193,3 +193,12 @@ def test_lines_through_words_are_no_table() -> None:
     lines = [pdfs.line(x, 600, x, 720) for x in (60, 103, 151, 203, 280)]
     lines += [pdfs.line(60, y, 280, y) for y in (600, 663, 720)]
     assert "|" not in text_of(pdfs.page(*words, *lines))
+
+
+def test_letters_that_one_sign_shows_do_not_part_the_word() -> None:
+    content = pdfs.page(pdfs.at(72, 700, "an o\\001er of \\002ne co\\001ee"))
+    signs = b"/Encoding << /BaseEncoding /WinAnsiEncoding /Differences [1 /ff /fi] >>"
+    signs += b"/FirstChar 1 /LastChar 122 /Widths [%b]" % b" ".join([b"600"] * 122)
+    assert (
+        text_of(content.replace(b"/Encoding /WinAnsiEncoding", signs)) == "[page 1]\nan offer of fine coffee"
+    )
