@@ -370,3 +370,20 @@ def test_rows_of_an_ods_that_are_repeated_beyond_any_screen_are_read_where_they_
     content = open_sheet(rows)
     read = extracted(content, start=Position(1, 19_999))
     assert rows_of(read.text) == ["| 19999 | abc |", "| 20000 | abc |", "| 20001 | last |"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ('office:value-type="boolean" office:boolean-value="true"', "TRUE"),
+        ('office:value-type="time" office:time-value="PT30H05M09S"', "30:05:09"),
+        ('office:value-type="percentage" office:value="0.125"', "12.5%"),
+        ('office:value-type="currency" office:currency="EUR" office:value="5.50"', "5.5 EUR"),
+        ('office:value-type="string" office:string-value="words"', "words"),
+        ('office:value-type="float" office:value="2" table:formula="of:=[.A1]*2"', "2"),
+        ('table:formula="of:=[.A1]*2"', "=[.A1]*2"),
+    ],
+)
+def test_a_cell_of_an_ods_that_only_has_a_value_says_it(cell: str, shown: str) -> None:
+    content = open_sheet(f"<table:table-row><table:table-cell {cell}/></table:table-row>")
+    assert rows_of(text_of(content)) == [f"| 1 | {shown} |"]
