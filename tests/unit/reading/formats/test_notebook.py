@@ -97,8 +97,11 @@ def outputs(*outputs: dict[str, object]) -> bytes:
 
 def test_pictures_and_texts_that_a_notebook_of_the_older_format_put_out_are_read() -> None:
     picture = base64.b64encode(files.PNG).decode()
-    cell = {"cell_type": "code", "input": "x", "outputs": [{"output_type": "display_data", "png": picture}]}
-    cell["outputs"].append({"output_type": "pyout", "latex": ["$x^2$"]})  # type: ignore[union-attr,attr-defined]
+    shown = [
+        {"output_type": "display_data", "png": picture},
+        {"output_type": "pyout", "latex": ["$x^2$"]},
+    ]
+    cell = {"cell_type": "code", "input": "x", "outputs": shown}
     book = {"worksheets": [{"cells": [cell]}]}
     read = extracted(json.dumps(book).encode(), "a.ipynb", wants_pictures=True)
     assert [each.content for each in read.pictures] == [files.PNG]
@@ -112,6 +115,6 @@ def test_what_is_put_out_as_a_page_alone_keeps_its_tables() -> None:
 
 
 def test_output_of_a_kind_that_is_not_shown_is_named() -> None:
-    chart = {"application/vnd.plotly.v1+json": {"data": []}}
+    chart: dict[str, object] = {"application/vnd.plotly.v1+json": {"data": []}}
     text = text_of(outputs({"output_type": "display_data", "data": chart}), "a.ipynb")
     assert "[output that is not shown: application/vnd.plotly.v1+json]" in text
