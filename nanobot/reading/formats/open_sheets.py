@@ -126,15 +126,18 @@ class _Sheets:
 
     def _take_row(self, element: Element) -> None:
         repeated = _repeated(element, "number-rows-repeated", _MAX_ROWS)
-        if self._is_wanted:
+        self._rows_left -= self._is_wanted
+        if self._is_wanted and (self._grid.is_full or self._row + repeated < self._grid.first_row):
+            if any(len(cell) for cell in element):
+                self._grid.pass_row(self._row + repeated)
+        elif self._is_wanted:
             cells = dict(self._cells(element))
-            self._rows_left -= 1
             hidden = _own(element, "visibility") in ("collapse", "filter")
             # Rows that are repeated to the end of the sheet are mostly empty ones.
             first = max(self._row + 1, self._grid.first_row)
             for number in range(first, self._row + 1 + repeated if cells else first):
                 if self._grid.is_full:
-                    self._grid.last_row = self._row + repeated
+                    self._grid.pass_row(self._row + repeated)
                     break
                 self._grid.add(number, cells, is_hidden=hidden)
         self._row += repeated

@@ -58,9 +58,10 @@ def read(source: Source, buffer: TextBuffer) -> None:
     styles = _styles(package, part, is_1904=_is_1904(root))
     buffer.total("sheet", len(sheets))
     rows_left = source.bounds.max_rows
+    margins: set[str] = set()
     for number, sheet in enumerate(sheets, 1):
         if buffer.begin("sheet", number, sheet.name, hidden=sheet.is_hidden):
-            reader = RowReader(strings, styles, rows_left)
+            reader = RowReader(strings, styles, rows_left, margins)
             _write_sheet(source, package, sheet, reader, buffer)
             rows_left -= reader.rows
             if reader.is_cut:
