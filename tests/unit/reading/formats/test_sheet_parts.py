@@ -5,8 +5,7 @@ import zipfile
 
 from nanobot.core.extent import Position
 from tests import files
-from tests.unit.reading.formats.reading import extracted, text_of
-from tests.unit.reading.formats.test_sheets import rows_of
+from tests.unit.reading.formats.reading import extracted, rows_of, text_of
 
 PLAIN = files.sheet([["a"]])
 

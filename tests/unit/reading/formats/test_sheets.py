@@ -19,7 +19,7 @@ from nanobot.reading.formats.formulas import moved
 from nanobot.reading.formats.number_formats import shown_number
 from nanobot.reading.messages import ExtractionFailure, ExtractionRequest
 from tests import files
-from tests.unit.reading.formats.reading import extracted, text_of
+from tests.unit.reading.formats.reading import extracted, rows_of, text_of
 
 
 def saved(book: openpyxl.Workbook) -> bytes:
@@ -32,10 +32,6 @@ def sheet_of(book: openpyxl.Workbook) -> openpyxl.worksheet.worksheet.Worksheet:
     sheet = book.active
     assert isinstance(sheet, openpyxl.worksheet.worksheet.Worksheet)
     return sheet
-
-
-def rows_of(text: str) -> list[str]:
-    return [line for line in text.split("\n") if line.startswith("| ") and line[2].isdigit()]
 
 
 def test_a_formula_that_nobody_computed_is_shown_as_such() -> None:
