@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element
 from nanobot.reading.kinds import picture_type
 from nanobot.reading.messages import Unreadable
-from nanobot.reading.plain import decode_html
+from nanobot.reading.plain import decode, decode_html
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
@@ -21,6 +22,7 @@ _OBFUSCATIONS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/
 """What hides fonts from being copied; texts are not encrypted so."""
 _PAGES = ("application/xhtml+xml", "text/html", "application/xml", "text/x-oeb1-document")
 _MOST_FALLBACKS = 5
+_MOST_SHEETS = 20
 _PICTURE_BYTES = 32
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())  # noqa: SIM905
 _CLOSED = re.compile(r"<([a-zA-Z][\w:.-]*)((?:\s[^<>]*)?)/>")
@@ -56,7 +58,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
         elif picture_type(content[:_PICTURE_BYTES]) is not None:
             buffer.write_line(buffer.picture(content))
         else:
-            write_page(_page(content), buffer)
+            write_page(_page(content), buffer, sheets=book.sheets)
     package.say_damage(buffer)
 
 
@@ -75,6 +77,7 @@ class Book:
         self._folder = posixpath.dirname(part)
         self._items = dict(self._read_items(root))
         self.chapters = list(self._read_spine(root))
+        self.sheets = tuple(self._read_sheets())
         self.about = _about(root)
         self._titles: dict[str, str] | None = None
 
@@ -121,6 +124,12 @@ class Book:
                 break
             item = self._items.get(item.fallback)
         return first if item is None else item
+
+    def _read_sheets(self) -> Iterator[str]:
+        """Yield the style sheets of the book, which are taken to be those of all chapters."""
+        sheets = (item.part for item in self._items.values() if item.media_type == "text/css")
+        for part in islice(sheets, _MOST_SHEETS):
+            yield decode(self._package.read(part) or b"")
 
     def _read_titles(self) -> Iterator[tuple[str, str]]:
         """Yield the parts and titles of the table of contents, in its newer or older form."""

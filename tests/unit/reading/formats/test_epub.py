@@ -64,3 +64,12 @@ def test_chapters_of_other_kinds_are_shown_as_far_as_they_can_be() -> None:
     assert "drawn words" in text.partition("[chapter 2]")[2].partition("[chapter 3]")[0]
     assert "for every reader" in text.partition("[chapter 3]")[2]
     assert "[picture]" in text.partition("[chapter 4]")[2]
+
+
+def test_the_style_sheet_of_a_book_says_what_is_raised() -> None:
+    content = epub(
+        '<p>10<span class="up">6</span></p>',
+        manifest='<item id="s" href="a.css" media-type="text/css"/>',
+        members={"Text/a.css": b".up { vertical-align: super }"},
+    )
+    assert "10^6" in text_of(content)
