@@ -202,3 +202,14 @@ def test_letters_that_one_sign_shows_do_not_part_the_word() -> None:
     assert (
         text_of(content.replace(b"/Encoding /WinAnsiEncoding", signs)) == "[page 1]\nan offer of fine coffee"
     )
+
+
+def test_letters_that_are_set_apart_are_the_words_that_they_spell() -> None:
+    drawn = "BT /F1 12 Tf 3.2 Tc 72 700 Td (Quarterly report, all) Tj ET"
+    assert text_of(pdfs.page(drawn)) == "[page 1]\nQuarterly report, all"
+
+
+def test_letters_and_digits_that_stand_apart_for_themselves_stay_so() -> None:
+    letters = "BT /F1 12 Tf 72 700 Td (A B C D E F G) Tj ET "
+    digits = "".join(pdfs.at(72 + 11 * number, 600, str(number), 12) for number in range(8))
+    assert text_of(pdfs.page(letters, digits)) == "[page 1]\nA B C D E F G\n\n0 1 2 3 4 5 6 7"
