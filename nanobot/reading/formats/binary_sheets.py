@@ -43,8 +43,8 @@ def read(source: Source, buffer: TextBuffer) -> None:
                     sheet = book.get_sheet_by_index(number - 1)
                     grid = Grid(source.bounds.max_characters, buffer.first_row)
                     rows_left -= _fill(grid, sheet, rows_left)
-            except Unreadable:
-                buffer.note("this sheet is broken and cannot be read")
+            except Unreadable as error:
+                buffer.note(f"this sheet cannot be read: {error}")
                 continue
             write_grid(grid, buffer)
             if rows_left <= 0:
@@ -77,7 +77,7 @@ def _fill(grid: Grid, sheet: python_calamine.CalamineSheet, most_rows: int) -> i
     if start is None or end is None:
         return rows
     if (end[0] - start[0] + 1) * (end[1] - start[1] + 1) > _MAX_CELLS:
-        raise Unreadable("it is too large")
+        raise Unreadable("a cell in it is too far from the others; save the workbook as XLSX")
     # The rows come from the first of the sheet on, their cells from the first column that has any.
     for number, values in enumerate(sheet.iter_rows(), 1):
         cells = {column: shown for column, value in enumerate(values, start[1]) if (shown := _shown(value))}

@@ -82,6 +82,7 @@ def runs_of(characters: Iterable[Character]) -> list[PageRun]:
     before: Character | None = None
     letters: list[Letter] = []
     is_spaced = has_space = False
+    end = 0.0
     for character in characters:
         if character.is_space:
             is_spaced = True
@@ -99,9 +100,10 @@ def runs_of(characters: Iterable[Character]) -> list[PageRun]:
             runs.append(_run(character))
             letters = [Letter(character.text, 0.0, False)]
         else:
-            letters.append(Letter(character.text, character.x - before.end, has_space))
+            letters.append(Letter(character.text, character.x - end, has_space))
             _extend(runs[-1], character, _is_gap(runs[-1], character, before, is_spaced))
         before, is_spaced, has_space = character, False, False
+        end = character.end
     if runs:
         runs[-1].text = respaced(runs[-1].text, runs[-1].size, letters)
     return runs
