@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 
 
 class App:
-    """A running server:
+    """A running server.
 
     `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one.
     """
