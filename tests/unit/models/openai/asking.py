@@ -14,6 +14,7 @@ from tests.clock import PausedClock
 
 KEY = "sk-test-secret"
 HELLO = ModelRequest("Be brief.", (user("hi"),))
+SHORT = Timeouts(first_chunk_s=0.5, idle_s=0.3)
 
 
 def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIChat:
