@@ -35,8 +35,8 @@ from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.stores.sqlite.store import open_store
 from tests.asgi import BOUND_S
+from tests.contract.remembered import remember, texts
 from tests.contract.store_harness import StoreHarness
-from tests.contract.test_store_memory import remember, texts
 from tests.contract.test_store_pieces import Transactions
 
 DM, GROUP, OTHER = "wx:dm:alice", "wx:group:g1:user:alice", "wx:group:g1:user:bob"
