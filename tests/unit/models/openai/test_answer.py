@@ -9,7 +9,7 @@ import pytest
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.openai.chat import OpenAIChat
-from tests.unit.models.openai.asking import heard
+from tests.unit.models.asking import heard
 from tests.upstream import (
     COMMENT,
     CUT,

@@ -6,7 +6,7 @@ from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.message import Message, Text, ToolCall, user
 from nanobot.core.model import ModelRequest
 from nanobot.models.openai.chat import OpenAIChat
-from tests.unit.models.openai.asking import failure, heard
+from tests.unit.models.asking import failure, heard
 from tests.upstream import Upstream, call, chunk, streamed, text
 
 

@@ -14,7 +14,8 @@ from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import KEY, failure, heard, model_at
+from tests.unit.models.asking import failure, heard
+from tests.unit.models.openai.asking import KEY, model_at
 from tests.upstream import Gate, Reply, Upstream, refused, spoken, streamed, text
 
 # What is asked ------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from nanobot.core.errors import (
 from nanobot.core.event import TextDelta
 from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import HELLO, failure, heard, model_at
+from tests.unit.models.asking import HELLO, failure, heard
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import (
     CUT,
     HANG,

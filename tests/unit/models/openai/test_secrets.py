@@ -5,7 +5,8 @@ import pytest
 from nanobot.core.errors import ConfigError
 from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import KEY, failure, model_at
+from tests.unit.models.asking import failure
+from tests.unit.models.openai.asking import KEY, model_at
 from tests.upstream import Upstream, refused
 
 

@@ -10,7 +10,8 @@ from nanobot.core.errors import ModelTimeout, ModelUnreachable
 from nanobot.core.event import TextDelta
 from nanobot.models.openai.chat import OpenAIChat, Timeouts
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import HELLO, SHORT, failure, heard, model_at
+from tests.unit.models.asking import HELLO, failure, heard
+from tests.unit.models.openai.asking import SHORT, model_at
 from tests.upstream import COMMENT, HANG, Gate, Reply, Upstream, silent, spoken, streamed, text
 
 # Stopping -----------------------------------------------------------------------------------------
