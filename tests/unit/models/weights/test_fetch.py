@@ -386,16 +386,16 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         fetch_weights(DEMO, tmp_path / "models", silent, sources=())
 
 
-def test_what_is_installed_is_listed_and_can_be_removed(
+def test_what_is_installed_is_found_and_can_be_removed(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installed, "KNOWN", (DEMO,))
     monkeypatch.setattr(installed, "_BY_NAME", {DEMO.name: DEMO})
     path = fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),))
-    assert installed.installed(models_dir) == (installed.Installed(DEMO, path),)
+    assert installed.located(DEMO, models_dir) == path
     assert installed.remove("local:demo", models_dir)
     assert not installed.remove("local:demo", models_dir)
-    assert installed.installed(models_dir) == ()
+    assert installed.located(DEMO, models_dir) is None
     assert installed.find("local:demo", models_dir) is None
 
 
