@@ -15,7 +15,7 @@ import pytest
 
 from nanobot.core.errors import ConfigError, ModelUnavailable
 from nanobot.models.weights import installed as installed
-from nanobot.models.weights.fetch import fetch, fetch_weights
+from nanobot.models.weights.fetch import fetch_weights
 from nanobot.models.weights.hub import Hub
 from nanobot.models.weights.installed import Progress, Weights
 from nanobot.models.weights.wheels import Wheels, sizes_below
@@ -402,7 +402,7 @@ def test_what_is_installed_is_found_and_can_be_removed(
 def test_a_path_names_a_file_of_the_users_own(tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(b"GGUF and more")
-    assert fetch(f"local:{mine}", tmp_path / "models", silent) == mine
+    assert installed.find(f"local:{mine}", tmp_path / "models") == mine
     with pytest.raises(ConfigError, match="delete it yourself"):
         installed.remove(f"local:{mine}", tmp_path / "models")
 
