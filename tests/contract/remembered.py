@@ -8,11 +8,7 @@ from nanobot.core.scopes import Layer
 from tests.contract.store_harness import StoreHarness, StubEngine
 
 ALICE, BOB = "wx:dm:alice", "wx:dm:bob"
-
-
 ALICE_IN_G, BOB_IN_G, CAROL_IN_H = "wx:group:g:user:alice", "wx:group:g:user:bob", "wx:group:h:user:carol"
-
-
 _numbers = count(1)
 
 

@@ -136,8 +136,6 @@ async def test_whatever_is_written_where_nobody_reads_what_is_not_in_reach(
 
 
 _KEYS = (ALICE, BOB, ALICE_IN_G, BOB_IN_G, "tg:dm:42", "tg:group:h:user:42", "plain")
-
-
 _DOINGS = st.tuples(
     st.sampled_from(
         [

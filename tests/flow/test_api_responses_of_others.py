@@ -33,8 +33,6 @@ def limited(harness: Harness, **callers: Caller) -> Harness:
 
 
 ALICE = {"authorization": "Bearer alice"}
-
-
 BOB = {"authorization": "Bearer bob"}
 
 
