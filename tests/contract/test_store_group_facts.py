@@ -1,0 +1,51 @@
+"""What turns tell a group: it says of whom it is so."""
+
+import msgspec
+
+from nanobot.core.dispatch import Claim
+from nanobot.core.memory import NewFact
+from nanobot.core.message import Message, Text
+from nanobot.core.turn import Identity
+from tests.contract.remembered import ALICE, ALICE_IN_G, BOB_IN_G, remember
+from tests.contract.store_harness import StoreHarness, done
+
+
+async def start_as(harness: StoreHarness, key: str, name: str) -> Claim:
+    """Begin a turn in which somebody of this name speaks."""
+    turn = harness.turn(key, "hello")
+    turn = msgspec.structs.replace(turn, input=(Message("user", (Text("hello"),), name=name),))
+    await harness.store.admit(turn, Identity(turn.id.encode()[-32:].rjust(32)))
+    return await harness.engine.claim()
+
+
+async def test_a_fact_that_a_group_is_told_says_of_whom_it_is(harness: StoreHarness) -> None:
+    alice = await start_as(harness, ALICE_IN_G, "Alex")
+    await remember(harness, ALICE_IN_G, "is allergic to nuts", turn_id=alice.turn.id)
+    await harness.store.append(alice, done("Noted"))
+    bob = await harness.say(BOB_IN_G, "So am I", "Noted")
+    await remember(harness, BOB_IN_G, "is allergic to nuts", turn_id=bob.turn.id)
+    namesake = await start_as(harness, "wx:group:g:user:dora", "Alex")
+    await remember(harness, "wx:group:g:user:dora", "is allergic to nuts", turn_id=namesake.turn.id)
+    known = (await harness.store.facts(BOB_IN_G, limit=9)).facts
+    assert {fact.subject for fact in known} == {"Alex", "wx:bob", "Alex (wx:dora)"}
+    again = await remember(harness, ALICE_IN_G, "is allergic to nuts", turn_id=alice.turn.id)
+    assert again.subject == "Alex", "said twice, it is the same fact"
+
+
+async def test_a_fact_of_a_group_that_changes_stays_about_the_same(harness: StoreHarness) -> None:
+    alice = await harness.say(ALICE_IN_G, "The kitchen is on floor one", "Noted")
+    kitchen = await harness.store.remember(
+        ALICE_IN_G,
+        NewFact(id="mem_k", text="floor 1", origin="conversation", subject="kitchen", turn_id=alice.turn.id),
+    )
+    bob = await harness.say(BOB_IN_G, "It moved to floor two", "Noted")
+    changed = await remember(harness, BOB_IN_G, "floor 2", turn_id=bob.turn.id, replaces=kitchen.id)
+    assert (changed.subject, changed.text) == ("kitchen", "floor 2")
+
+
+async def test_what_a_person_says_of_themselves_in_private_needs_no_name(harness: StoreHarness) -> None:
+    claim = await start_as(harness, ALICE, "Alex")
+    assert (await remember(harness, ALICE, "likes tea", turn_id=claim.turn.id)).subject == ""
+    here = await harness.say(ALICE_IN_G, "Only here", "Noted")
+    fact = await remember(harness, ALICE_IN_G, "likes tea", turn_id=here.turn.id, layer="session")
+    assert fact.subject == ""
