@@ -1,5 +1,6 @@
 """What was uploaded to a session is there for its commands, and what they write is given to the user."""
 
+import base64
 import json
 import sys
 
@@ -10,6 +11,7 @@ from nanobot.testing import FakeClock, ScriptedModel
 from tests.flow.test_shell import ALLOW, ASK, UNASKED, results, run, until
 from tests.flow.test_shell_interpreters import KEPT, python
 from tests.flow.test_shell_workspace import fetch, folders, use
+from tests.flow.test_workspace import PNG
 from tests.forms import upload
 from tests.harness import Harness, OpenHarness
 
@@ -18,6 +20,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is 
 
 def copies(harness: Harness) -> list[str]:
     return sorted(path.name for path in (harness.data / "commands").glob("*/uploads/**/*") if path.is_file())
+
+
+def sent(name: str, kind: str, content: bytes) -> dict[str, object]:
+    """Return the part of a message that has this file."""
+    data = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return {"type": "file", "file": {"filename": name, "file_data": data}}
 
 
 # Uploads ------------------------------------------------------------------------------------------
@@ -99,6 +107,26 @@ async def test_whatever_an_upload_is_called_commands_run(open_harness: OpenHarne
     await upload(harness.door, b"kumquats", name, "ann")
     await harness.door.chat("ann", [ASK])
     assert "over\n\n[exit status 0]" in results(model)[0].content
+
+
+async def test_a_file_that_was_sent_in_a_message_is_there_for_commands_once(
+    open_harness: OpenHarness,
+) -> None:
+    part, picture = sent("sent.csv", "text/csv", b"kumquats,3"), sent("dot.png", "image/png", PNG)
+    message = {"role": "user", "content": [part, picture, {"type": "text", "text": "Add up."}]}
+    listed = run("find -L uploads -type f | sort; cat uploads/sent.csv")
+    model = ScriptedModel(listed, "Three.", listed, "Three again.", abilities=frozenset({"tools", "images"}))
+    harness = await open_harness(model, shell={"sessions": ["ann"]}, policy=UNASKED)
+    await harness.door.chat("ann", [message])
+    assert results(model)[0].content.startswith("uploads/dot.png\nuploads/sent.csv\nkumquats,3")
+    # The client has it answered anew.
+    await harness.door.chat("ann", [message])
+    assert results(model)[-1].content.startswith("uploads/dot.png\nuploads/sent.csv\nkumquats,3")
+    # Where there are no commands, what was read whole is not kept.
+    await harness.door.chat("bob", [message])
+    assert not (await harness.door.get("/v1/files", headers={"x-session-key": "bob"})).json["data"]
+    await harness.door.chat("ann", [{**message, "content": [picture]}], store=False)
+    assert len((await harness.door.get("/v1/files", headers={"x-session-key": "ann"})).json["data"]) == 2
 
 
 # Files that commands write ------------------------------------------------------------------------
