@@ -8,6 +8,7 @@ from typing import Any
 
 from nanobot.core.approvals import MAX_ARGUMENTS_CHARS, Approval
 from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.readable import readable
 from nanobot.core.tool_question import QuestionField, ToolQuestion, wanted
 from nanobot.core.unseen import escaped, without_unseen
 
@@ -176,12 +177,15 @@ def _block(text: str) -> str:
 
 
 def shown_arguments(arguments: str) -> str:
-    """Return arguments as a block of code for people. Characters that could hide or reorder others are
-    escaped.
+    """Return arguments as blocks of code for people: texts of several lines as such, the rest as JSON.
+    Characters that could hide or reorder others are escaped.
     """
-    return _fenced(
-        without_unseen(json.dumps(json.loads(arguments), ensure_ascii=False, indent=2), escaped), "json"
-    )
+    shown = readable(arguments)
+    blocks = [
+        f"{label}\n{_fenced(text.lines, 'text')}"
+        for label, text in zip(shown.labels, shown.texts, strict=True)
+    ]
+    return "\n".join((*([_fenced(shown.rest, "json")] if shown.rest else ()), *blocks))
 
 
 def _fenced(shown: str, language: str) -> str:

@@ -9,7 +9,6 @@ import base64
 import datetime
 import hashlib
 import hmac
-import json
 from urllib.parse import parse_qs
 
 from starlette.types import Send
@@ -26,6 +25,7 @@ from nanobot.core.errors import (
     InvalidRequest,
     SlowRequest,
 )
+from nanobot.core.readable import readable
 from nanobot.core.store import Store
 from nanobot.core.tool_question import ToolQuestion
 from nanobot.core.unseen import escaped, without_unseen
@@ -210,11 +210,16 @@ def _question(asks: ToolQuestion) -> str:
 
 def _call(approval: Approval) -> str:
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
-    arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
+    shown = readable(approval.arguments)
+    blocks = [f"<pre>{_seen(shown.rest)}</pre>"] if shown.rest else []
+    blocks += [
+        f"<p>{_html(label)}</p><pre>{_seen(text.lines)}</pre>"
+        for label, text in zip(shown.labels, shown.texts, strict=True)
+    ]
     return (
         f"<p>In the conversation <b>{_seen(approval.session_key)}</b>{asker}, the agent wants"
         f" to call <b>{_html(approval.tool)}</b> with exactly this:</p>"
-        f"<pre>{_seen(arguments)}</pre>{_question(approval.question) if approval.question else ''}"
+        f"{''.join(blocks)}{_question(approval.question) if approval.question else ''}"
     )
 
 
