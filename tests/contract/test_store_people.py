@@ -582,14 +582,34 @@ async def test_an_erasure_that_a_crash_broke_off_is_finished_at_the_next_start(
     assert await harness.store.uploads_of_person("wx:alice", limit=9, before=None) == ()
 
 
-async def begun_with_a_piece(harness: StoreHarness) -> "asyncio.Task[Erasure]":
-    """Return an erasure of which some sessions are gone, and some are not."""
-    erasure = asyncio.ensure_future(harness.store.erase_person("wx:alice"))
-    async with asyncio.timeout(BOUND_S):
-        while len(await live(harness)) > MANY:
-            await asyncio.sleep(0)
-    assert len(await live(harness)) > 1
-    return erasure
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> "Held":
+    return Held(monkeypatch)
+
+
+class Held:
+    """Erasures whose first piece is done, and whose next one waits until `go_on` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = asyncio.Event()
+        self._has_begun = asyncio.Event()
+        delete, held = Deleting.delete, self
+
+        async def one_piece(self: Deleting, *asked: Any) -> tuple[catalogue.Deleted, ...]:
+            if held._has_begun.is_set():
+                await held.go_on.wait()
+            deleted = await delete(self, *asked)
+            held._has_begun.set()
+            return deleted
+
+        monkeypatch.setattr(Deleting, "delete", one_piece)
+
+    async def begun(self, harness: StoreHarness) -> "asyncio.Task[Erasure]":
+        """Return an erasure of which some sessions are gone, and some are not."""
+        erasure = asyncio.ensure_future(harness.store.erase_person("wx:alice"))
+        await asyncio.wait_for(self._has_begun.wait(), BOUND_S)
+        assert 1 < len(await live(harness)) <= MANY
+        return erasure
 
 
 async def is_erased(harness: StoreHarness) -> bool:
@@ -599,13 +619,16 @@ async def is_erased(harness: StoreHarness) -> bool:
     return True
 
 
-async def test_an_erasure_is_finished_when_whoever_asked_for_it_has_gone(harness: StoreHarness) -> None:
+async def test_an_erasure_is_finished_when_whoever_asked_for_it_has_gone(
+    harness: StoreHarness, held: Held
+) -> None:
     await talk_in_groups(harness)
     await keep(harness, 1, DM)
     await harness.say(OTHER, "hello", "hi")
     await remember(harness, DM, "likes tea")
-    erasure = await begun_with_a_piece(harness)
+    erasure = await held.begun(harness)
     erasure.cancel()
+    held.go_on.set()
     async with asyncio.timeout(BOUND_S):
         while not await is_erased(harness):
             await asyncio.sleep(0)
@@ -652,11 +675,12 @@ async def test_an_erasure_that_broke_off_is_finished_while_the_server_runs(
     assert await harness.store.finish_erasures() == 0
 
 
-async def test_an_erasure_that_goes_on_is_not_taken_over(harness: StoreHarness) -> None:
+async def test_an_erasure_that_goes_on_is_not_taken_over(harness: StoreHarness, held: Held) -> None:
     await talk_in_groups(harness)
     await harness.say(OTHER, "hello", "hi")
-    erasure = await begun_with_a_piece(harness)
+    erasure = await held.begun(harness)
     assert await harness.store.finish_erasures() == 0
+    held.go_on.set()
     assert (await asyncio.wait_for(erasure, BOUND_S)).sessions == MANY
 
 
