@@ -181,8 +181,9 @@ def shown_arguments(arguments: str) -> str:
     Characters that could hide or reorder others are escaped.
     """
     shown = readable(arguments)
+    # A paragraph of its own, whatever stands above.
     blocks = [
-        f"{label}\n{_fenced(text.lines, 'text')}"
+        f"\n{label}\n{_fenced(text.lines, 'text')}"
         for label, text in zip(shown.labels, shown.texts, strict=True)
     ]
     return "\n".join((*([_fenced(shown.rest, "json")] if shown.rest else ()), *blocks))

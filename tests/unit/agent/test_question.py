@@ -28,13 +28,14 @@ LINES = st.lists(
 def read_back(shown: str) -> dict[str, Any]:
     """Return the arguments out of what people see."""
     found: dict[str, Any] = {}
+    shown = shown.lstrip("\n")
     while shown:
         match = re.match(r"(?:(\w+)( \(with a line feed at its end\))?:\n)?(`{3,})(json|text)\n", shown)
         assert match is not None, shown
         name, ended, fence, language = match.groups()
         body, _, shown = shown[match.end() :].partition(f"\n{fence}")
         assert fence not in body and (not shown or shown.startswith("\n"))
-        shown = shown.removeprefix("\n")
+        shown = shown.lstrip("\n")
         if language == "text":
             found[name] = body + ("\n" if ended else "")
         else:
@@ -111,11 +112,11 @@ def test_what_is_nested_too_deep_to_be_read_is_not_asked_about() -> None:
 def test_a_script_is_shown_in_lines() -> None:
     arguments = {"code": "import os\n\nfor name in os.listdir():\n    print(name)\n", "timeout_s": 5}
     assert shown_arguments(json.dumps(arguments)) == (
-        '```json\n{\n  "timeout_s": 5\n}\n```\n'
+        '```json\n{\n  "timeout_s": 5\n}\n```\n\n'
         "code (with a line feed at its end):\n"
         "```text\nimport os\n\nfor name in os.listdir():\n    print(name)\n```"
     )
-    assert shown_arguments('{"code": "a\\nb"}') == "code:\n```text\na\nb\n```"
+    assert shown_arguments('{"code": "a\\nb"}') == "\ncode:\n```text\na\nb\n```"
     assert "code:\n````text\n" in shown_arguments('{"code": "a\\n```\\nb"}')
 
 
