@@ -142,7 +142,7 @@ def shell_access(config: Config) -> ShellAccess:
     """Return which sessions may run commands.
 
     Raises:
-        ConfigError: a pattern is none, or sessions have no files to run them on.
+        ConfigError: a pattern is not valid, or sessions have no files to run them on.
     """
     if not config.workspace.enabled:
         raise ConfigError(
@@ -158,7 +158,7 @@ def network_rules(config: Config) -> NetworkRules | None:
     """Return what commands may reach, None where that is nothing.
 
     Raises:
-        ConfigError: an entry can be no host, or there is none.
+        ConfigError: an entry is not the name of a host, or there are no entries.
     """
     table = config.shell
     allowed = []
@@ -196,7 +196,8 @@ def shell_settings(config: Config) -> ShellSettings:
     """Return what commands may use.
 
     Raises:
-        ConfigError: a directory that is to be readable is none, or is where commands have one of their own.
+        ConfigError: a path that is to be readable is not a directory, or is one of which commands have their
+        own.
     """
     table = config.shell
     for path in table.readable:
