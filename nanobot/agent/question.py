@@ -8,7 +8,6 @@ from typing import Any
 
 from nanobot.core.approvals import MAX_ARGUMENTS_CHARS, Approval
 from nanobot.core.message import AskedCall, Message, Text
-from nanobot.core.readable import readable
 from nanobot.core.tool_question import QuestionField, ToolQuestion, wanted
 from nanobot.core.unseen import escaped, without_unseen
 
@@ -180,6 +179,9 @@ def shown_arguments(arguments: str) -> str:
     """Return arguments as blocks of code for people: texts of several lines as such, the rest as JSON.
     Characters that could hide or reorder others are escaped.
     """
+    # Many servers ask nobody.
+    from nanobot.core.readable import readable
+
     shown = readable(arguments)
     # A paragraph of its own, whatever stands above.
     blocks = [

@@ -10,13 +10,13 @@ import base64
 import datetime
 import hashlib
 import hmac
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.types import Send
 
 from nanobot.access.caller import Caller
 from nanobot.access.keyring import KeyRing
-from nanobot.api.approval_form import MAX_FORM_BYTES, MAX_FORM_VALUES, Typed, form_fields, read_form
 from nanobot.core import tool_question
 from nanobot.core.approvals import Approval, ApprovalAnswer
 from nanobot.core.clock import Clock
@@ -27,7 +27,6 @@ from nanobot.core.errors import (
     InvalidRequest,
     SlowRequest,
 )
-from nanobot.core.readable import readable
 from nanobot.core.store import Store
 from nanobot.core.tool_question import ToolQuestion
 from nanobot.core.unseen import escaped, without_unseen
@@ -35,6 +34,9 @@ from nanobot.http.body import read_body
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
+
+if TYPE_CHECKING:
+    from nanobot.api.approval_form import Typed
 
 PATH = "/approve/{token}"
 _DIGEST_BYTES = 20
@@ -136,6 +138,9 @@ class ApprovalPages:
             return
         decision, typed = await _sent(request, approval.question)
         if approval.state == "pending":
+            # Few tools ask, and most servers show no page at all.
+            from nanobot.api.approval_form import read_form
+
             asks = approval.question
             try:
                 content = tool_question.decided(
@@ -168,12 +173,14 @@ class ApprovalPages:
         return approval
 
 
-async def _sent(request: Request, asks: ToolQuestion | None) -> tuple[ApprovalAnswer, Typed]:
+async def _sent(request: Request, asks: ToolQuestion | None) -> "tuple[ApprovalAnswer, Typed]":
     """Return which button was pressed, and what was filled in.
 
     Raises:
         InvalidRequest: it is none of the page's.
     """
+    from nanobot.api.approval_form import MAX_FORM_BYTES, MAX_FORM_VALUES
+
     has_form = asks is not None and asks.fields
     most = MAX_FORM_BYTES if has_form else _MOST_BODY_BYTES
     body = await read_body(request, max_bytes=most, timeout_s=_BODY_TIMEOUT_S)
@@ -208,12 +215,14 @@ _CONFIRM = (
 )
 
 
-def _buttons(approval: Approval, typed: Typed | None = None) -> str:
+def _buttons(approval: Approval, typed: "Typed | None" = None) -> str:
     asks = approval.question
     if asks is None:
         return _BUTTONS
     if not asks.fields:
         return _CONFIRM
+    from nanobot.api.approval_form import form_fields
+
     return (
         f'<form method="post">{form_fields(asks, _seen, typed)}'
         f"<p>What you answer is sent to {_html(asks.who)}; never give it a password.</p>"
@@ -230,6 +239,8 @@ def _question(asks: ToolQuestion) -> str:
 
 def _call(approval: Approval) -> str:
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
+    from nanobot.core.readable import readable
+
     shown = readable(approval.arguments)
     blocks = [f"<pre>{_seen(shown.rest)}</pre>"] if shown.rest else []
     blocks += [

@@ -25,7 +25,6 @@ from nanobot.core.workspace import (
 from nanobot.stores.workspaces.commit import FILES, Commit
 from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.stores.workspaces.paths import Parts, folded, parse_path
-from nanobot.stores.workspaces.snapshots import snapshot
 from nanobot.stores.workspaces.tree import Tree
 
 _PASSED_OVER = frozenset((".git",))
@@ -163,6 +162,9 @@ class LocalWorkspaces:
 
     async def snapshot(self, directory: Path) -> Snapshot | None:
         """Return what files there are in a folder that `command_folder` yields, see `snapshots`."""
+        # Most servers run no commands.
+        from nanobot.stores.workspaces.snapshots import snapshot
+
         return await self._run(snapshot, directory)
 
     def _made_for_commands(self, identity: SessionIdentity) -> Path:
