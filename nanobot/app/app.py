@@ -320,5 +320,12 @@ def _attachments(
     randomness: Randomness,
 ) -> Attachments:
     keeping = settings.file_settings(config)
-    kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
+    kept_files = KeptFiles(
+        store,
+        clock,
+        randomness,
+        quota_bytes=keeping.quota_bytes,
+        ttl_s=keeping.ttl_s,
+        commands=config.shell.sessions,
+    )
     return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)

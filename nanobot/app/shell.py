@@ -31,6 +31,7 @@ from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
+from nanobot.tools.workspace.files import SessionUploads
 
 TEMPORARY_FOLDER = "commands"
 _OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
@@ -63,10 +64,11 @@ async def open_shell(
     randomness: Randomness,
     skills: CommandFolders | None = None,
     audit: AuditSink | None = None,
+    uploads: SessionUploads | None = None,
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
-    why. They run in `workspaces`, and are shown the folders of `skills`; what they connect to is noted in
-    `audit`. Afterwards they end.
+    why. They run in `workspaces`, and are shown the folders of `skills` and the `uploads` of their sessions;
+    what they connect to is noted in `audit`. Afterwards they end.
 
     Raises:
         ConfigError: the settings of the shell make no sense.
@@ -86,7 +88,13 @@ async def open_shell(
         else:
             networks = CommandNetworks(rules, network_bounds(config), _noting(audit, clock), clock)
     commands = ShellCommands(
-        sandbox, workspaces.command_folder, settings, skills, networks.of if networks else None
+        sandbox,
+        workspaces.command_folder,
+        settings,
+        skills,
+        networks.of if networks else None,
+        uploads,
+        workspaces.snapshot,
     )
     interpreters = None
     try:
