@@ -77,7 +77,7 @@ async def test_a_call_that_a_limit_cut_off_says_so(open_harness: OpenHarness, *,
     reply = await harness.door.chat("k", [ASK], tools=[WEATHER], stream=stream, max_tokens=5)
     choice = (reply.chunks[-1] if stream else reply.json)["choices"][0]
     assert choice["finish_reason"] == "length"
-    function = {"type": "function", **WEATHER["function"]}
+    function: dict[str, Any] = {"type": "function", "name": "get_weather"}
     asked = {"model": "nanobot", "input": "Rain?", "tools": [function], "max_output_tokens": 16}
     reply = await harness.door.call("POST", "/v1/responses", body=json.dumps(asked).encode())
     assert (reply.json["status"], reply.json["incomplete_details"]) == (
