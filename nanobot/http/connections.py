@@ -65,7 +65,7 @@ class BoundedConnection(HttpToolsProtocol):
     ahead of answers, and on how long an answer may stay unread.
 
     Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said. So is a wish for
-    another protocol (7.8): Java's own client, and all that is built on it, has one with each first request.
+    another protocol (7.8): some clients (Java's, curl with `--http2`) send it with a first request.
     """
 
     # A head has begun, or a connection; the timer only runs where not all of it came at once.

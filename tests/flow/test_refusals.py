@@ -105,7 +105,7 @@ async def test_one_refusal_that_quotes_a_request_leaves_the_count_of_tokens_on(
 async def test_a_refusal_that_quotes_a_short_message_is_not_taken_for_what_the_message_says(
     upstream: Upstream, harness: Harness, words: str
 ) -> None:
-    """The key would rest, or the asker be told of limits, because somebody asks about such an error."""
+    """The server's key would count as refused, or the asker be told of limits."""
     upstream.answer = lambda asked: refused(400, f"Invalid request: content filter hit on '{words}'")
     reply = await harness.door.chat("k", words)
     assert (reply.status, reply.error["code"]) == (400, "model_rejected_request")
