@@ -22,20 +22,26 @@ _VALUES = LatePattern(
 )
 _MEMBER = LatePattern(r'"([^"\\]*)"\s*:\s*')
 _DEEPEST = 50
+_LONGEST = 4096
+"""How many characters a secret has at most."""
 
 
 def masked(arguments: str, max_chars: int) -> str:
     """Return the JSON arguments of a call without what looks like a secret, by the name of its member or by
     its form, and cut to `max_chars`.
     """
+    masking = _Masking(max_chars)
     try:
-        shown = json.dumps(_without_secrets(json.loads(arguments), 0), ensure_ascii=False)
+        shown = json.dumps(masking.value(json.loads(arguments), 0), ensure_ascii=False)
     except (ValueError, RecursionError):
         # Models break off in the middle of JSON.
-        shown = _VALUES.sub(HIDDEN, _before_secret(arguments))
-    if len(shown) <= max_chars:
+        masking = _Masking(max_chars)
+        shown = masking.text(_before_secret(arguments[: max_chars + _LONGEST]))
+        masking.has_cut = len(arguments) > max_chars + _LONGEST
+    if len(shown) <= max_chars and not masking.has_cut:
         return shown
-    return f"{shown[:max_chars]}… ({len(shown)} characters)"
+    length = len(arguments) if masking.has_cut else len(shown)
+    return f"{shown[:max_chars]}… ({length} characters)"
 
 
 def _before_secret(broken: str) -> str:
@@ -46,14 +52,54 @@ def _before_secret(broken: str) -> str:
     return broken if named is None else broken[: named.end()] + HIDDEN
 
 
-def _without_secrets(value: Any, depth: int) -> Any:
-    if depth > _DEEPEST:
-        return HIDDEN
-    if isinstance(value, dict):
-        return {
-            name: HIDDEN if _NAMES.search(name) and each else _without_secrets(each, depth + 1)
-            for name, each in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(each, depth + 1) for each in value]
-    return _VALUES.sub(HIDDEN, value) if isinstance(value, str) else value
+class _Masking:
+    """Masks what is at the beginning of a value, up to `chars`: what comes behind is not shown, and a model
+    may write megabytes. `has_cut`: it left something out.
+    """
+
+    def __init__(self, chars: int) -> None:
+        self.has_cut = False
+        self._left = chars
+
+    def value(self, value: Any, depth: int) -> Any:
+        if depth > _DEEPEST:
+            return HIDDEN
+        self._left -= 1
+        if isinstance(value, dict):
+            shown: dict[str, Any] = {}
+            for name, each in value.items():
+                if self._is_full():
+                    break
+                is_secret = bool(_NAMES.search(name[:_LONGEST]) and each)
+                shown[self.text(name)] = HIDDEN if is_secret else self.value(each, depth + 1)
+            return shown
+        if isinstance(value, list):
+            listed: list[Any] = []
+            for each in value:
+                if self._is_full():
+                    break
+                listed.append(self.value(each, depth + 1))
+            return listed
+        return self.text(value) if isinstance(value, str) else value
+
+    def text(self, text: str) -> str:
+        most = max(0, self._left)
+        self._left -= len(text)
+        if len(text) <= most + _LONGEST:
+            return _VALUES.sub(HIDDEN, text)
+        self.has_cut = True
+        pieces: list[str] = []
+        at = 0
+        # Further than is shown: a secret that begins before may end behind.
+        for found in _VALUES.finditer(text[: most + _LONGEST]):
+            if found.start() >= most:
+                break
+            pieces += (text[at : found.start()], HIDDEN)
+            at = found.end()
+        return "".join((*pieces, text[at:most]))
+
+    def _is_full(self) -> bool:
+        if self._left > 0:
+            return False
+        self.has_cut = True
+        return True

@@ -13,8 +13,10 @@ MAX_KEY_CHARS = 256
 RESERVED_PREFIX = "nanobot:"
 DELEGATED_PREFIX = f"{RESERVED_PREFIX}delegated:"
 """What keys of sessions begin with in which a turn has a part of its work done."""
-_INNER = r"[^\x00-\x1f\x7f-\x9f]"
-_OUTER = r"[^\s\x00-\x1f\x7f-\x9f]"
+_LOST = "\ufffd"
+"""What programs put in place of a character that is broken, such as half of a surrogate pair."""
+_INNER = r"[^\x00-\x1f\x7f-\x9f\ufffd]"
+_OUTER = r"[^\s\x00-\x1f\x7f-\x9f\ufffd]"
 KEY_PATTERN = rf"^[ \t]*(?!{RESERVED_PREFIX}){_OUTER}({_INNER}{{0,254}}{_OUTER})?[ \t]*$"
 """What `parse_key` takes, as a regular expression: 1 to 256 printable characters, space around them left out;
 none of the server's own.
@@ -50,6 +52,11 @@ def parse_key(raw: str) -> str:
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
         raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
+    if _LOST in key:
+        raise BadSessionKey(
+            "session key with U+FFFD, which stands for a character that was lost: two keys would become one;"
+            " send the key as UTF-8, or as JSON without half of a surrogate pair"
+        )
     if not raw.isprintable():
         # `isprintable` also refuses some that keys may have, such as a no-break space. Not `key`: `strip`
         # takes line ends and other control characters for white space, and two keys would become one.

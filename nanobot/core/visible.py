@@ -37,6 +37,10 @@ _THINK = LatePattern(
 _THOUGHTS_BEGIN = LatePattern(r"<(?:think|thought|reasoning|seed:think|details|\|begin_of)|\[THINK|◁")
 _SIGNS_OF_THOUGHTS = ("<", "[THINK", "◁")
 """One of these is in all of them, and is looked for ten times as fast: answers may be long."""
+_FRACTION = LatePattern(r"[0-9][.eE]")
+"""Is in each number that is not written as a whole one."""
+_EXACT = 1 << 53
+"""Beyond it JavaScript has not all whole numbers."""
 NO_CALLS: Mapping[str, ToolCall] = {}
 
 
@@ -164,10 +168,25 @@ def calls_in(messages: Iterable[Message]) -> dict[str, ToolCall]:
 def call_key(call: ToolCall) -> str:
     """Return what is compared of a call: its name and its arguments, whatever the spelling of their JSON."""
     try:
-        arguments = msgspec.json.encode(msgspec.json.decode(call.arguments or "{}"), order="sorted").decode()
+        value = msgspec.json.decode(call.arguments or "{}")
+        # JavaScript writes 1 of 1.0, and so does what sends calls back through it.
+        if _FRACTION.search(call.arguments) is not None:
+            value = _with_whole_numbers(value)
+        arguments = msgspec.json.encode(value, order="sorted").decode()
     except (msgspec.MsgspecError, RecursionError):
         arguments = call.arguments.strip()
     return f"{call.name}\0{arguments}"
+
+
+def _with_whole_numbers(value: object) -> object:
+    """Return a value of JSON with whole numbers as such, however they were written."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if isinstance(value, list):
+        return [_with_whole_numbers(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(one) for name, one in value.items()}
+    return value
 
 
 def _named(message: Message, content: str) -> str:

@@ -7,6 +7,7 @@ import re
 import select
 from typing import NoReturn
 
+import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -39,6 +40,7 @@ _ABSOLUTE = LatePattern(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 """A target such as proxies are asked for: the authority, and what comes after it."""
 _PEER_CLOSED = getattr(select, "POLLRDHUP", 0)
 """What tells of it is in Linux alone."""
+_CONNECT = b"CONNECT"
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
@@ -62,7 +64,8 @@ class BoundedConnection(HttpToolsProtocol):
     head besides the body, on the number of chunks, on a body that is not read, on requests that are sent
     ahead of answers, and on how long an answer may stay unread.
 
-    Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said.
+    Trailers are ignored (RFC 9110, 6.5.1): they must not change what the head has said. So is a wish for
+    another protocol (7.8): some clients (Java's, curl with `--http2`) send it with a first request.
     """
 
     # A head has begun, or a connection; the timer only runs where not all of it came at once.
@@ -79,6 +82,8 @@ class BoundedConnection(HttpToolsProtocol):
     _chunks = 0
     _before_answer: int | None = None
     _is_in_body = False
+    # The last answer is sent; what still comes is thrown away.
+    _has_ended = False
     # The request that is being answered; `cycle` is the last one that came.
     _answered: RequestResponseCycle | None = None
 
@@ -100,18 +105,22 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._has_ended:
+            self._received += len(data)
+            if self._received > MAX_REST_BYTES:
+                self.transport.abort()
+            return
         body_bytes = self._body_bytes
         if self._awaits_head:
             self._head_bytes += len(data)
         elif self._is_in_body:
             self._received += len(data)
             self._since_body += len(data)
-        super().data_received(data)
+        self._parse(data)
         # Only now is it known whether the head ended in these bytes.
         if self._awaits_head:
             if self._head_bytes > MAX_HEAD_BYTES:
-                self.transport.write(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
-                self.transport.close()
+                self._end(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
             else:
                 self._time_head()
         elif self._is_in_body:
@@ -120,6 +129,36 @@ class BoundedConnection(HttpToolsProtocol):
             if self._is_too_much():
                 # No answer: one is under way, or the client is not going to read any.
                 self.transport.abort()
+
+    def _parse(self, data: bytes) -> None:
+        """Do what uvicorn does with `data`, and read requests that wish for another protocol as others."""
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                msg = "Invalid HTTP request received."
+                self.logger.warning(msg)
+                self.send_400_response(msg)
+                return
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Return the request whose head has come without its wish for another protocol, and `rest` behind it.
+
+        The parser takes all that comes after such a head for the other protocol.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        self.parser = httptools.HttpRequestParser(self)
+        if method == _CONNECT:
+            return b""
+        fields = b"".join(b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
+        return b"%b %b HTTP/%b\r\n%b\r\n%b" % (method, self.url, version, fields, rest)
+
+    def _wishes_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self.parser.get_method() != _CONNECT
 
     def _is_too_much(self) -> bool:
         """Return whether more came after the head than a body needs, or than anything reads."""
@@ -138,9 +177,23 @@ class BoundedConnection(HttpToolsProtocol):
         cycle = self.cycle
         if self.transport.is_closing():
             return
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(_final_answer(_NO_HTTP, b"Bad Request"))
+        answer = _final_answer(_NO_HTTP, b"Bad Request")
+        if cycle is None or cycle.response_complete:
+            self._end(answer)
+            return
+        if not cycle.response_started:
+            self.transport.write(answer)
         self.transport.close()
+
+    def _end(self, answer: bytes) -> None:
+        """Send the last answer, and close once the client has read it, or after a moment."""
+        self._head_arrived()
+        self._has_ended = True
+        self._received = 0
+        self.transport.write(answer)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._rest_timer = self.loop.call_later(REST_TIMEOUT_S, self.transport.abort)
 
     def on_message_begin(self) -> None:
         # The timer of the first request runs since the connection was opened. Between requests uvicorn's own
@@ -154,15 +207,21 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._wishes_upgrade():
+            return
         self._head_arrived()
         if self.url[:1] != b"/" and (absolute := _ABSOLUTE.fullmatch(self.url)):
             self._take_target(*absolute.groups())
-        self._is_in_body = True
         if _PEER_CLOSED:
             self.scope[HUNG_UP] = self._has_hung_up  # type: ignore[literal-required]
         self._received = self._body_bytes = self._since_body = self._chunks = 0
         self._before_answer = None
+        # Refuses some targets.
         super().on_headers_complete()
+        self._is_in_body = True
+        if self.scope["method"] == "CONNECT":
+            # What follows would not be HTTP.
+            self.cycle.keep_alive = False
         if len(self.pipeline) > MAX_PIPELINED:
             self._hang_up()
 
@@ -198,6 +257,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._wishes_upgrade():
+            return
         self._is_in_body = False
         self._rest_arrived()
         super().on_message_complete()

@@ -36,9 +36,12 @@ class HeadCheck:
 
         Raises:
             InvalidRequest: a header that may come once comes twice.
-            InvalidHttp: Host is missing or no host name, or the transfer coding is not supported.
+            InvalidHttp: the version is not 1.0 or 1.1, Host is missing or no host name, or the transfer
+                coding is not supported.
             UnsupportedEncoding: the body is compressed.
         """
+        if version not in ("1.1", "1.0"):
+            raise InvalidHttp(f"the request is in HTTP/{version}: only 1.1 and 1.0 are supported")
         if len(headers) != len(raw):
             self._refuse_repeated(raw)
         host = headers.get(b"host")

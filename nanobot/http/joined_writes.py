@@ -16,6 +16,7 @@ class JoinedWrites:
         "_held",
         "_loop",
         "_transport",
+        "can_write_eof",
         "get_extra_info",
         "is_closing",
         "pause_reading",
@@ -26,6 +27,7 @@ class JoinedWrites:
         self._transport = transport
         self._loop = loop
         self._held = b""
+        self.can_write_eof = transport.can_write_eof
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
@@ -40,6 +42,10 @@ class JoinedWrites:
             self._loop.call_soon(self._flush)
         else:
             self._transport.write(data)
+
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
 
     def close(self) -> None:
         self._flush()

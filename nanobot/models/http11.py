@@ -328,6 +328,8 @@ class DirectConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._take_pieces(answer)
             answer.fail(TransferFailed("finish" if answer.has_head else "understand", str(error)))
+            # An answer that came whole before it has not failed, and its reader waits.
+            answer.wake()
             self.abort()
             return
         if not answer.has_head:

@@ -22,6 +22,10 @@ from nanobot.models.wordings import understand
 _log = logging.getLogger(__name__)
 
 _STATUSES = frozenset({400, 404, 422})
+_SERVER_ERRORS = frozenset({500, 501})
+"""What some servers refuse with that lack an ability (llama.cpp, Ollama), and what passes, too: their words
+alone count.
+"""
 _MIN_WINDOW_TOKENS = 256
 
 
@@ -73,9 +77,11 @@ class Negotiation:
         Raises:
             RequestFailed: the asker has to change the request, as it lacks an ability of the model.
         """
-        if status not in _STATUSES:
+        if status not in _STATUSES and status not in _SERVER_ERRORS:
             return False
         text = RefusalText(read_refusal(body), sent, self._talk)
+        if status in _SERVER_ERRORS and not text.objects:
+            return False
         own = partial(understand, is_quoted=text.quotes)
         understood = own(text.words)
         if understood is not None:

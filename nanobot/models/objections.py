@@ -7,7 +7,7 @@ shows the whole body, a filter the user's message) names nothing.
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -163,6 +163,9 @@ OBJECTIONS: tuple[ObjectionWording, ...] = (
         "Invalid value: 'image_url'. Supported values are: 'text'.",
     ),
     ObjectionWording(
+        "images", r"content\.type .{0,20}\['text'\]", "messages.content.type 参数非法，取值范围 ['text']"
+    ),
+    ObjectionWording(
         "audio", r"unknown variant .?input_audio", "unknown variant `input_audio`, expected `text`"
     ),
     ObjectionWording("audio", rf"{_UNABLE} (?:\w+ ){{0,3}}audio", "This model does not support audio inputs"),
@@ -226,6 +229,11 @@ class RefusalText:
             if wording.objection == wanted
         )
 
+    @property
+    def objects(self) -> bool:
+        """Whether it objects to anything in words of its own."""
+        return any(self.objection(objection) for objection in get_args(Objection))
+
     def says(self, pattern: LatePattern[str]) -> bool:
         """Return whether `pattern` is found in words of its own."""
         return any(self._is_own(found.group()) for found in pattern.finditer(self.words))
@@ -245,7 +253,8 @@ class RefusalText:
         if field in _PLAIN_WORDS:
             pattern = (
                 rf"[`'\"]{name}[`'\"]|(?:argument|parameter|field|property|key|supplied):? {name}\b"
-                rf"|(?:model|permitted|allowed|parameters|arguments): {name}\b"
+                r"|(?:model|permitted|allowed|parameters|arguments|fields): (?:[\w.]+, ?)*(?:[\w.]+ and )?"
+                rf"{name}\b"
                 rf"|\b{name}(?:: extra inputs| (?:parameter|argument|field))"
                 rf"|\b{name} (?:is |are )?(?:not |un)supported"
             )
@@ -270,7 +279,8 @@ class RefusalText:
 
     def quotes(self, start: int, end: int) -> bool:
         """Return whether its words from `start` to `end` are in a passage that it quotes from the messages:
-        one of many characters, or a short message that stands as a whole behind a quotation mark or a colon.
+        one of many characters, or a short message, or a paragraph of one, that stands as a whole behind a
+        quotation mark or a colon.
 
         Not where it begins with what a message holds: then somebody has told the model of an earlier refusal.
         """
@@ -280,7 +290,9 @@ class RefusalText:
         before, after = _bare(self.words[:start]), _bare(self.words[end:])
         if sum(_shared(before, name, after, self._said)) + len(name) >= _PASSAGE_CHARS:
             return True
-        short = (text.strip() for text in self._texts if len(text) < 2 * _PASSAGE_CHARS)
+        # Of what a message says, other messages and the day are paragraphs apart.
+        paragraphs = (part.strip() for text in self._texts for part in (text, *text.split("\n\n")))
+        short = (part for part in paragraphs if part and len(part) < 2 * _PASSAGE_CHARS)
         quoted = (rf"[\"'`:“‘(\[{{>]\s*{re.escape(text)}" for text in short if name in _bare(text))
         return any(
             found.start() <= start and end <= found.end()

@@ -30,6 +30,7 @@ OVERFLOWS: tuple[Wording, ...] = (
         200000,
     ),
     Wording("overflow", r"input tokens exceeded", "Input Tokens Exceeded"),
+    Wording("overflow", r"(?:输入|prompt|请求).{0,20}超(?:过|出).{0,20}长度", "输入超过模型最大长度限制"),
     Wording(
         "overflow",
         r"tokens in request more than max tokens allowed",

@@ -138,7 +138,8 @@ def _failure(
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=True)
     if status in (408, 504, 522, 524):
         return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)
-    if status < 500 or status == 501:
+    # 498 is Groq's: no capacity left.
+    if (status < 500 and status != 498) or status == 501:
         remedy = f": {source.address} is not the API's address" if status < 400 or status == 405 else ""
         return RequestFailed(ModelRejectedRequest(message + remedy))
     if status == 500:

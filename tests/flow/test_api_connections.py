@@ -315,6 +315,13 @@ TAKING_KEYS = {
     "the target of a fork": ("POST", "/v1/sessions/a/fork", b'{"key": "b\\u0085"}'),
     "a conversation": ("GET", "/v1/conversations/a%1C", None),
     "items of a conversation": ("GET", "/v1/conversations/a%0D/items", None),
+    "the target of a fork, broken": ("POST", "/v1/sessions/a/fork", b'{"key": "b\\ud800"}'),
+    "a conversation, broken": (
+        "POST",
+        "/v1/responses",
+        b'{"model": "nanobot", "input": "x", "conversation": {"id": "a\\udfff"}}',
+    ),
+    "a path, broken": ("GET", "/v1/sessions/a%EF%BF%BD", None),
     "the conversation of a response": (
         "POST",
         "/v1/responses",
@@ -324,7 +331,7 @@ TAKING_KEYS = {
 
 
 @pytest.mark.parametrize("taking", TAKING_KEYS)
-async def test_a_control_character_at_the_end_of_a_key_is_refused_everywhere(
+async def test_a_control_character_or_a_broken_one_in_a_key_is_refused_everywhere(
     harness: Harness, taking: str
 ) -> None:
     """Stripped, it would lead to the conversation of another key."""
@@ -337,3 +344,95 @@ async def test_a_control_character_at_the_end_of_a_key_is_refused_everywhere(
 async def test_a_control_character_at_the_end_of_the_header_is_refused(harness: Harness) -> None:
     reply = await harness.door.chat("a\u0085", "hello")
     assert (reply.status, reply.error["code"]) == (400, "invalid_session_key")
+
+
+# Requests that wish for another protocol ----------------------------------------------------------
+
+H2C = ("connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAEAAEAAAAIAAAABAAMAAABk")
+"""What Java's own HTTP client sends with the first request of each connection."""
+WEBSOCKET = ("connection: keep-alive, upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+
+
+@pytest.mark.parametrize("wish", [H2C, WEBSOCKET])
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_request_that_would_rather_speak_another_protocol_is_answered_like_any_other(
+    harness: Harness, connection: Connection, wish: tuple[str, ...], *, is_chunked: bool
+) -> None:
+    body = chat_body("hello")
+    framing = "transfer-encoding: chunked" if is_chunked else f"content-length: {len(body)}"
+    asked = head("POST", "/v1/chat/completions", "x-session-key: a", framing, *wish)
+    asked += chunked(body) if is_chunked else body
+    connection.writer.write(asked)
+    assert b'"one"' in (await connection.answer())[1]
+    connection.writer.write(asked.replace(b"hello", b"other"))
+    assert b'"two"' in (await connection.answer())[1]
+    _, page = await connection_get(connection, "/v1/sessions/a")
+    assert b'"messages":4' in page
+
+
+async def connection_get(connection: Connection, path: str) -> tuple[int, bytes]:
+    connection.writer.write(head("GET", path))
+    return await connection.answer()
+
+
+async def test_such_a_request_may_come_in_pieces_and_with_others_behind_it(
+    harness: Harness, connection: Connection
+) -> None:
+    body = chat_body("hello")
+    first = head("POST", "/v1/chat/completions", "x-session-key: a", f"content-length: {len(body)}", *H2C)
+    for start in range(0, len(first + body), 7):
+        connection.writer.write((first + body)[start : start + 7])
+        await connection.writer.drain()
+        await asyncio.sleep(0)
+    assert b'"one"' in (await connection.answer())[1]
+    connection.writer.write(head("GET", "/health", *H2C) * 3)
+    assert [(await connection.answer())[0] for _ in range(3)] == [200, 200, 200]
+
+
+async def test_nothing_is_read_after_a_request_for_a_tunnel(connection: Connection) -> None:
+    connection.writer.write(head("CONNECT", "/health") + head("GET", "/health"))
+    answers = await connection.answers()
+    assert (answers[:12], answers.count(b"HTTP/1.1 ")) == (b"HTTP/1.1 405", 1)
+
+
+# Requests that are refused by the connection ------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+async def test_a_target_that_is_too_long_is_refused_without_a_fault(
+    connection: Connection, caplog: pytest.LogCaptureFixture, *, is_second: bool
+) -> None:
+    if is_second:
+        await connection_get(connection, "/health")
+    connection.writer.write(head("GET", "/health?" + "a" * 70_000))
+    assert (await connection.answers())[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [(b"POST / HTTP/1.1\r\nhost: a\x7f\r\n\r\n", 400), (b"GET / HTTP/1.1\r\na: " + b"a" * 70_000, 431)],
+)
+async def test_a_client_that_goes_on_sending_reads_why_it_was_refused(
+    connection: Connection, start: bytes, status: int
+) -> None:
+    connection.writer.write(start)
+    for _ in range(10):
+        connection.writer.write(b"x" * 20_000)
+        await connection.writer.drain()
+        await asyncio.sleep(0)
+    assert (await connection.answers()).startswith(b"HTTP/1.1 %d" % status)
+
+
+async def test_a_client_that_was_refused_and_goes_on_without_end_is_hung_up_on(
+    connection: Connection,
+) -> None:
+    connection.writer.write(b"no http\r\n\r\n")
+    sent = await connection.send_until_hung_up_on(b"x" * 10_000, at_most=4 * SOCKET_BUFFERS)
+    assert sent < 2 * SOCKET_BUFFERS
+
+
+@pytest.mark.parametrize("version", ["HTTP/2.0", "HTTP/0.9"])
+async def test_another_version_of_the_protocol_is_refused(connection: Connection, version: str) -> None:
+    connection.writer.write(head("GET", "/health").replace(b"HTTP/1.1", version.encode()))
+    assert (await connection.answers())[:12] == b"HTTP/1.1 400"

@@ -1,6 +1,7 @@
 """The client's own tools: called by the model, run by the client, answered with its next request."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ def shown(request: ModelRequest) -> list[tuple[str, str]]:
 
 
 ONE = calls(("call00001", "get_weather", '{"city":"Oslo"}'))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_that_a_limit_cut_off_says_so(open_harness: OpenHarness, *, stream: bool) -> None:
+    """Its arguments break off: a client that runs it, or reads them, must know."""
+    cut = Say(message=Message("assistant", (ToolCall("call00001", "get_weather", '{"city":"Os'),), "length"))
+    harness = await open_harness(ScriptedModel(cut, cut))
+    reply = await harness.door.chat("k", [ASK], tools=[WEATHER], stream=stream, max_tokens=5)
+    choice = (reply.chunks[-1] if stream else reply.json)["choices"][0]
+    assert choice["finish_reason"] == "length"
+    function: dict[str, Any] = {"type": "function", "name": "get_weather"}
+    asked = {"model": "nanobot", "input": "Rain?", "tools": [function], "max_output_tokens": 16}
+    reply = await harness.door.call("POST", "/v1/responses", body=json.dumps(asked).encode())
+    assert (reply.json["status"], reply.json["incomplete_details"]) == (
+        "incomplete",
+        {"reason": "max_output_tokens"},
+    )
 
 
 async def test_a_call_of_the_clients_tool_ends_the_answer_and_its_result_goes_on(

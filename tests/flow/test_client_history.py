@@ -62,6 +62,55 @@ async def test_results_in_any_order_under_ids_that_the_client_rewrote_answer_the
     assert shown(model.requests[1])[2:] == [("tool", "rain"), ("tool", "sun")]
 
 
+@pytest.mark.parametrize("id_", ["get_weather", "call_0", ""])
+async def test_calls_that_share_an_id_have_their_results_in_their_order(
+    open_harness: OpenHarness, id_: str
+) -> None:
+    """Some clients name a call by its function, or count from zero in each step."""
+    model = ScriptedModel(
+        calls(*TWO), "Rain and sun.", calls(("c", "get_weather", '{"city":"Bonn"}')), "Fog."
+    )
+    harness = await open_harness(model)
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    both = a_call(id_, "Rome")
+    both["tool_calls"] += a_call(id_, "Oslo")["tool_calls"]
+    listed = [ASK, both, result(id_, "sun"), result(id_, "rain")]
+    reply = await harness.door.chat("k", listed, tools=[WEATHER])
+    assert reply.status == 200 and "x-history" not in reply.headers
+    assert shown(model.requests[1])[2:] == [("tool", "rain"), ("tool", "sun")]
+    listed += [message(reply), says("And Bonn?")]
+    await harness.door.chat("k", listed, tools=[WEATHER])
+    listed += [a_call(id_, "Bonn"), result(id_, "fog")]
+    reply = await harness.door.chat("k", listed, tools=[WEATHER])
+    assert reply.said == "Fog." and "x-history" not in reply.headers
+    reply = await harness.door.chat("copy", [*listed, message(reply), says("Sure?")])
+    assert reply.headers["x-history"] == "imported"
+    results = [text for role, text in shown(model.requests[-1]) if role == "tool"]
+    assert results == ["sun", "rain", "fog"]
+
+
+async def test_calls_whose_numbers_were_written_anew_are_the_same_calls(open_harness: OpenHarness) -> None:
+    """JavaScript, which many clients are written in, writes 1 of 1.0."""
+    model = ScriptedModel(calls(("c", "get_weather", '{"at":[1.0,2e1],"of":{"b":0.50,"a":1}}')), "Rain.")
+    harness = await open_harness(model)
+    await harness.door.chat("k", [ASK], tools=[WEATHER])
+    call = a_call("x", "")
+    call["tool_calls"][0]["function"]["arguments"] = '{"of":{"a":1,"b":0.5},"at":[1,20]}'
+    reply = await harness.door.chat("k", [ASK, call, result("x", "rain")], tools=[WEATHER])
+    assert reply.said == "Rain." and "x-history" not in reply.headers
+
+
+async def test_a_moved_message_does_not_bring_back_what_was_deleted(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("a1", "a2", "a3", "a4", "a5")
+    harness = await open_harness(model)
+    for said in ("q1", "q2 SECRET", "q3"):
+        await harness.door.chat("k", said)
+    kept = [says("q1"), assistant("a1"), says("q3"), assistant("a3")]
+    await harness.door.chat("k", [*kept, says("q4")])
+    await harness.door.chat("k", [*kept[2:], *kept[:2], says("q5")])
+    assert "q2 SECRET" not in [text for _, text in shown(model.requests[-1])]
+
+
 async def test_the_ids_of_calls_are_such_as_no_client_rewrites_and_others_in_each_turn(
     open_harness: OpenHarness,
 ) -> None:

@@ -45,6 +45,20 @@ async def test_a_server_without_tools_answers_and_is_not_asked_again_with_them(
     assert ["tools" in asked.json for asked in upstream.requests] == [True, False, False]
 
 
+async def test_a_server_that_lacks_an_ability_may_say_so_with_a_status_of_its_own_fault(
+    upstream: Upstream, harness: Harness
+) -> None:
+    """llama.cpp does, and Ollama; what merely fails is tried again as it is, and teaches nothing."""
+    upstream.then(refused(500, "internal error in the tools queue"))
+    assert (await harness.door.chat("k", "hi")).said == "Hello there"
+    upstream.answer = lambda asked: (
+        refused(500, "tools param requires --jinja flag") if "tools" in asked.json else greet(asked)
+    )
+    for _ in range(2):
+        assert (await harness.door.chat("k", "hi")).said == "Hello there"
+    assert ["tools" in asked.json for asked in upstream.requests] == [True, True, True, False, False]
+
+
 async def test_a_clients_tools_at_a_server_without_are_a_clear_error(
     upstream: Upstream, harness: Harness
 ) -> None:
@@ -83,6 +97,20 @@ async def test_one_refusal_that_quotes_a_request_leaves_the_count_of_tokens_on(
     assert (await harness.door.chat("a", "hi")).status == 400
     reply = await harness.door.chat("b", "hi")
     assert reply.json["usage"]["prompt_tokens"] == 10
+
+
+@pytest.mark.parametrize(
+    "words", ["API key not valid. Why?", "insufficient balance?", "rate limit reached", "tool_use_failed"]
+)
+async def test_a_refusal_that_quotes_a_short_message_is_not_taken_for_what_the_message_says(
+    upstream: Upstream, harness: Harness, words: str
+) -> None:
+    """The server's key would count as refused, or the asker be told of limits."""
+    upstream.answer = lambda asked: refused(400, f"Invalid request: content filter hit on '{words}'")
+    reply = await harness.door.chat("k", words)
+    assert (reply.status, reply.error["code"]) == (400, "model_rejected_request")
+    reply = await harness.door.chat("two", [{"role": "user", "content": text} for text in ("Hello", words)])
+    assert (reply.status, reply.error["code"]) == (400, "model_rejected_request")
 
 
 async def test_a_conversation_over_the_real_window_is_shortened_and_goes_on(

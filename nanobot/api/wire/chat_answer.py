@@ -110,7 +110,9 @@ def finish_reason(messages: tuple[Message, ...], calls: Sequence[ToolCall] | Non
     client, where they are known.
     """
     if client_calls(messages) if calls is None else calls:
-        return "tool_calls"
+        last = next((message for message in reversed(messages) if message.role == "assistant"), None)
+        # The arguments of the last call may break off.
+        return "length" if last is not None and last.stop_reason == "length" else "tool_calls"
     reason = messages[-1].stop_reason if messages else None
     # SDKs know no other reasons.
     return reason if reason in ("stop", "length", "content_filter") else "stop"

@@ -190,7 +190,7 @@ def output(state: TurnState, echo: Echo, *, inputs: int) -> tuple[WireItem, ...]
 
 def _cut(messages: tuple[Message, ...]) -> str | None:
     last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    return _INCOMPLETE.get(last.stop_reason or "") if last is not None and not last.client_calls else None
+    return _INCOMPLETE.get(last.stop_reason or "") if last is not None else None
 
 
 def fault(error: TurnError) -> ResponseFault:

@@ -156,7 +156,9 @@ class ChatAnswerReader:
                 return
             raise self._error(payload)
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._count(chunk.usage)
+        elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
+            self._count(chunk.x_groq.usage)
         if not chunk.choices:
             if chunk.choices is None and chunk.usage is None and is_error(payload):
                 raise self._error(payload)
@@ -193,9 +195,16 @@ class ChatAnswerReader:
             elif choice.message is not None:
                 self._take_whole(choice.message, deltas)
             if choice.usage is not None:
-                self._usage = choice.usage
+                self._count(choice.usage)
+            if choice.error:
+                raise error_in_answer(self._source, {"error": choice.error})
             if choice.finish_reason:
                 self._finish(choice.finish_reason)
+
+    def _count(self, usage: ChunkUsage) -> None:
+        # Some servers end with a count of nothing.
+        if self._usage is None or not usage.is_blank:
+            self._usage = usage
 
     def rescued(self, body: bytes) -> Message | None:
         """Return the message that a refusal holds: calls that the server could not read, and nothing else.
@@ -427,9 +436,10 @@ def _usage_of(usage: ChunkUsage | None) -> Usage | None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     cached = prompt.cached_tokens if prompt is not None else None
-    return Usage(
-        tokens(usage.prompt_tokens),
-        tokens(usage.completion_tokens),
-        tokens(usage.prompt_cache_hit_tokens if cached is None else cached),
-        tokens(completion.reasoning_tokens if completion is not None else None),
-    )
+    asked = tokens(usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens)
+    said = tokens(usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens)
+    thought = tokens(completion.reasoning_tokens if completion is not None else None)
+    # xAI counts thinking beside the answer's tokens, which only the total shows.
+    if thought > said and tokens(usage.total_tokens) == asked + said + thought:
+        said += thought
+    return Usage(asked, said, tokens(usage.prompt_cache_hit_tokens if cached is None else cached), thought)

@@ -47,6 +47,15 @@ class ChunkUsage(msgspec.Struct, gc=False):
     prompt_cache_hit_tokens: Count = None
     prompt_tokens_details: PromptCounts | None = None
     completion_tokens_details: CompletionCounts | None = None
+    total_tokens: Count = None
+    # The names of OpenAI's Responses, which some servers of this format have.
+    input_tokens: Count = None
+    output_tokens: Count = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it counts nothing."""
+        return not (self.prompt_tokens or self.completion_tokens or self.input_tokens or self.output_tokens)
 
 
 class ChunkChoice(msgspec.Struct, gc=False):
@@ -55,6 +64,7 @@ class ChunkChoice(msgspec.Struct, gc=False):
     message: ChunkDelta | None = None
     finish_reason: str | None = None
     usage: ChunkUsage | None = None
+    error: Any = None
 
 
 class BaseResponse(msgspec.Struct, gc=False):
@@ -63,12 +73,19 @@ class BaseResponse(msgspec.Struct, gc=False):
     status_code: Any = None
 
 
+class GroqChunk(msgspec.Struct, gc=False):
+    """What Groq adds to a chunk."""
+
+    usage: ChunkUsage | None = None
+
+
 class Chunk(msgspec.Struct, gc=False):
     choices: list[ChunkChoice] | None = None
     usage: ChunkUsage | None = None
     error: Any = None
     object: str | None = None
     base_resp: BaseResponse | None = None
+    x_groq: GroqChunk | None = None
 
 
 decode = msgspec.json.Decoder(Chunk).decode
@@ -165,6 +182,7 @@ class LenientDecoder:
             BaseResponse(base.get("status_code"))
             if isinstance(base := content.get("base_resp"), dict)
             else None,
+            GroqChunk(_usage(groq.get("usage"))) if isinstance(groq := content.get("x_groq"), dict) else None,
         )
 
     def _choice(self, choice: dict[str, Any]) -> ChunkChoice:
@@ -174,6 +192,7 @@ class LenientDecoder:
             self._delta(choice.get("message")),
             _text(choice.get("finish_reason")),
             _usage(choice.get("usage")),
+            choice.get("error"),
         )
 
     def _delta(self, delta: object) -> ChunkDelta | None:
@@ -252,6 +271,9 @@ def _usage(usage: object) -> ChunkUsage | None:
         CompletionCounts(_count(completion.get("reasoning_tokens")))
         if isinstance(completion, dict)
         else None,
+        _count(usage.get("total_tokens")),
+        _count(usage.get("input_tokens")),
+        _count(usage.get("output_tokens")),
     )
 
 

@@ -4,7 +4,8 @@ A row that a client can hold has in `digest` the packed place of the list that e
 so that a list is found by one indexed look-up, and all its beginnings by another.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -87,7 +88,7 @@ def match(
             return HistoryMatch("rewound", base, unanswered=results)
     base, count = _longest(db, head.session, sent.beginnings)
     if not count and not is_whole:
-        base, count = _longest_anywhere(db, head.session, sent.beginnings)
+        base, count = _longest_anywhere(db, head, sent.beginnings)
     if count == len(window):
         return HistoryMatch("rewound", base)
     note: HistoryNote = "imported" if head.tip == 0 and not count else "replaced"
@@ -239,8 +240,11 @@ def _longest(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
     return 0, 0
 
 
-def _longest_anywhere(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
-    """Do as `_longest` for a list whose beginning may hang on any of the newest rows."""
+def _longest_anywhere(db: Db, head: TranscriptHead, beginnings: Beginnings) -> tuple[int, int]:
+    """Do as `_longest` for a list whose beginning may hang on any of the newest rows. Where it hangs on
+    several, those of the transcript come first: what the user has deleted is on the branches.
+    """
+    session = head.session
     rows = [
         unpacked(bytes(digest))
         for (digest,) in db.execute(
@@ -250,7 +254,8 @@ def _longest_anywhere(db: Db, session: int, beginnings: Beginnings) -> tuple[int
         )
     ]
     known = {(row.depth, row.chain) for row in rows}
-    best, longest, looks = START, 0, 0
+    ends: list[Place] = []
+    longest, looks = 0, 0
     for before in rows:
         if beginnings.first_behind(before) not in known:
             continue
@@ -258,10 +263,30 @@ def _longest_anywhere(db: Db, session: int, beginnings: Beginnings) -> tuple[int
         if looks > _MOST_LOOKS:
             break
         count, end = beginnings.longest_behind(before, known)
-        if (count, end.depth) > (longest, best.depth):
-            best, longest = end, count
-    base = _newest(db, session, best) if longest else None
+        if count > longest:
+            ends, longest = [end], count
+        elif count == longest and count:
+            ends.append(end)
+    if not longest:
+        return 0, 0
+    if len(ends) > 1:
+        ends = _on_transcript(db, head, ends) or ends
+    base = _newest(db, session, max(ends, key=attrgetter("depth")))
     return (0, 0) if base is None else (base, longest)
+
+
+def _on_transcript(db: Db, head: TranscriptHead, ends: Sequence[Place]) -> list[Place]:
+    """Return those of the places that are on the transcript."""
+    marks, wanted = among([end.packed() for end in ends[:_MOST_BOUND]])
+    there = {
+        bytes(digest)
+        for stretch in transcript.stretches(db, head.session, head.tip)
+        for (digest,) in db.execute(
+            f"SELECT digest FROM message WHERE id BETWEEN ? AND ? AND digest IN {marks}",
+            (*transcript.message_ids(head.session, *stretch), *wanted),
+        )
+    }
+    return [end for end in ends if end.packed() in there]
 
 
 # Results ------------------------------------------------------------------------------------------

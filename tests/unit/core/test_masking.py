@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 
@@ -37,6 +38,34 @@ def test_malformed_and_long_arguments_are_bounded_too() -> None:
     assert masked("{ sk-hunter2hunter2hunter2", 1_000) == f"{{ {HIDDEN}"
     assert len(masked(json.dumps({"a": "b" * 10_000}), 100)) < 130
     assert masked("[" * 100_000, 100)
+
+
+@pytest.mark.parametrize("before", [0, 80, 95, 99])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_secret_at_the_end_of_what_is_shown_is_hidden(before: int, *, is_whole: bool) -> None:
+    text = "x" * before + " sk-proj-" + "hunter2" * 30 + "y" * 100_000
+    arguments = json.dumps({"text": text})
+    shown = masked(arguments if is_whole else arguments[:-2], 100)
+    assert "hunter2" not in shown and "sk-proj" not in shown
+    assert len(shown) < 150
+
+
+def test_what_is_not_shown_is_not_looked_through() -> None:
+    """A model may write a megabyte, and the event loop waits."""
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    many = json.dumps({"words": ["word"] * 100_000, "more": {str(number): "x" for number in range(10_000)}})
+    sys.setprofile(count)
+    try:
+        shown = masked(many, 200)
+    finally:
+        sys.setprofile(None)
+    assert shown.startswith('{"words": ["word", "word"') and shown.endswith(f"… ({len(many)} characters)")
+    assert calls < 5_000
 
 
 def test_json_that_breaks_off_is_shown_up_to_the_first_secret() -> None:

@@ -13,10 +13,15 @@ class Wire:
 
     def __init__(self) -> None:
         self.done: list[bytes | str] = []
-        self.get_extra_info = self.is_closing = self.pause_reading = self.resume_reading = lambda: None
+        self.can_write_eof = self.get_extra_info = self.is_closing = self.pause_reading = (
+            self.resume_reading
+        ) = lambda: None
 
     def write(self, data: bytes) -> None:
         self.done.append(data)
+
+    def write_eof(self) -> None:
+        self.done.append("eof")
 
     def close(self) -> None:
         self.done.append("close")
@@ -51,8 +56,11 @@ async def test_a_head_alone_goes_out_at_once() -> None:
 async def test_a_head_goes_out_before_the_end() -> None:
     transport, wire = opened()
     transport.write(HEAD)
+    transport.write_eof()
+    assert wire.done == [HEAD, "eof"]
+    transport.write(HEAD)
     transport.close()
-    assert wire.done == [HEAD, "close"]
+    assert wire.done == [HEAD, "eof", HEAD, "close"]
 
 
 async def test_what_is_cut_sends_nothing_more() -> None:

@@ -12,7 +12,7 @@ from nanobot.models.direct import DirectPool
 from nanobot.models.http11 import DirectAnswer, DirectConnection
 from nanobot.models.transfer import Received, TransferFailed
 from tests.certificate import certificate
-from tests.upstream import CUT, HANG, Gate, Reply, Upstream, raw
+from tests.upstream import CUT, HANG, Gate, Reply, Step, Upstream, raw
 
 WITHIN_S = 20.0
 
@@ -78,6 +78,28 @@ async def test_what_was_gathered_is_read_although_the_connection_broke() -> None
         assert await answer.read() == b"ab"
         with pytest.raises(TransferFailed):
             await answer.read()
+
+
+@pytest.mark.parametrize("end", [HANG, CUT])
+@pytest.mark.parametrize("behind", [b"junk", b"0\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"])
+async def test_an_answer_is_whole_whatever_comes_behind_it(end: Step, behind: bytes) -> None:
+    """Its reader waits while both come at once."""
+    gate = Gate()
+    async with Upstream() as upstream:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+        upstream.then(raw(head, gate, b"said" + behind, end), Reply((b"next",)))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        reading = asyncio.ensure_future(answer.read())
+        await gate.reached.wait()
+        await asyncio.sleep(0)
+        gate.open()
+        assert await asyncio.wait_for(reading, WITHIN_S) == b"said"
+        assert answer.has_ended
+        answer.close()
+        # Nothing of it is taken for the answer to another request.
+        assert await (await ask(pool, upstream.url)).read() == b"next"
+        await pool.close()
 
 
 async def test_few_bytes_do_not_become_very_many() -> None:

@@ -55,6 +55,8 @@ def test_a_thing_is_objected_to_in_many_words(objection: Objection, words: str) 
         ("stop", "Stop parameter is not supported"),
         ("stop", "stop: Extra inputs are not permitted"),
         ("seed", "Extra inputs are not permitted: seed"),
+        ("seed", "Unsupported parameters: temperature, seed"),
+        ("stop", "Unsupported parameters: temperature, seed and stop"),
         ("reasoning_effort", 'think value "low" is not supported for this model'),
         ("reasoning_effort", "Thinking level low is not supported for this model"),
         ("frequency_penalty", "Penalty is not enabled for this model"),
@@ -66,7 +68,10 @@ def test_a_field_is_named_in_many_words(field: str, words: str) -> None:
     assert text(words).says_unsupported
 
 
-@pytest.mark.parametrize("words", ["please stop", "the seed is a plant", "user hi is not known"])
+@pytest.mark.parametrize(
+    "words",
+    ["please stop", "the seed is a plant", "user hi is not known", "not allowed: go, then please stop"],
+)
 def test_plain_words_name_no_field(words: str) -> None:
     assert not any(text(words).names(field) for field in ("stop", "seed", "user"))
 

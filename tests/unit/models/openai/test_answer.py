@@ -178,6 +178,8 @@ async def test_an_answer_with_calls_stops_for_them_unless_it_was_cut(
         (event({"choices": [], "usage": counted(12, 3, 8, 1)}), finish()),
         (chunk({}, "stop", usage=counted(12, 3, 8, 1)),),
         (chunk({}, None, usage=counted(1, 1)), finish(), usage(12, 3, 8, 1)),
+        (chunk({}, "stop", usage=counted(12, 3, 8, 1)), usage(0, 0)),
+        (chunk({}, "stop", x_groq={"usage": counted(12, 3, 8, 1)}),),
         (event({"choices": [{"delta": {}, "finish_reason": "stop", "usage": counted(12, 3, 8, 1)}]}),),
     ],
 )
@@ -186,6 +188,22 @@ async def test_usage_is_found_wherever_it_stands(
 ) -> None:
     upstream.then(spoken(text("a"), *steps, DONE))
     assert (await heard(model))[1].usage == Usage(12, 3, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"input_tokens": 12, "output_tokens": 3}, Usage(12, 3)),
+        ({"input_tokens": "12", "output_tokens": "3"}, Usage(12, 3)),
+        ({**counted(12, 3, 0, 90), "total_tokens": 105}, Usage(12, 93, 0, 90)),
+    ],
+)
+async def test_usage_in_the_way_of_another_provider_is_read(
+    upstream: Upstream, model: OpenAIChat, said: dict[str, object], meant: Usage
+) -> None:
+    """Some have the names of another format; xAI counts thinking beside the answer's tokens."""
+    upstream.then(spoken(text("ok"), finish(), event({"choices": [], "usage": said}), DONE))
+    assert (await heard(model))[1].usage == meant
 
 
 async def test_usage_with_nulls_or_with_another_name_for_cached_tokens_is_read(

@@ -4,7 +4,13 @@ import random
 
 import pytest
 
-from nanobot.core.errors import ContextOverflow, ModelBadAnswer, ModelError, ModelRefusedKey
+from nanobot.core.errors import (
+    ContextOverflow,
+    ModelBadAnswer,
+    ModelError,
+    ModelRateLimited,
+    ModelRefusedKey,
+)
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall, user
 from nanobot.models.lessons import Lessons
@@ -87,6 +93,11 @@ def test_a_closing_tag_behind_thinking_in_its_own_field_is_no_text() -> None:
         ({"code": 500, "msg": "bang", "success": False}, ModelBadAnswer),
         ({"error_code": 336007, "error_msg": "prompt tokens too long: bang"}, ContextOverflow),
         ({"detail": "Invalid API key: bang"}, ModelRefusedKey),
+        (
+            {"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 429, "message": "bang"}}]},
+            ModelRateLimited,
+        ),
+        ({"choices": [{"index": "0", "finish_reason": "error", "error": "bang"}]}, ModelBadAnswer),
     ],
 )
 def test_an_error_in_any_shape_keeps_its_words(said: object, kind: type[ModelError]) -> None:
