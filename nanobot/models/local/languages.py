@@ -52,6 +52,25 @@ _OF_RESULT = {
     "zh": ("等于", "结果是", "一共是"),
     "ja": ("答えは", "合計は", "結果は"),
 }
+# How the day is told that comes, and one that is over; behind it stands one of the weekdays.
+_OF_DAY = {
+    "de": ("Das ist ", "Das war "),
+    "fr": ("Ce sera le ", "C'était le "),
+    "es": ("Será el ", "Fue el "),
+    "it": ("Sarà ", "Era "),
+    "pt": ("Será ", "Foi "),
+    "zh": ("那天是", "那天是"),
+    "ja": ("その日は", "その日は"),
+}
+_WEEKDAYS = {
+    "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
+    "fr": "lundi mardi mercredi jeudi vendredi samedi dimanche",
+    "es": "lunes martes miércoles jueves viernes sábado domingo",
+    "it": "lunedì martedì mercoledì giovedì venerdì sabato domenica",
+    "pt": "segunda-feira terça-feira quarta-feira quinta-feira sexta-feira sábado domingo",
+    "zh": "星期一 星期二 星期三 星期四 星期五 星期六 星期日",
+    "ja": "月曜日 火曜日 水曜日 木曜日 金曜日 土曜日 日曜日",
+}
 
 
 def not_in_english(said: list[str]) -> tuple[str, ...]:
@@ -67,6 +86,17 @@ def openings_of_result(said: list[str]) -> tuple[str, ...]:
     """
     language = _other_language(said)
     return _OF_RESULT.get(language, ()) if language is not None else ()
+
+
+def openings_of_day(said: list[str], days: int) -> tuple[str, ...]:
+    """Return how the answer begins that tells which day comes so many `days` after today, up to a weekday;
+    empty where the language is not certain, or English.
+    """
+    language = _other_language(said)
+    if language not in _OF_DAY:
+        return ()
+    after, before = _OF_DAY[language]
+    return tuple((after if days > 0 else before) + weekday for weekday in _WEEKDAYS[language].split())
 
 
 def _other_language(said: list[str]) -> str | None:

@@ -9,11 +9,12 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
+from nanobot.models.local.days import told_of
 from nanobot.models.local.gbnf import literal, unlike, without_words
 
 CURRENT_TIME = "current_time"
@@ -32,6 +33,10 @@ _FUNCTIONS = (
 )  # fmt: skip
 _TEXT = r"[^\[ \t\r\n] rest"
 _REST = r"rest ::= [^\x00]*"
+_TIME = '"[current_time" (" " zone)? "]"'
+_ZONE = 'zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}'
+TIME_GRAMMAR = f"root ::= {_TIME}\n{_ZONE}"
+"""The grammar of a call that asks for the time."""
 _CALCULATION = "\n".join(
     (
         # One operator at least, or a function: a lone number needs no working out.
@@ -60,8 +65,8 @@ def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Sequenc
     calls = []
     rules = []
     if CURRENT_TIME in names:
-        calls.append('"[current_time" (" " zone)? "]"')
-        rules.append('zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}')
+        calls.append(_TIME)
+        rules.append(_ZONE)
     if CALCULATE in names:
         calls.append('"[calculate " sum "]"')
         rules.append(_CALCULATION)
@@ -90,6 +95,11 @@ def opened_grammar(openings: Sequence[str], never: Sequence[str] = ()) -> str:
 def result_grammar(openings: Sequence[str]) -> str:
     """Return the grammar of an answer in words that begins with one of `openings` and a number."""
     return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
+
+
+def day_grammar(openings: Sequence[str]) -> str:
+    """Return the grammar of an answer in words that begins with one of `openings`; a number soon follows."""
+    return f"root ::= ({' | '.join(map(literal, openings))}) [^\\x00-\\x1F0-9.]{{0,12}} [0-9] rest\n{_REST}"
 
 
 def read(text: str) -> tuple[WrittenCall, ...]:
@@ -121,8 +131,11 @@ def written(call: ToolCall) -> str:
     return f"[{call.name} {argument}]" if argument else f"[{call.name}]"
 
 
-def result_of(call: ToolCall | None, result: ToolResult) -> str:
-    """Return what came of the call, worded so that a small model takes it for its own knowledge."""
+def result_of(call: ToolCall | None, result: ToolResult, days: int | None = None) -> str:
+    """Return what came of the call, worded so that a small model takes it for its own knowledge.
+
+    `days`: which day was asked for, from today.
+    """
     content = result.content.strip()
     if call is None:
         return f"({content})"
@@ -132,20 +145,24 @@ def result_of(call: ToolCall | None, result: ToolResult) -> str:
     if call.name == CURRENT_TIME:
         # The zone's own name says as much.
         now = _OFFSET.sub("", content)
-        return f"(In {argument} it is {now})" if argument else f"(It is {now}{_next_day(content)})"
+        if days is None:
+            return f"(In {argument} it is {now})" if argument else f"(It is {now}{_other_day(content, 1)})"
+        return f"(It is {now}{_other_day(content, days)})"
     if call.name == CALCULATE:
         return f"({argument} = {content})"
     return f"({call.name}: {content})"
 
 
-def _next_day(content: str) -> str:
-    """Return what day comes after the one in a result of `current_time`: the model does not know it."""
+def _other_day(content: str, days: int) -> str:
+    """Return what day comes so many days after the one in a result of `current_time`: the model does not know
+    it.
+    """
     match = _DATE.search(content)
     try:
-        tomorrow = date.fromisoformat(match[0]) + timedelta(days=1) if match is not None else None
-    except (ValueError, OverflowError):
+        told = told_of(days, date.fromisoformat(match[0])) if match is not None else ""
+    except ValueError:
         return ""
-    return f"; tomorrow is {tomorrow:%A}, {tomorrow}" if tomorrow is not None else ""
+    return f"; {told}" if told else ""
 
 
 def expression_of(call: ToolCall) -> str:

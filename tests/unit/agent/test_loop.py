@@ -507,6 +507,23 @@ async def test_a_limit_that_the_asker_set_is_kept_to(work: Work) -> None:
     assert sink.messages == (Message("assistant", (Text("one, tw"),), "length", Usage(10, 5), "scripted"),)
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(None, None), (1_000, 1_000), (4_096, 4_096), (1_000_000, None)])
+async def test_a_limit_that_the_window_has_no_room_for_is_as_long_as_its_rest(
+    work: Work, asked: int | None, sent: int | None
+) -> None:
+    work.sampling = Sampling(max_output_tokens=asked)
+    work.earlier = (user("x" * 4_000), Message("assistant", (Text("y" * 4_000),), "stop"))
+    model = ScriptedModel("Here.", context_tokens=8_000)
+    await work(model)
+    (request,) = model.requests
+    assert len(request.messages) == 3
+    limit = request.sampling.max_output_tokens
+    if asked is None or sent is not None:
+        assert limit == sent
+    else:
+        assert limit is not None and 4_096 < limit < 8_000 - 2_000
+
+
 async def test_a_limit_used_up_by_thinking_is_an_answer_too(work: Work) -> None:
     work.sampling = Sampling(max_output_tokens=3)
     sink = await work(ScriptedModel(Say((), Message("assistant", (Thinking("Hm."),), "length"))))

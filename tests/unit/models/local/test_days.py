@@ -1,0 +1,71 @@
+"""A question for the date of another day is known as one, and the day is told."""
+
+from datetime import date
+
+import pytest
+
+from nanobot.models.local.days import day_asked, told_of
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("What date is it in three days?", 3),
+        ("What's the date a week from today?", 7),
+        ("What day was it 10 days ago?", -10),
+        ("What day was it the day before yesterday?", -2),
+        ("Welcher Tag ist in drei Tagen?", 3),
+        ("Welches Datum haben wir in 2 Wochen?", 14),
+        ("Der wievielte ist übermorgen?", 2),
+        ("Welcher Wochentag war gestern?", -1),
+        ("Quel jour serons-nous dans trois jours ?", 3),
+        ("C'était quel jour avant-hier ?", -2),
+        ("¿Qué fecha será dentro de tres días?", 3),
+        ("¿Qué día fue hace dos semanas?", -14),
+        ("Che giorno sarà tra tre giorni?", 3),
+        ("Che data era cinque giorni fa?", -5),
+        ("Que dia será daqui a três dias?", 3),
+        ("Que dia foi anteontem?", -2),
+        ("三天后是几号？", 3),
+        ("两周后星期几？", 14),
+        ("大后天是星期几？", 3),
+        ("三日後は何日ですか？", 3),
+        ("明後日は何曜日ですか？", 2),
+    ],
+)
+def test_the_day_is_understood(text: str, days: int) -> None:
+    assert day_asked([text]) == days
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "What day is it?",
+        "My train leaves in three days.",
+        "What will the weather be in three days?",
+        "What day is it in 99999 weeks?",
+        "Was mache ich übermorgen?",
+        "三天后见。",
+    ],
+)
+def test_other_messages_ask_for_no_other_day(text: str) -> None:
+    assert day_asked([text]) is None
+
+
+def test_a_follow_up_asks_for_a_date_behind_a_question_for_one() -> None:
+    assert day_asked(["What day is it in three days?", "And in two weeks?"]) == 14
+    assert day_asked(["今天几号？", "那三天后呢？"]) == 3
+    assert day_asked(["How is the weather?", "And in two weeks?"]) is None
+    assert day_asked(["What day is it?", "I leave in two weeks."]) is None
+
+
+def test_the_day_is_told_over_the_ends_of_months_and_years() -> None:
+    today = date(2026, 12, 30)
+    assert told_of(3, today) == "in 3 days it is Saturday, 2027-01-02"
+    assert told_of(-30, today) == "30 days ago it was Monday, 2026-11-30"
+    assert (told_of(1, today), told_of(-1, today)) == (
+        "tomorrow is Thursday, 2026-12-31",
+        "yesterday was Tuesday, 2026-12-29",
+    )
+    assert told_of(36_500, date(9999, 1, 1)) == ""
