@@ -6,7 +6,7 @@ the turn before showed and answered, and the engine reads only what is new.
 
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCall, user
 from nanobot.models.local import recall
-from nanobot.models.local.days import day_asked
+from nanobot.models.local.days import DayAsked, day_asked
 from nanobot.models.local.notation import RECALL, result_of, written
 from nanobot.models.openai.request import NO_AUDIO_NOTE
 
@@ -67,5 +67,5 @@ def read(parts: tuple[Part, ...]) -> str:
     return text
 
 
-def _results(message: Message, calls: dict[str, ToolCall], days: int | None) -> str:
-    return "\n".join(result_of(calls.get(result.call_id), result, days) for result in message.tool_results)
+def _results(message: Message, calls: dict[str, ToolCall], day: DayAsked | None) -> str:
+    return "\n".join(result_of(calls.get(result.call_id), result, day) for result in message.tool_results)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+import msgspec
+
 _LONGEST = 120
 _MOST_DAYS = 36_500
 _NUMBERS = {
@@ -33,43 +35,69 @@ _NUMBERS = {
 }
 _N = rf"(?P<n>\d{{1,4}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})"
 _AFTER = (
-    rf"\bin {_N} (?:days?|(?P<week>weeks?))\b",
-    rf"\b{_N} (?:days?|(?P<week>weeks?)) from (?:now|today)\b",
-    rf"\bin {_N} (?:tage?n?|(?P<week>wochen?))\b",
-    rf"\bdans {_N} (?:jours?|(?P<week>semaines?))\b",
-    rf"\b(?:dentro de|en) {_N} (?:días?|(?P<week>semanas?))\b",
-    rf"\b(?:tra|fra) {_N} (?:giorn[oi]|(?P<week>settiman[ae]))\b",
-    rf"\b(?:daqui a|em|dentro de) {_N} (?:dias?|(?P<week>semanas?))\b",
-    rf"{_N}\s?(?:天|(?P<week>周|星期|礼拜))(?:之|以)?[后後]",
-    rf"{_N}\s?(?:日|(?P<week>週間))後",
+    ("en", rf"\bin {_N} (?:days?|(?P<week>weeks?))\b"),
+    ("en", rf"\b{_N} (?:days?|(?P<week>weeks?)) from (?:now|today)\b"),
+    ("de", rf"\bin {_N} (?:tage?n?|(?P<week>wochen?))\b"),
+    ("fr", rf"\bdans {_N} (?:jours?|(?P<week>semaines?))\b"),
+    ("es", rf"\b(?:dentro de|en) {_N} (?:días?|(?P<week>semanas?))\b"),
+    ("it", rf"\b(?:tra|fra) {_N} (?:giorn[oi]|(?P<week>settiman[ae]))\b"),
+    ("pt", rf"\b(?:daqui a|em|dentro de) {_N} (?:dias?|(?P<week>semanas?))\b"),
+    ("zh", rf"{_N}\s?(?:天|(?P<week>周|星期|礼拜))(?:之|以)?[后後]"),
+    ("ja", rf"{_N}\s?(?:日|(?P<week>週間))後"),
 )
 _BEFORE = (
-    rf"\b{_N} (?:days?|(?P<week>weeks?)) ago\b",
-    rf"\bvor {_N} (?:tage?n?|(?P<week>wochen?))\b",
-    rf"\bil y a {_N} (?:jours?|(?P<week>semaines?))\b",
-    rf"\bhace {_N} (?:días?|(?P<week>semanas?))\b",
-    rf"\b{_N} (?:giorn[oi]|(?P<week>settiman[ae])) fa\b",
-    rf"\bhá {_N} (?:dias?|(?P<week>semanas?))\b",
-    rf"\b{_N} (?:dias?|(?P<week>semanas?)) atrás\b",
-    rf"{_N}\s?(?:天|(?P<week>周|星期|礼拜))(?:之|以)?前",
-    rf"{_N}\s?(?:日|(?P<week>週間))前",
+    ("en", rf"\b{_N} (?:days?|(?P<week>weeks?)) ago\b"),
+    ("de", rf"\bvor {_N} (?:tage?n?|(?P<week>wochen?))\b"),
+    ("fr", rf"\bil y a {_N} (?:jours?|(?P<week>semaines?))\b"),
+    ("es", rf"\bhace {_N} (?:días?|(?P<week>semanas?))\b"),
+    ("it", rf"\b{_N} (?:giorn[oi]|(?P<week>settiman[ae])) fa\b"),
+    ("pt", rf"\bhá {_N} (?:dias?|(?P<week>semanas?))\b"),
+    ("pt", rf"\b{_N} (?:dias?|(?P<week>semanas?)) atrás\b"),
+    ("zh", rf"{_N}\s?(?:天|(?P<week>周|星期|礼拜))(?:之|以)?前"),
+    ("ja", rf"{_N}\s?(?:日|(?P<week>週間))前"),
 )
 # A longer name stands before the one that is a part of it.
 _NAMED = (
-    (-2, r"\bday before yesterday\b|\bvorgestern\b|\bavant-hier\b|\banteayer\b|\bantes de ayer\b"),
-    (-2, r"\bl['’]altro ieri\b|\bavantieri\b|\banteontem\b|前天|一昨日|おととい"),
-    (2, r"\bday after tomorrow\b|\bübermorgen\b|\baprès-demain\b|\bpasado mañana\b|\bdopodomani\b"),
-    (3, r"大后天"),
-    (2, r"\bdepois de amanhã\b|后天|後天|明後日|あさって"),
-    (-1, r"\byesterday\b|\bgestern\b|\bhier\b|\bayer\b|\bieri\b|\bontem\b|昨天|昨日|きのう"),
-    (1, r"\btomorrow\b|\bmorgen\b|\bdemain\b|\bmañana\b|\bdomani\b|\bamanhã\b|明天|明日|あした"),
+    ("en", -2, r"\b(?:the )?day before yesterday\b"),
+    ("en", 2, r"\b(?:the )?day after tomorrow\b"),
+    ("en", -1, r"\byesterday\b"),
+    ("en", 1, r"\btomorrow\b"),
+    ("de", -2, r"\bvorgestern\b"),
+    ("de", 2, r"\bübermorgen\b"),
+    ("de", -1, r"\bgestern\b"),
+    ("de", 1, r"\bmorgen\b"),
+    ("fr", -2, r"\bavant-hier\b"),
+    ("fr", 2, r"\baprès-demain\b"),
+    ("fr", -1, r"\bhier\b"),
+    ("fr", 1, r"\bdemain\b"),
+    ("es", -2, r"\b(?:anteayer|antes de ayer)\b"),
+    ("es", 2, r"\bpasado mañana\b"),
+    ("es", -1, r"\bayer\b"),
+    ("es", 1, r"\bmañana\b"),
+    ("it", -2, r"\b(?:l['’]altro ieri|avantieri|ieri l['’]altro)\b"),
+    ("it", 2, r"\bdopodomani\b"),
+    ("it", -1, r"\bieri\b"),
+    ("it", 1, r"\bdomani\b"),
+    ("pt", -2, r"\banteontem\b"),
+    ("pt", 2, r"\bdepois de amanhã\b"),
+    ("pt", -1, r"\bontem\b"),
+    ("pt", 1, r"\bamanhã\b"),
+    ("zh", -2, r"前天"),
+    ("zh", 3, r"大[后後]天"),
+    ("zh", 2, r"[后後]天"),
+    ("zh", -1, r"昨天"),
+    ("zh", 1, r"明天"),
+    ("ja", -2, r"一昨日|おととい"),
+    ("ja", 2, r"明後日|あさって"),
+    ("ja", -1, r"昨日|きのう"),
+    ("ja", 1, r"明日|あした"),
 )
 _COUNTED = tuple(
-    (sign, re.compile(pattern, re.IGNORECASE))
+    (language, sign, re.compile(pattern, re.IGNORECASE))
     for sign, patterns in ((1, _AFTER), (-1, _BEFORE))
-    for pattern in patterns
+    for language, pattern in patterns
 )
-_BY_NAME = tuple((days, re.compile(pattern, re.IGNORECASE)) for days, pattern in _NAMED)
+_BY_NAME = tuple((language, days, re.compile(pattern, re.IGNORECASE)) for language, days, pattern in _NAMED)
 _ASKS_FOR_DATE = re.compile(
     r"\b(?:what|which) (?:\w+ )?(?:day|weekday|date)\b|\bwhat(?:'s| is) the date\b"
     r"|\bwelche[rsn]? (?:\w+ )?(?:wochentag|tag|datum)\b|\bwas für ein (?:wochen)?tag\b|\bwievielte\w*\b"
@@ -83,44 +111,46 @@ _GOES_ON = re.compile(
 )
 
 
-def day_asked(said: Sequence[str]) -> int | None:
-    """Return of which day the last message of what the user `said` asks the date, as days from today; None:
-    it asks for something else, or for today.
+class DayAsked(msgspec.Struct, frozen=True):
+    """A day that is asked for: how many `days` after today, and the user's `words` for it in a `language`."""
+
+    days: int
+    words: str
+    language: str
+
+
+def day_asked(said: Sequence[str]) -> DayAsked | None:
+    """Return of which day the last message of what the user `said` asks the date; None: it asks for something
+    else, or for today.
 
     `And in three days?` asks for a date behind a question for one.
     """
     text = said[-1] if said else ""
-    if len(text) > _LONGEST or (days := _days_from_today(text)) is None:
+    if len(text) > _LONGEST or (day := _day_named(text)) is None:
         return None
     if _ASKS_FOR_DATE.search(text):
-        return days
+        return day
     goes_on = len(said) > 1 and _GOES_ON.fullmatch(text) and _ASKS_FOR_DATE.search(said[-2][:_LONGEST])
-    return days if goes_on else None
+    return day if goes_on else None
 
 
-def told_of(days: int, today: date) -> str:
-    """Return in words which day comes so many `days` after `today`; empty where the calendar has none."""
+def told_of(day: DayAsked, today: date) -> str:
+    """Return in words which day that is; empty where the calendar has none."""
     try:
-        day = today + timedelta(days=days)
+        found = today + timedelta(days=day.days)
     except OverflowError:
         return ""
-    match days:
-        case 1:
-            when = "tomorrow is"
-        case -1:
-            when = "yesterday was"
-        case _ if days > 0:
-            when = f"in {days} days it is"
-        case _:
-            when = f"{-days} days ago it was"
-    return f"{when} {day:%A}, {day}"
+    return f"{day.words} = {found:%A}, {found}"
 
 
-def _days_from_today(text: str) -> int | None:
-    for sign, pattern in _COUNTED:
+def _day_named(text: str) -> DayAsked | None:
+    for language, sign, pattern in _COUNTED:
         if match := pattern.search(text):
             number = match["n"].lower()
             count = int(number) if number.isdecimal() else _NUMBERS[number]
             days = count * (7 if match["week"] else 1)
-            return sign * days if days <= _MOST_DAYS else None
-    return next((days for days, pattern in _BY_NAME if pattern.search(text)), None)
+            return DayAsked(sign * days, match[0], language) if days <= _MOST_DAYS else None
+    for language, days, pattern in _BY_NAME:
+        if match := pattern.search(text):
+            return DayAsked(days, match[0], language)
+    return None

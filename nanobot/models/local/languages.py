@@ -6,6 +6,8 @@ A small model has been shown most in English, and falls into it: asked `Quanto f
 
 import re
 
+from nanobot.models.local.days import DayAsked
+
 # None of them is a word of English.
 _SMALL_WORDS = {
     "de": "der die das und ist ein eine einen ich du nicht mit für von dem wie wer wo wann warum wieviel viel"
@@ -52,15 +54,16 @@ _OF_RESULT = {
     "zh": ("等于", "结果是", "一共是"),
     "ja": ("答えは", "合計は", "結果は"),
 }
-# How the day is told that comes, and one that is over; behind it stands one of the weekdays.
+# What stands between the words for a day and its weekday, for one that comes and for one that is over, and
+# between the weekday and the number of the day.
 _OF_DAY = {
-    "de": ("Das ist ", "Das war "),
-    "fr": ("Ce sera le ", "C'était le "),
-    "es": ("Será el ", "Fue el "),
-    "it": ("Sarà ", "Era "),
-    "pt": ("Será ", "Foi "),
-    "zh": ("那天是", "那天是"),
-    "ja": ("その日は", "その日は"),
+    "de": (" ist ", " war ", ", der "),
+    "fr": (", ce sera le ", ", c'était le ", " "),
+    "es": (" será ", " fue ", ", "),
+    "it": (" sarà ", " era ", " "),
+    "pt": (" será ", " foi ", ", "),
+    "zh": ("是", "是", "，"),
+    "ja": ("は", "は", "、"),
 }
 _WEEKDAYS = {
     "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
@@ -88,15 +91,15 @@ def openings_of_result(said: list[str]) -> tuple[str, ...]:
     return _OF_RESULT.get(language, ()) if language is not None else ()
 
 
-def openings_of_day(said: list[str], days: int) -> tuple[str, ...]:
-    """Return how the answer begins that tells which day comes so many `days` after today, up to a weekday;
-    empty where the language is not certain, or English.
+def openings_of_day(day: DayAsked) -> tuple[str, ...]:
+    """Return how the answer begins that tells which day that is, up to the number of the day; empty in
+    English.
     """
-    language = _other_language(said)
-    if language not in _OF_DAY:
+    if day.language not in _OF_DAY:
         return ()
-    after, before = _OF_DAY[language]
-    return tuple((after if days > 0 else before) + weekday for weekday in _WEEKDAYS[language].split())
+    after, before, number = _OF_DAY[day.language]
+    words = day.words[0].upper() + day.words[1:] + (after if day.days > 0 else before)
+    return tuple(words + weekday + number for weekday in _WEEKDAYS[day.language].split())
 
 
 def _other_language(said: list[str]) -> str | None:

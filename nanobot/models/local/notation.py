@@ -9,12 +9,12 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.models.local.days import told_of
+from nanobot.models.local.days import DayAsked, told_of
 from nanobot.models.local.gbnf import literal, unlike, without_words
 
 CURRENT_TIME = "current_time"
@@ -97,11 +97,6 @@ def result_grammar(openings: Sequence[str]) -> str:
     return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
 
 
-def day_grammar(openings: Sequence[str]) -> str:
-    """Return the grammar of an answer in words that begins with one of `openings`; a number soon follows."""
-    return f"root ::= ({' | '.join(map(literal, openings))}) [^\\x00-\\x1F0-9.]{{0,12}} [0-9] rest\n{_REST}"
-
-
 def read(text: str) -> tuple[WrittenCall, ...]:
     """Return the calls that `text` consists of, each once; none where it is something else."""
     calls: list[WrittenCall] = []
@@ -131,10 +126,10 @@ def written(call: ToolCall) -> str:
     return f"[{call.name} {argument}]" if argument else f"[{call.name}]"
 
 
-def result_of(call: ToolCall | None, result: ToolResult, days: int | None = None) -> str:
+def result_of(call: ToolCall | None, result: ToolResult, day: DayAsked | None = None) -> str:
     """Return what came of the call, worded so that a small model takes it for its own knowledge.
 
-    `days`: which day was asked for, from today.
+    `day`: the one that was asked for.
     """
     content = result.content.strip()
     if call is None:
@@ -143,26 +138,37 @@ def result_of(call: ToolCall | None, result: ToolResult, days: int | None = None
     if result.is_error:
         return f"({argument or call.name}: {content})"
     if call.name == CURRENT_TIME:
+        if day is not None and (told := _told(content, day)):
+            # With another day beside it, the model takes that one.
+            return f"(In {argument}: {told})" if argument else f"({told})"
         # The zone's own name says as much.
         now = _OFFSET.sub("", content)
-        if days is None:
-            return f"(In {argument} it is {now})" if argument else f"(It is {now}{_other_day(content, 1)})"
-        return f"(It is {now}{_other_day(content, days)})"
+        return f"(In {argument} it is {now})" if argument else f"(It is {now}{_next_day(content)})"
     if call.name == CALCULATE:
         return f"({argument} = {content})"
     return f"({call.name}: {content})"
 
 
-def _other_day(content: str, days: int) -> str:
-    """Return what day comes so many days after the one in a result of `current_time`: the model does not know
-    it.
-    """
+def _told(content: str, day: DayAsked) -> str:
+    today = _date(content)
+    return told_of(day, today) if today is not None else ""
+
+
+def _next_day(content: str) -> str:
+    """Return what day comes after the one in a result of `current_time`: the model does not know it."""
+    today = _date(content)
+    if today is None or today == date.max:
+        return ""
+    tomorrow = today + timedelta(days=1)
+    return f"; tomorrow is {tomorrow:%A}, {tomorrow}"
+
+
+def _date(content: str) -> date | None:
     match = _DATE.search(content)
     try:
-        told = told_of(days, date.fromisoformat(match[0])) if match is not None else ""
+        return date.fromisoformat(match[0]) if match is not None else None
     except ValueError:
-        return ""
-    return f"; {told}" if told else ""
+        return None
 
 
 def expression_of(call: ToolCall) -> str:

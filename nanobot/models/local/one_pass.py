@@ -196,9 +196,9 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             if _results(turn) and (openings := openings_of_result(said)):
                 return notation.result_grammar(openings), True
-            days = day_asked(said)
-            if not failed and days is not None and (openings := openings_of_day(said, days)):
-                return notation.day_grammar(openings), True
+            day = day_asked(said)
+            if not failed and day is not None and (openings := openings_of_day(day)):
+                return notation.result_grammar(openings), False
             return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
         if question and (opened := _opened(request.messages, question)).openings:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from nanobot.models.local.days import day_asked, told_of
+from nanobot.models.local.days import DayAsked, day_asked, told_of
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,8 @@ from nanobot.models.local.days import day_asked, told_of
     ],
 )
 def test_the_day_is_understood(text: str, days: int) -> None:
-    assert day_asked([text]) == days
+    day = day_asked([text])
+    assert day is not None and day.days == days and day.words in text
 
 
 @pytest.mark.parametrize(
@@ -54,18 +55,16 @@ def test_other_messages_ask_for_no_other_day(text: str) -> None:
 
 
 def test_a_follow_up_asks_for_a_date_behind_a_question_for_one() -> None:
-    assert day_asked(["What day is it in three days?", "And in two weeks?"]) == 14
-    assert day_asked(["今天几号？", "那三天后呢？"]) == 3
+    assert day_asked(["What day is it in three days?", "And in two weeks?"]) == DayAsked(
+        14, "in two weeks", "en"
+    )
+    assert day_asked(["今天几号？", "那三天后呢？"]) == DayAsked(3, "三天后", "zh")
     assert day_asked(["How is the weather?", "And in two weeks?"]) is None
     assert day_asked(["What day is it?", "I leave in two weeks."]) is None
 
 
 def test_the_day_is_told_over_the_ends_of_months_and_years() -> None:
     today = date(2026, 12, 30)
-    assert told_of(3, today) == "in 3 days it is Saturday, 2027-01-02"
-    assert told_of(-30, today) == "30 days ago it was Monday, 2026-11-30"
-    assert (told_of(1, today), told_of(-1, today)) == (
-        "tomorrow is Thursday, 2026-12-31",
-        "yesterday was Tuesday, 2026-12-29",
-    )
-    assert told_of(36_500, date(9999, 1, 1)) == ""
+    assert told_of(DayAsked(3, "in drei Tagen", "de"), today) == "in drei Tagen = Saturday, 2027-01-02"
+    assert told_of(DayAsked(-30, "30 days ago", "en"), today) == "30 days ago = Monday, 2026-11-30"
+    assert told_of(DayAsked(36_500, "in 36500 days", "en"), date(9999, 1, 1)) == ""

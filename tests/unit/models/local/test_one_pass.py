@@ -356,14 +356,14 @@ async def test_a_question_for_another_day_is_answered_from_the_time_and_told_tha
     small.writes("[current_time]")
     _, message = await small.ask(question)
     assert [call.name for call in message.tool_calls] == ["current_time"]
-    small.writes("Das ist Donnerstag, der 3. Dezember.")
+    small.writes("In drei Tagen ist Donnerstag, der 3. Dezember.")
     await small.ask(question, *told_the_time())
     first, second = (asked.json["grammar"] for asked in small.asked)
     assert accepts(first, "[current_time]") and not accepts(first, "In drei Tagen ist der 33. November.")
-    assert accepts(second, "Das ist Donnerstag, der 3. Dezember.")
+    assert accepts(second, "In drei Tagen ist Donnerstag, der 3. Dezember.")
     assert not accepts(second, "In three days it is Thursday, the 3rd of December.")
-    assert not accepts(second, "Das ist der 3. Tag in drei Tagen.")
-    assert "in 3 days it is Thursday, 2026-12-03)" in small.prompts[1]
+    assert not accepts(second, "In drei Tagen ist der dritte Tag.")
+    assert "\n(in drei Tagen = Thursday, 2026-12-03)" in small.prompts[1]
 
 
 async def test_a_poem_is_written_so_that_its_lines_differ(small: Machine) -> None:
