@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 import msgspec
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LONGEST = 120
 _MOST_DAYS = 36_500
 _NUMBERS = {
@@ -134,13 +135,13 @@ def day_asked(said: Sequence[str]) -> DayAsked | None:
     return day if goes_on else None
 
 
-def told_of(day: DayAsked, today: date) -> str:
-    """Return in words which day that is; empty where the calendar has none."""
+def date_of(day: DayAsked, now: str) -> date | None:
+    """Return which day that is, `now` being a result of `current_time`; None: the calendar has none."""
+    match = _DATE.search(now)
     try:
-        found = today + timedelta(days=day.days)
-    except OverflowError:
-        return ""
-    return f"{day.words} = {found:%A}, {found}"
+        return date.fromisoformat(match[0]) + timedelta(days=day.days) if match is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _day_named(text: str) -> DayAsked | None:

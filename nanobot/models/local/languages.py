@@ -5,6 +5,7 @@ A small model has been shown most in English, and falls into it: asked `Quanto f
 """
 
 import re
+from datetime import date
 
 from nanobot.models.local.days import DayAsked
 
@@ -91,15 +92,15 @@ def openings_of_result(said: list[str]) -> tuple[str, ...]:
     return _OF_RESULT.get(language, ()) if language is not None else ()
 
 
-def openings_of_day(day: DayAsked) -> tuple[str, ...]:
-    """Return how the answer begins that tells which day that is, up to the number of the day; empty in
-    English.
+def opening_of_day(day: DayAsked, found: date) -> str:
+    """Return how the answer begins that tells that the day is `found`, up to the number of the day; empty in
+    English. A small model takes the weekday of an example.
     """
     if day.language not in _OF_DAY:
-        return ()
+        return ""
     after, before, number = _OF_DAY[day.language]
     words = day.words[0].upper() + day.words[1:] + (after if day.days > 0 else before)
-    return tuple(words + weekday + number for weekday in _WEEKDAYS[day.language].split())
+    return words + _WEEKDAYS[day.language].split()[found.weekday()] + number
 
 
 def _other_language(said: list[str]) -> str | None:

@@ -9,12 +9,11 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
-from nanobot.models.local.days import DayAsked, told_of
+from nanobot.models.local.days import DayAsked, date_of
 from nanobot.models.local.gbnf import literal, unlike, without_words
 
 CURRENT_TIME = "current_time"
@@ -26,7 +25,6 @@ MAX_CALLS = 3
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
 _OFFSET = re.compile(r" \(UTC[+-]\d{4}\)\Z")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FUNCTIONS = (
     "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
     "tan", "asin", "acos", "atan", "degrees", "radians", "hypot", "gcd", "lcm", "factorial",
@@ -138,7 +136,8 @@ def result_of(call: ToolCall | None, result: ToolResult, day: DayAsked | None = 
     if result.is_error:
         return f"({argument or call.name}: {content})"
     if call.name == CURRENT_TIME:
-        if day is not None and (told := _told(content, day)):
+        if day is not None and (found := date_of(day, content)) is not None:
+            told = f"{day.words} = {found:%A}, {found}"
             # With another day beside it, the model takes that one.
             return f"(In {argument}: {told})" if argument else f"({told})"
         # The zone's own name says as much.
@@ -149,26 +148,10 @@ def result_of(call: ToolCall | None, result: ToolResult, day: DayAsked | None = 
     return f"({call.name}: {content})"
 
 
-def _told(content: str, day: DayAsked) -> str:
-    today = _date(content)
-    return told_of(day, today) if today is not None else ""
-
-
 def _next_day(content: str) -> str:
     """Return what day comes after the one in a result of `current_time`: the model does not know it."""
-    today = _date(content)
-    if today is None or today == date.max:
-        return ""
-    tomorrow = today + timedelta(days=1)
-    return f"; tomorrow is {tomorrow:%A}, {tomorrow}"
-
-
-def _date(content: str) -> date | None:
-    match = _DATE.search(content)
-    try:
-        return date.fromisoformat(match[0]) if match is not None else None
-    except ValueError:
-        return None
+    tomorrow = date_of(DayAsked(1, "", ""), content)
+    return f"; tomorrow is {tomorrow:%A}, {tomorrow}" if tomorrow is not None else ""
 
 
 def expression_of(call: ToolCall) -> str:

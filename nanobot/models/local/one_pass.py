@@ -21,10 +21,10 @@ from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
-from nanobot.models.local.days import day_asked
+from nanobot.models.local.days import date_of, day_asked
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
-from nanobot.models.local.languages import not_in_english, openings_of_day, openings_of_result
+from nanobot.models.local.languages import not_in_english, opening_of_day, openings_of_result
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import Note, note_of
@@ -196,14 +196,17 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             if _results(turn) and (openings := openings_of_result(said)):
                 return notation.result_grammar(openings), True
-            day = day_asked(said)
-            if not failed and day is not None and (openings := openings_of_day(day)):
-                return notation.result_grammar(openings), False
+            if not failed and (opening := _opening_of_day(said, turn)):
+                return notation.result_grammar([opening]), False
             return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
         if question and (opened := _opened(request.messages, question)).openings:
             return notation.opened_grammar(opened.openings, opened.never), True
-        if question and day_asked(said) is not None and notation.CURRENT_TIME in _names(request):
+        if (
+            question
+            and day_asked(said) is not None
+            and any(each.name == notation.CURRENT_TIME for each in request.tools)
+        ):
             return notation.TIME_GRAMMAR, True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
@@ -363,8 +366,14 @@ class _Shown:
         return all(says_result(self._held, result) for _, result in self._checks)
 
 
-def _names(request: ModelRequest) -> frozenset[str]:
-    return frozenset(tool.name for tool in request.tools)
+def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
+    """Return how the answer begins that tells the day which was asked for; empty where none was, or the
+    model needs no such help.
+    """
+    day = day_asked(said)
+    now = next((result.content for result in turn[-1].tool_results), "")
+    found = date_of(day, now) if day is not None else None
+    return opening_of_day(day, found) if day is not None and found is not None else ""
 
 
 def _opened(messages: tuple[Message, ...], question: str) -> Note:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from nanobot.models.local.days import DayAsked, day_asked, told_of
+from nanobot.models.local.days import DayAsked, date_of, day_asked
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,9 @@ def test_a_follow_up_asks_for_a_date_behind_a_question_for_one() -> None:
     assert day_asked(["What day is it?", "I leave in two weeks."]) is None
 
 
-def test_the_day_is_told_over_the_ends_of_months_and_years() -> None:
-    today = date(2026, 12, 30)
-    assert told_of(DayAsked(3, "in drei Tagen", "de"), today) == "in drei Tagen = Saturday, 2027-01-02"
-    assert told_of(DayAsked(-30, "30 days ago", "en"), today) == "30 days ago = Monday, 2026-11-30"
-    assert told_of(DayAsked(36_500, "in 36500 days", "en"), date(9999, 1, 1)) == ""
+def test_the_day_is_found_over_the_ends_of_months_and_years() -> None:
+    now = "Wednesday, 2026-12-30 23:00:00 UTC (UTC+0000)"
+    assert date_of(DayAsked(3, "in drei Tagen", "de"), now) == date(2027, 1, 2)
+    assert date_of(DayAsked(-30, "30 days ago", "en"), now) == date(2026, 11, 30)
+    assert date_of(DayAsked(36_500, "in 36500 days", "en"), "9999-01-01") is None
+    assert date_of(DayAsked(1, "tomorrow", "en"), "no date") is None

@@ -362,7 +362,7 @@ async def test_a_question_for_another_day_is_answered_from_the_time_and_told_tha
     assert accepts(first, "[current_time]") and not accepts(first, "In drei Tagen ist der 33. November.")
     assert accepts(second, "In drei Tagen ist Donnerstag, der 3. Dezember.")
     assert not accepts(second, "In three days it is Thursday, the 3rd of December.")
-    assert not accepts(second, "In drei Tagen ist der dritte Tag.")
+    assert not accepts(second, "In drei Tagen ist Dienstag, der 3. Dezember.")
     assert "\n(in drei Tagen = Thursday, 2026-12-03)" in small.prompts[1]
 
 
