@@ -107,9 +107,15 @@ _ASKS_FOR_DATE = re.compile(
     r"|几号|幾號|几月|星期几|礼拜几|周几|什么日期|日期是|哪一?天|何日|何曜日|何月",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"\b(?:in|at|à|en|a|em) [A-ZÀ-Ý]")
 _GOES_ON = re.compile(
     r"\W*(?:(?:and|und|et|y|e|what about|how about)\b|那|では|じゃあ)?.{1,40}[?？]\s*\Z", re.IGNORECASE
 )
+
+
+def names_place(text: str) -> bool:
+    """Return whether the `text` may ask for the day in another place."""
+    return bool(_PLACE.search(text))
 
 
 class DayAsked(msgspec.Struct, frozen=True):

@@ -33,8 +33,8 @@ _TEXT = r"[^\[ \t\r\n] rest"
 _REST = r"rest ::= [^\x00]*"
 _TIME = '"[current_time" (" " zone)? "]"'
 _ZONE = 'zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}'
-TIME_GRAMMAR = f"root ::= {_TIME}\n{_ZONE}"
-"""The grammar of a call that asks for the time."""
+TIME_GRAMMAR = 'root ::= "[current_time]"'
+"""The grammar of a call that asks for the time here: with a zone allowed, a model copies `Zone/City`."""
 _CALCULATION = "\n".join(
     (
         # One operator at least, or a function: a lone number needs no working out.

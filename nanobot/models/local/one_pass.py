@@ -21,7 +21,7 @@ from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
-from nanobot.models.local.days import date_of, day_asked
+from nanobot.models.local.days import date_of, day_asked, names_place
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.languages import not_in_english, opening_of_day, openings_of_result
@@ -202,11 +202,8 @@ class OnePass:
         question = turn[0].text if turn and not steps else ""
         if question and (opened := _opened(request.messages, question)).openings:
             return notation.opened_grammar(opened.openings, opened.never), True
-        if (
-            question
-            and day_asked(said) is not None
-            and any(each.name == notation.CURRENT_TIME for each in request.tools)
-        ):
+        has_clock = any(each.name == notation.CURRENT_TIME for each in request.tools)
+        if question and has_clock and day_asked(said) is not None and not names_place(question):
             return notation.TIME_GRAMMAR, True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(

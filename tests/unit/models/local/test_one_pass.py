@@ -360,6 +360,7 @@ async def test_a_question_for_another_day_is_answered_from_the_time_and_told_tha
     await small.ask(question, *told_the_time())
     first, second = (asked.json["grammar"] for asked in small.asked)
     assert accepts(first, "[current_time]") and not accepts(first, "In drei Tagen ist der 33. November.")
+    assert not accepts(first, "[current_time Zone/City]")
     assert accepts(second, "In drei Tagen ist Donnerstag, der 3. Dezember.")
     assert not accepts(second, "In three days it is Thursday, the 3rd of December.")
     assert not accepts(second, "In drei Tagen ist Dienstag, der 3. Dezember.")
@@ -374,3 +375,9 @@ async def test_a_poem_is_written_so_that_its_lines_differ(small: Machine) -> Non
     poem, answer = (asked.json for asked in small.asked)
     assert poem["dry_multiplier"] > 0 and poem["temperature"] > answer["temperature"]
     assert "dry_multiplier" not in answer
+
+
+async def test_a_question_for_a_day_in_another_place_may_name_its_zone(small: Machine) -> None:
+    small.writes("[current_time Asia/Tokyo]")
+    await small.ask(user("What day is tomorrow in Tokyo?"))
+    assert accepts(small.asked[0].json["grammar"], "[current_time Asia/Tokyo]")
