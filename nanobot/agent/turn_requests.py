@@ -6,7 +6,14 @@ from nanobot.agent.limits import AgentSettings, Retries
 from nanobot.agent.offer import Offer
 from nanobot.agent.recaller import Recaller
 from nanobot.context import prompt
-from nanobot.context.build import build, fixed_tokens, further_tools, history_budget, tools_size
+from nanobot.context.build import (
+    build,
+    fixed_tokens,
+    further_tools,
+    history_budget,
+    longest_answer,
+    tools_size,
+)
 from nanobot.context.files import least_tokens
 from nanobot.context.output import format_instructions
 from nanobot.context.profile import Profile
@@ -125,7 +132,7 @@ class TurnRequests:
             found = further_tools(self._turn, self._offer.found(state.found))
             budget_tokens -= tools_size(found)
         try:
-            return build(
+            request = build(
                 self._turn,
                 history,
                 tools=self._tools if offers else (),
@@ -155,6 +162,23 @@ class TurnRequests:
         except ContextOverflow as error:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
+        return self._with_bounded_answer(request)
+
+    def _with_bounded_answer(self, request: ModelRequest) -> ModelRequest:
+        """Return the request with a limit of its answer that the window has room for: many clients send a
+        high one unasked, and some providers refuse what does not fit.
+        """
+        limit = request.sampling.max_output_tokens
+        window = self._window_tokens or self._model.context_tokens
+        # A limit that fits beside the longest prompt needs no counting.
+        if limit is None or limit <= window - self._limits.window_tokens:
+            return request
+        shown = self.fixed_tokens(request) + sum(map(estimate_tokens, request.messages))
+        longest = longest_answer(window, shown)
+        if limit <= longest:
+            return request
+        sampling = msgspec.structs.replace(request.sampling, max_output_tokens=longest)
+        return msgspec.structs.replace(request, sampling=sampling)
 
     async def with_recalled(self, request: ModelRequest, history: History) -> ModelRequest:
         """Return the request with what earlier messages say about the turn's input in its notes, looked for

@@ -25,6 +25,7 @@ ANY = ToolChoice()
 RESULT_SHARE = 0.25
 _HINT_BYTES = 16
 _LEAST_SHARE = 4
+_ANSWER_SHARE = 4
 _SUMMARY_SHARE = 2
 """A summary is shown only where it takes at most this part of the budget."""
 
@@ -68,11 +69,20 @@ def history_budget(
 ) -> int:
     """Return how many tokens of history may be shown: what the window leaves after the prompt, the tools and
     the answer.
+
+    A limit of the answer is a bound, no wish for so long an answer: it may make its share of the window
+    smaller, not larger, since many clients send a high one unasked.
     """
     window = min(context_tokens, window_tokens)
-    answer = turn.sampling.max_output_tokens or window // 4
+    share = window // _ANSWER_SHARE
+    answer = min(turn.sampling.max_output_tokens or share, share)
     fixed = fixed_tokens(turn, turn.tools, persona) + tools_tokens
-    return max(window // _LEAST_SHARE, window - min(answer, window // 2) - fixed)
+    return max(window // _LEAST_SHARE, window - answer - fixed)
+
+
+def longest_answer(context_tokens: int, shown_tokens: int) -> int:
+    """Return an estimate of the longest answer that the model's window has room for, beside what is shown."""
+    return max(context_tokens // _ANSWER_SHARE, context_tokens - shown_tokens)
 
 
 def least_history_budget(context_tokens: int, window_tokens: int) -> int:

@@ -6,6 +6,7 @@ the turn before showed and answered, and the engine reads only what is new.
 
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCall, user
 from nanobot.models.local import recall
+from nanobot.models.local.days import DayAsked, day_asked
 from nanobot.models.local.notation import RECALL, result_of, written
 from nanobot.models.openai.request import NO_AUDIO_NOTE
 
@@ -22,7 +23,7 @@ def conversation(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             _add_user(shown, read(message.parts))
             said.append(message.text)
         elif message.role == "tool":
-            _add_user(shown, _results(message, calls))
+            _add_user(shown, _results(message, calls, day_asked(said)))
         else:
             calls.update({call.id: call for call in message.tool_calls})
             if recall.recalled(message):
@@ -66,5 +67,5 @@ def read(parts: tuple[Part, ...]) -> str:
     return text
 
 
-def _results(message: Message, calls: dict[str, ToolCall]) -> str:
-    return "\n".join(result_of(calls.get(result.call_id), result) for result in message.tool_results)
+def _results(message: Message, calls: dict[str, ToolCall], day: DayAsked | None) -> str:
+    return "\n".join(result_of(calls.get(result.call_id), result, day) for result in message.tool_results)

@@ -24,6 +24,8 @@ from nanobot.models.openai.request import OpeningMessage
 
 DEFAULT_ANSWER_TOKENS = 1_024
 _SLOW_S = 60.0
+# The longer a run of words is that was written before, the less likely is its next one.
+_VARIED = {"dry_multiplier": 1.5, "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": 400}
 _log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
 
@@ -33,7 +35,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     `kind`: prompts of one kind begin alike. `opening` stands before the request's own messages, and has
     `opening_tokens`. `is_usual`: many requests have this grammar. `is_single`: no other request goes on with
-    it.
+    it. `is_varied`: what its answer has said it does not say again.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Prompt(msgspec.Struct, frozen=True):
     opening_tokens: int = 0
     is_usual: bool = False
     is_single: bool = False
+    is_varied: bool = False
 
     @property
     def session(self) -> str:
@@ -192,7 +195,7 @@ class EngineChat:
         """Lend a chat with the engine: one that is kept, or one for this prompt under its grammar, as the
         number of grammars has no limit.
         """
-        if prompt.grammar and not prompt.is_usual:
+        if prompt.is_varied or (prompt.grammar and not prompt.is_usual):
             chat = self._connect(endpoint, prompt, slot)
             try:
                 yield chat
@@ -211,6 +214,8 @@ class EngineChat:
 
     def _connect(self, endpoint: Endpoint, prompt: Prompt, slot: int) -> OpenAIChat:
         extra = {**self._extra, "id_slot": slot}
+        if prompt.is_varied:
+            extra.update(_VARIED)
         if prompt.grammar:
             extra["grammar"] = prompt.grammar
         return OpenAIChat(

@@ -5,6 +5,9 @@ A small model has been shown most in English, and falls into it: asked `Quanto f
 """
 
 import re
+from datetime import date
+
+from nanobot.models.local.days import DayAsked
 
 # None of them is a word of English.
 _SMALL_WORDS = {
@@ -52,6 +55,26 @@ _OF_RESULT = {
     "zh": ("等于", "结果是", "一共是"),
     "ja": ("答えは", "合計は", "結果は"),
 }
+# What stands between the words for a day and its weekday, for one that comes and for one that is over, and
+# between the weekday and the number of the day.
+_OF_DAY = {
+    "de": (" ist ", " war ", ", der "),
+    "fr": (", ce sera le ", ", c'était le ", " "),
+    "es": (" será ", " fue ", ", "),
+    "it": (" sarà ", " era ", " "),
+    "pt": (" será ", " foi ", ", "),
+    "zh": ("是", "是", "，"),
+    "ja": ("は", "は", "、"),
+}
+_WEEKDAYS = {
+    "de": "Montag Dienstag Mittwoch Donnerstag Freitag Samstag Sonntag",
+    "fr": "lundi mardi mercredi jeudi vendredi samedi dimanche",
+    "es": "lunes martes miércoles jueves viernes sábado domingo",
+    "it": "lunedì martedì mercoledì giovedì venerdì sabato domenica",
+    "pt": "segunda-feira terça-feira quarta-feira quinta-feira sexta-feira sábado domingo",
+    "zh": "星期一 星期二 星期三 星期四 星期五 星期六 星期日",
+    "ja": "月曜日 火曜日 水曜日 木曜日 金曜日 土曜日 日曜日",
+}
 
 
 def not_in_english(said: list[str]) -> tuple[str, ...]:
@@ -67,6 +90,17 @@ def openings_of_result(said: list[str]) -> tuple[str, ...]:
     """
     language = _other_language(said)
     return _OF_RESULT.get(language, ()) if language is not None else ()
+
+
+def opening_of_day(day: DayAsked, found: date) -> str:
+    """Return how the answer begins that tells that the day is `found`, up to the number of the day; empty in
+    English. A small model takes the weekday of an example.
+    """
+    if day.language not in _OF_DAY:
+        return ""
+    after, before, number = _OF_DAY[day.language]
+    words = day.words[0].upper() + day.words[1:] + (after if day.days > 0 else before)
+    return words + _WEEKDAYS[day.language].split()[found.weekday()] + number
 
 
 def _other_language(said: list[str]) -> str | None:

@@ -9,11 +9,11 @@ Earlier calls are shown to it in the same words, so that a conversation only eve
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
 
 import msgspec
 
 from nanobot.core.message import ToolCall, ToolResult
+from nanobot.models.local.days import DayAsked, date_of
 from nanobot.models.local.gbnf import literal, unlike, without_words
 
 CURRENT_TIME = "current_time"
@@ -25,13 +25,16 @@ MAX_CALLS = 3
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
 _OFFSET = re.compile(r" \(UTC[+-]\d{4}\)\Z")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FUNCTIONS = (
     "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
     "tan", "asin", "acos", "atan", "degrees", "radians", "hypot", "gcd", "lcm", "factorial",
 )  # fmt: skip
 _TEXT = r"[^\[ \t\r\n] rest"
 _REST = r"rest ::= [^\x00]*"
+_TIME = '"[current_time" (" " zone)? "]"'
+_ZONE = 'zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}'
+TIME_GRAMMAR = 'root ::= "[current_time]"'
+"""The grammar of a call that asks for the time here: with a zone allowed, a model copies `Zone/City`."""
 _CALCULATION = "\n".join(
     (
         # One operator at least, or a function: a lone number needs no working out.
@@ -60,8 +63,8 @@ def answer_grammar(names: Iterable[str], *, may_recall: bool, not_first: Sequenc
     calls = []
     rules = []
     if CURRENT_TIME in names:
-        calls.append('"[current_time" (" " zone)? "]"')
-        rules.append('zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}')
+        calls.append(_TIME)
+        rules.append(_ZONE)
     if CALCULATE in names:
         calls.append('"[calculate " sum "]"')
         rules.append(_CALCULATION)
@@ -121,8 +124,11 @@ def written(call: ToolCall) -> str:
     return f"[{call.name} {argument}]" if argument else f"[{call.name}]"
 
 
-def result_of(call: ToolCall | None, result: ToolResult) -> str:
-    """Return what came of the call, worded so that a small model takes it for its own knowledge."""
+def result_of(call: ToolCall | None, result: ToolResult, day: DayAsked | None = None) -> str:
+    """Return what came of the call, worded so that a small model takes it for its own knowledge.
+
+    `day`: the one that was asked for.
+    """
     content = result.content.strip()
     if call is None:
         return f"({content})"
@@ -130,6 +136,10 @@ def result_of(call: ToolCall | None, result: ToolResult) -> str:
     if result.is_error:
         return f"({argument or call.name}: {content})"
     if call.name == CURRENT_TIME:
+        if day is not None and (found := date_of(day, content)) is not None:
+            told = f"{day.words} = {found:%A}, {found}"
+            # With another day beside it, the model takes that one.
+            return f"(In {argument}: {told})" if argument else f"({told})"
         # The zone's own name says as much.
         now = _OFFSET.sub("", content)
         return f"(In {argument} it is {now})" if argument else f"(It is {now}{_next_day(content)})"
@@ -140,11 +150,7 @@ def result_of(call: ToolCall | None, result: ToolResult) -> str:
 
 def _next_day(content: str) -> str:
     """Return what day comes after the one in a result of `current_time`: the model does not know it."""
-    match = _DATE.search(content)
-    try:
-        tomorrow = date.fromisoformat(match[0]) + timedelta(days=1) if match is not None else None
-    except (ValueError, OverflowError):
-        return ""
+    tomorrow = date_of(DayAsked(1, "", ""), content)
     return f"; tomorrow is {tomorrow:%A}, {tomorrow}" if tomorrow is not None else ""
 
 

@@ -21,18 +21,20 @@ from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
+from nanobot.models.local.days import date_of, day_asked, names_place
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
-from nanobot.models.local.languages import not_in_english, openings_of_result
+from nanobot.models.local.languages import not_in_english, opening_of_day, openings_of_result
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import Note, note_of
-from nanobot.models.local.stories import openings_of_another, openings_of_story
+from nanobot.models.local.stories import asks_for_verse, openings_of_another, openings_of_story
 from nanobot.models.local.sums import may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
 _TEMPERATURE = 0.2
+_TEMPERATURE_OF_VERSE = 0.6
 ONE_PASS = "one pass"  # noqa: S105 - no password
 """The kind of these prompts."""
 OPENING_TOKENS = sum(3 + len(message.content.encode()) // 4 for message in OPENING)
@@ -194,10 +196,15 @@ class OnePass:
         if steps and not (failed and steps < _MAX_STEPS):
             if _results(turn) and (openings := openings_of_result(said)):
                 return notation.result_grammar(openings), True
+            if not failed and (opening := _opening_of_day(said, turn)):
+                return notation.result_grammar([opening]), False
             return notation.text_grammar(foreign), True
         question = turn[0].text if turn and not steps else ""
         if question and (opened := _opened(request.messages, question)).openings:
             return notation.opened_grammar(opened.openings, opened.never), True
+        has_clock = any(each.name == notation.CURRENT_TIME for each in request.tools)
+        if question and has_clock and day_asked(said) is not None and not names_place(question):
+            return notation.TIME_GRAMMAR, True
         is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
         names = sorted(
             tool.name
@@ -225,6 +232,10 @@ class OnePass:
         *,
         is_usual: bool = True,
     ) -> Prompt:
+        said = words_of_user(request.messages)
+        is_verse = bool(said) and asks_for_verse(said[-1])
+        if is_verse:
+            temperature = max(temperature, _TEMPERATURE_OF_VERSE)
         name, own = self.split(request.system)
         shared = f"{BOUNDARY}\n\n{own}" if own else BOUNDARY
         system = salted_system(shared, BOUNDARY, salt_of(request.session_hint))
@@ -236,7 +247,15 @@ class OnePass:
             audience=request.audience,
         )
         opening_tokens = self.opening_tokens.get(name, OPENING_TOKENS)
-        return Prompt(kind_of(name), asked, grammar, opening_of(name), opening_tokens, is_usual)
+        return Prompt(
+            kind_of(name),
+            asked,
+            grammar,
+            opening_of(name),
+            opening_tokens,
+            is_usual,
+            is_varied=is_verse,
+        )
 
     def split(self, system: str) -> tuple[str, str]:
         """Return the agent's name in a system prompt, and what stands there beside the server's own words.
@@ -342,6 +361,16 @@ class _Shown:
 
     def _is_right(self) -> bool:
         return all(says_result(self._held, result) for _, result in self._checks)
+
+
+def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
+    """Return how the answer begins that tells the day which was asked for; empty where none was, or the
+    model needs no such help.
+    """
+    day = day_asked(said)
+    now = next((result.content for result in turn[-1].tool_results), "")
+    found = date_of(day, now) if day is not None else None
+    return opening_of_day(day, found) if day is not None and found is not None else ""
 
 
 def _opened(messages: tuple[Message, ...], question: str) -> Note:

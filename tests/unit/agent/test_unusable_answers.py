@@ -6,7 +6,7 @@ import pytest
 from nanobot.context import prompt
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import TextDelta
-from nanobot.core.message import Message, Text, Thinking, Usage, reply_text
+from nanobot.core.message import Message, Text, Thinking, Usage, reply_text, user
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai.request import encode
 from nanobot.testing import Say, ScriptedModel, call
@@ -77,6 +77,23 @@ async def test_a_limit_that_the_asker_set_is_kept_to(work: Work) -> None:
     sink = await work(model)
     assert len(model.requests) == 1
     assert sink.messages == (Message("assistant", (Text("one, tw"),), "length", Usage(10, 5), "scripted"),)
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(None, None), (1_000, 1_000), (4_096, 4_096), (1_000_000, None)])
+async def test_a_limit_that_the_window_has_no_room_for_is_as_long_as_its_rest(
+    work: Work, asked: int | None, sent: int | None
+) -> None:
+    work.sampling = Sampling(max_output_tokens=asked)
+    work.earlier = (user("x" * 4_000), Message("assistant", (Text("y" * 4_000),), "stop"))
+    model = ScriptedModel("Here.", context_tokens=8_000)
+    await work(model)
+    (request,) = model.requests
+    assert len(request.messages) == 3
+    limit = request.sampling.max_output_tokens
+    if asked is None or sent is not None:
+        assert limit == sent
+    else:
+        assert limit is not None and 4_096 < limit < 8_000 - 2_000
 
 
 async def test_a_limit_used_up_by_thinking_is_an_answer_too(work: Work) -> None:

@@ -235,12 +235,16 @@ def test_the_smaller_of_the_models_window_and_the_configured_one_counts() -> Non
     assert history_budget(8_000, 32_000, turn(), 0) == history_budget(128_000, 8_000, turn(), 0)
 
 
-def test_a_longer_answer_leaves_less_room_for_history_but_never_less_than_a_quarter() -> None:
-    asked = [
+def test_a_shorter_answer_leaves_more_room_for_history_and_a_longer_one_no_less() -> None:
+    short, usual, *long = [
         history_budget(8_000, 8_000, turn(sampling=Sampling(max_output_tokens=limit)), 100)
-        for limit in (100, 3_000, 4_000, 10**9)
+        for limit in (100, None, 2_000, 4_096, 8_192, 10**9)
     ]
-    assert asked == sorted(asked, reverse=True)
+    assert short > usual
+    assert long == [usual] * 4
+
+
+def test_history_has_a_quarter_of_the_window_in_any_case() -> None:
     long_prompt = turn(instructions="x" * 100_000)
     assert (
         history_budget(8_000, 8_000, long_prompt, tools_size((tool_spec("t", "d" * 100_000, {}),))) == 2_000

@@ -344,3 +344,40 @@ async def test_a_client_cannot_name_the_agent(small: Machine) -> None:
     await small.ask(user("hi"), system=f"{SYSTEM}\n\n{system_of('Eve')}")
     (asked,) = small.prompts
     assert "You are nanobot, " in asked.partition(BOUNDARY)[0]
+
+
+def told_the_time() -> tuple[Message, Message]:
+    call = Message("assistant", (ToolCall("1", "current_time", "{}"),))
+    return call, Message("tool", (ToolResult("1", "Monday, 2026-11-30 09:00:00 UTC (UTC+0000)"),))
+
+
+async def test_a_question_for_another_day_is_answered_from_the_time_and_told_that_day(small: Machine) -> None:
+    question = user("Welcher Tag ist in drei Tagen?")
+    small.writes("[current_time]")
+    _, message = await small.ask(question)
+    assert [call.name for call in message.tool_calls] == ["current_time"]
+    small.writes("In drei Tagen ist Donnerstag, der 3. Dezember.")
+    await small.ask(question, *told_the_time())
+    first, second = (asked.json["grammar"] for asked in small.asked)
+    assert accepts(first, "[current_time]") and not accepts(first, "In drei Tagen ist der 33. November.")
+    assert not accepts(first, "[current_time Zone/City]")
+    assert accepts(second, "In drei Tagen ist Donnerstag, der 3. Dezember.")
+    assert not accepts(second, "In three days it is Thursday, the 3rd of December.")
+    assert not accepts(second, "In drei Tagen ist Dienstag, der 3. Dezember.")
+    assert "\n(in drei Tagen = Thursday, 2026-12-03)" in small.prompts[1]
+
+
+async def test_a_poem_is_written_so_that_its_lines_differ(small: Machine) -> None:
+    small.writes("Roses are red.")
+    await small.ask(user("Write a poem."))
+    small.writes("It is Oslo.")
+    await small.ask(user("What is the capital of Norway?"))
+    poem, answer = (asked.json for asked in small.asked)
+    assert poem["dry_multiplier"] > 0 and poem["temperature"] > answer["temperature"]
+    assert "dry_multiplier" not in answer
+
+
+async def test_a_question_for_a_day_in_another_place_may_name_its_zone(small: Machine) -> None:
+    small.writes("[current_time Asia/Tokyo]")
+    await small.ask(user("What day is tomorrow in Tokyo?"))
+    assert accepts(small.asked[0].json["grammar"], "[current_time Asia/Tokyo]")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanobot.models.local.stories import openings_of_another, openings_of_story
+from nanobot.models.local.stories import asks_for_verse, openings_of_another, openings_of_story
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,69 @@ def test_what_asks_for_something_else_is_answered_freely(said: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "opening"),
     [
-        "Write a long story about a lighthouse keeper, five paragraphs.",
-        "Write me a short, funny story about a cat.",
-        "Could you write a fairy tale?",
+        ("Write a long story about a lighthouse keeper, five paragraphs.", "Once upon a time"),
+        ("Write me a short, funny story about a cat.", "Once upon a time"),
+        ("Could you write a fairy tale?", "Once upon a time"),
+        ("Write a joke about cats.", "Why "),
+        ("Schreib mir eine kurze Geschichte über einen Leuchtturmwärter.", "Es war einmal "),
+        ("Schreiben Sie mir bitte ein Märchen.", "Es war einmal "),
+        ("Kannst du mir eine lustige Geschichte schreiben?", "Es war einmal "),
+        ("Schreib mir einen Witz über Katzen.", "Warum "),
+        ("Écris une histoire courte sur un chat.", "Il était une fois "),
+        ("Peux-tu m'écrire une histoire de dragons ?", "Il était une fois "),
+        ("Écris une blague sur les chats.", "Pourquoi "),
+        ("Escribe una historia corta sobre un faro.", "Había una vez "),
+        ("Escríbeme un cuento para niños.", "Había una vez "),
+        ("Escribe una historia de terror.", "Había una vez "),
+        ("Escribe un chiste sobre gatos.", "¿Por qué "),
+        ("Scrivi una breve storia su un gatto.", "C'era una volta "),
+        ("Scrivi una storia d'amore.", "C'era una volta "),
+        ("Scrivi una barzelletta sui gatti.", "Perché "),
+        ("Escreva uma história curta sobre um gato.", "Era uma vez "),
+        ("Escreve-me um conto.", "Era uma vez "),
+        ("写一个关于猫的故事。", "从前"),
+        ("请写一篇童话", "从前"),
+        ("写一个笑话。", "为什么"),
     ],
 )
-def test_a_story_may_be_written_too(text: str) -> None:
-    assert "Once upon a time" in openings_of_story(text)
+def test_it_may_be_written_too(text: str, opening: str) -> None:
+    assert opening in openings_of_story(text)
 
 
-@pytest.mark.parametrize("text", ["Write a user story for the login.", "Write a summary of the story."])
-def test_what_is_written_about_stories_is_none(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Write a user story for the login.",
+        "Write a summary of the story.",
+        "Write a joke generator in Python.",
+        "Schreib eine Geschichte der Physik.",
+        "Schreib eine Zusammenfassung der Geschichte.",
+        "Schreib mir etwas über die Geschichte Roms.",
+        "Écris une histoire de la France.",
+        "Écris un résumé de l'histoire.",
+        "Escribe una historia de España.",
+        "Escribe un resumen del cuento.",
+        "Scrivi una storia della Francia.",
+        "Scrivi un riassunto della storia.",
+        "Escreva uma história do Brasil.",
+        "写一个用户故事。",
+        "写一个故事大纲。",
+        "写一段中国历史。",
+    ],
+)
+def test_what_is_written_about_stories_and_of_history_is_none(text: str) -> None:
     assert openings_of_story(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["Write a haiku.", "Ein Gedicht!", "Un poème ?", "Un poema.", "Una poesia.", "写一首诗。"]
+)
+def test_a_wish_for_a_poem_is_known(text: str) -> None:
+    assert asks_for_verse(text)
+
+
+def test_a_long_text_that_speaks_of_poems_is_no_wish_for_one() -> None:
+    assert not asks_for_verse("The universe is reversed.")
+    assert not asks_for_verse("a poem " * 40)
