@@ -37,6 +37,7 @@ _ODF_NAMESPACES = {
     "xlink": "http://www.w3.org/1999/xlink",
     "dc": "http://purl.org/dc/elements/1.1/",
     "math": "http://www.w3.org/1998/Math/MathML",
+    "field": "urn:openoffice:names:experimental:ooo-ms-interop:xmlns:field:1.0",
 }
 Links = Mapping[str, tuple[str, str]]
 """Relationships by id: kind and target. Targets with `://` lead outside."""

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from nanobot.models.weights.fetch import fetch
+from nanobot.models.weights.fetch import fetch_weights
+from nanobot.models.weights.installed import Weights, parse
 
 TINY = "local:tiny"
 
@@ -11,5 +12,7 @@ TINY = "local:tiny"
 def tiny_weights() -> Path:
     """Return where they are kept from run to run; they are fetched once, by the product's own means."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nanobot-tests"
-    fetch(TINY, folder, lambda *report: None)
+    weights = parse(TINY)
+    assert isinstance(weights, Weights)
+    fetch_weights(weights, folder, lambda *report: None)
     return folder

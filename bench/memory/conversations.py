@@ -3,7 +3,8 @@
 import random
 from typing import NamedTuple
 
-from bench.memory.languages import KINDS, LANGUAGES, REPLACED, Language
+from bench.memory.language import KINDS, REPLACED, Language
+from bench.memory.languages import LANGUAGES
 
 _REPEATED_SHARE = 0.5
 

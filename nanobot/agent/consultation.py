@@ -103,8 +103,8 @@ class Consultation:
 
 
 def _open_question(messages: Sequence[Message]) -> tuple[Message, tuple[Message, ...]] | None:
-    """Return the question about calls that stands before the newest messages, all of users, and those; None
-    where there is none.
+    """Return the newest question about calls and the messages of users after it; None where something else
+    was said since, or nothing was asked.
     """
     at = len(messages)
     while at and messages[at - 1].role == "user":

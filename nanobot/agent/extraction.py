@@ -202,7 +202,7 @@ def _checked(
     known: Sequence[MemoryFact],
     fact_id: Callable[[], str],
 ) -> tuple[tuple[NewFact, ...], tuple[str, ...]]:
-    """Return the facts that the user said, and why the others are none."""
+    """Return the facts that the user said, and why the others were dropped."""
     facts: list[NewFact] = []
     dropped: list[str] = []
     replaced: set[str] = set()

@@ -46,8 +46,8 @@ class StepSummaries(Protocol):
     def keep_share(self) -> float: ...
 
     def begin(self, job: StepsJob) -> bool:
-        """Have the summary written; `done` is set when it is kept, or there is none. Return whether it will
-        be: not where too many wait.
+        """Have the summary written in the background; `done` is set once it is kept, or has failed. Return
+        False, and do nothing, where too many wait.
         """
         ...
 

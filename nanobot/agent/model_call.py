@@ -133,7 +133,7 @@ class ModelCall:
                 return msgspec.structs.replace(accepted, context=request.context)
 
     def _learn(self, request: ModelRequest, message: Message) -> None:
-        """Take note of how the model counts tokens, where it is not another one that answered."""
+        """Learn how the model counts tokens, unless another model has answered in its place."""
         if len(request.messages) > 1 and message.model in (None, self._model.name):
             self._ratios.learn(self._model.name, request, self._requests.fixed_tokens, message.usage)
 

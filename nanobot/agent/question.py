@@ -176,12 +176,19 @@ def _block(text: str) -> str:
 
 
 def shown_arguments(arguments: str) -> str:
-    """Return arguments as a block of code for people. Characters that could hide or reorder others are
-    escaped.
+    """Return arguments as blocks of code for people: texts of several lines as such, the rest as JSON.
+    Characters that could hide or reorder others are escaped.
     """
-    return _fenced(
-        without_unseen(json.dumps(json.loads(arguments), ensure_ascii=False, indent=2), escaped), "json"
-    )
+    # Many servers ask nobody.
+    from nanobot.core.readable import readable
+
+    shown = readable(arguments)
+    # A paragraph of its own, whatever stands above.
+    blocks = [
+        f"\n{label}\n{_fenced(text.lines, 'text')}"
+        for label, text in zip(shown.labels, shown.texts, strict=True)
+    ]
+    return "\n".join((*([_fenced(shown.rest, "json")] if shown.rest else ()), *blocks))
 
 
 def _fenced(shown: str, language: str) -> str:

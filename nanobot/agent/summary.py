@@ -245,12 +245,8 @@ def _has_names(text: str) -> bool:
     return len(_CAPITALISED.findall(text)) <= _RARE * words
 
 
-def kept(wanted: tuple[str, ...], text: str) -> float:
-    """Return which part of the facts is in the text; 1 where there are none."""
-    return _share_kept(wanted, lacking(wanted, text))
-
-
 def _share_kept(wanted: tuple[str, ...], lacks: tuple[str, ...]) -> float:
+    """Return the share of the wanted facts that are not lacking; 1 where none is wanted."""
     return 1 - len(lacks) / len(wanted) if wanted else 1.0
 
 

@@ -100,9 +100,9 @@ class Toolset:
         return tool.digest if tool is not None else None
 
     def replace(self, group: str, tools: Sequence[Tool]) -> None:
-        """Have these tools instead of those of the group: each in the place of the one of its name, and what
-        is new behind all others, so that prompts begin as before. Turns under way keep those that they were
-        offered, as far as they are still there.
+        """Replace the tools of the group by these. A tool takes the place of the one of its name and new ones
+        go to the end, so that prompts begin as before. Turns under way keep those that they were offered, as
+        far as they are still there.
         """
         new = {tool.name: tool for tool in tools}
         kept: list[Tool] = []

@@ -5,11 +5,12 @@ nothing of it is stored. Whoever may decide on an approval is shown its link (`/
 the link may decide, once, as long as that key may.
 """
 
+import asyncio
 import base64
 import datetime
 import hashlib
 import hmac
-import json
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.types import Send
@@ -34,6 +35,9 @@ from nanobot.http.operations import Operation
 from nanobot.http.request import Request
 from nanobot.http.respond import answer
 
+if TYPE_CHECKING:
+    from nanobot.api.approval_form import Typed
+
 PATH = "/approve/{token}"
 _DIGEST_BYTES = 20
 _SIGNATURE_CHARS = _DIGEST_BYTES * 8 // 5
@@ -43,7 +47,8 @@ _STYLE = (
     ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}main{max-width:44rem;margin:2rem auto;"
     "padding:0 1rem}pre{overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;"
     "border:1px solid;border-radius:.5rem}button{font:inherit;padding:.5rem 1.25rem;"
-    "margin:0 .75rem .75rem 0;border-radius:.5rem}"
+    "margin:0 .75rem .75rem 0;border-radius:.5rem}input,select{font:inherit;max-width:100%}"
+    "fieldset{margin:1rem 0;border-radius:.5rem}[role=alert]{font-weight:bold}"
 )
 _STYLE_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = (
@@ -131,12 +136,23 @@ class ApprovalPages:
         except ApprovalNotFound:
             await _page(send, 404, "There is no such link", _GONE)
             return
-        decision = await _decision(request)
+        decision, typed = await _sent(request, approval.question)
         if approval.state == "pending":
+            # Few tools ask, and most servers show no page at all.
+            from nanobot.api.approval_form import read_form
+
+            asks = approval.question
             try:
-                content = tool_question.decided(approval.question, decision, None)
+                content = tool_question.decided(
+                    asks,
+                    decision,
+                    read_form(asks, typed) if asks is not None and decision == "once" else None,
+                )
             except ValueError as error:
-                raise InvalidRequest(str(error), param="decision") from error
+                why = f'<p role="alert">{_seen(str(error))}</p>'
+                body = _call(approval) + why + _buttons(approval, typed)
+                await _page(send, 422, "This is no answer yet", body)
+                return
             try:
                 by = f"link from {request.address or 'this machine'}"
                 decided = await self._store.decide_approval(approval.id, decision, by=by, content=content)
@@ -157,21 +173,28 @@ class ApprovalPages:
         return approval
 
 
-async def _decision(request: Request) -> ApprovalAnswer:
-    """Return which button was pressed.
+async def _sent(request: Request, asks: ToolQuestion | None) -> "tuple[ApprovalAnswer, Typed]":
+    """Return which button was pressed, and what was filled in.
 
     Raises:
         InvalidRequest: it is none of the page's.
     """
-    body = await read_body(request, max_bytes=_MOST_BODY_BYTES, timeout_s=_BODY_TIMEOUT_S)
+    from nanobot.api.approval_form import MAX_FORM_BYTES, MAX_FORM_VALUES
+
+    has_form = asks is not None and asks.fields
+    most = MAX_FORM_BYTES if has_form else _MOST_BODY_BYTES
+    body = await read_body(request, max_bytes=most, timeout_s=_BODY_TIMEOUT_S)
     try:
-        values = parse_qs(body.decode("ascii"), max_num_fields=4).get("decision", [])
+        typed = await asyncio.to_thread(
+            parse_qs, body.decode("ascii"), max_num_fields=MAX_FORM_VALUES if has_form else 4
+        )
     except ValueError:
-        values = []
+        typed = {}
+    values = typed.pop("decision", [])
     decision = _ANSWERS.get(values[0]) if len(values) == 1 else None
     if decision is None:
         raise InvalidRequest("decision must be 'once' or 'deny'", param="decision")
-    return decision
+    return decision, typed
 
 
 # What people see ----------------------------------------------------------------------------------
@@ -190,16 +213,22 @@ _CONFIRM = (
     '<form method="post"><button name="decision" value="once">Yes, go on</button>'
     '<button name="decision" value="deny">No</button></form>'
 )
-_REFUSE = (
-    "<p>Answer it in the conversation, or not at all:</p>"
-    '<form method="post"><button name="decision" value="deny">Do not answer</button></form>'
-)
 
 
-def _buttons(approval: Approval) -> str:
-    if approval.question is None:
+def _buttons(approval: Approval, typed: "Typed | None" = None) -> str:
+    asks = approval.question
+    if asks is None:
         return _BUTTONS
-    return _REFUSE if approval.question.fields else _CONFIRM
+    if not asks.fields:
+        return _CONFIRM
+    from nanobot.api.approval_form import form_fields
+
+    return (
+        f'<form method="post">{form_fields(asks, _seen, typed)}'
+        f"<p>What you answer is sent to {_html(asks.who)}; never give it a password.</p>"
+        '<button name="decision" value="once">Send the answer</button>'
+        '<button name="decision" value="deny" formnovalidate>Do not answer</button></form>'
+    )
 
 
 def _question(asks: ToolQuestion) -> str:
@@ -210,15 +239,28 @@ def _question(asks: ToolQuestion) -> str:
 
 def _call(approval: Approval) -> str:
     asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
-    arguments = json.dumps(json.loads(approval.arguments), ensure_ascii=False, indent=2)
+    from nanobot.core.readable import readable
+
+    shown = readable(approval.arguments)
+    blocks = [f"<pre>{_seen(shown.rest)}</pre>"] if shown.rest else []
+    blocks += [
+        f"<p>{_html(label)}</p><pre>{_seen(text.lines)}</pre>"
+        for label, text in zip(shown.labels, shown.texts, strict=True)
+    ]
     return (
         f"<p>In the conversation <b>{_seen(approval.session_key)}</b>{asker}, the agent wants"
         f" to call <b>{_html(approval.tool)}</b> with exactly this:</p>"
-        f"<pre>{_seen(arguments)}</pre>{_question(approval.question) if approval.question else ''}"
+        f"{''.join(blocks)}{_question(approval.question) if approval.question else ''}"
     )
 
 
 def _standing(approval: Approval) -> str:
+    if approval.question is not None and approval.state == "approved":
+        answer = approval.content if approval.question.fields else ""
+        said = f"<p>It was answered:</p><pre>{_seen(answer)}</pre>" if answer else "<p>It was answered.</p>"
+        return said if approval.is_used else f"{said}<p>The call goes on with the next message.</p>"
+    if approval.question is not None and approval.state == "denied":
+        return "<p>It is not answered.</p>"
     if approval.state == "expired":
         return "<p>Nobody agreed to it in time. It was not run; the agent asks again if it is needed.</p>"
     if approval.state == "denied":
@@ -274,7 +316,7 @@ def operations(store: Store, links: ApprovalLinks) -> tuple[Operation, ...]:
             summary="What the buttons of that page send",
             tag="Approvals",
             right=None,
-            answers={200: str, 404: str, 409: str},
+            answers={200: str, 404: str, 409: str, 422: str},
             errors=(InvalidRequest, BodyTooLarge, SlowRequest),
             media_type="text/html",
         ),

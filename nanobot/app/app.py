@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 
 
 class App:
-    """A running server:
+    """A running server.
 
     `asgi` is its HTTP API, `submitter` takes requests for turns. `open_app` makes one.
     """
@@ -74,18 +74,19 @@ class App:
         models: Models,
         clock: Clock,
         randomness: Randomness,
+        *,
         tools: Sequence[Tool],
         metrics: Metrics,
         observer: Observer,
         secret: bytes,
         audit: AuditLog | None,
         workspaces: LocalWorkspaces | None,
-        fetcher: Fetcher | None = None,
-        source: SettingsSource | None = None,
-        jobs: Sequence[PeriodicJob] = (),
-        personas: Personas | None = None,
-        skills: SkillsInUse | None = None,
-        mcp: McpServers | None = None,
+        fetcher: Fetcher | None,
+        source: SettingsSource | None,
+        jobs: Sequence[PeriodicJob],
+        personas: Personas,
+        skills: SkillsInUse | None,
+        mcp: McpServers | None,
     ) -> None:
         self.jobs = jobs
         self.skills = skills
@@ -107,25 +108,21 @@ class App:
         schemas = WorkerSchemas(self.workers, settings.schema_bytes(config))
         documents = DocumentReader(self.workers, settings.document_bounds(config))
         fetcher = fetcher or Fetcher(settings.fetch_bounds(config), hosts=settings.host_rules(config))
-        web = web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch)
-        remembering = _memory_tools(config, store, clock, randomness)
         self.workspaces = workspaces
         files = None if workspaces is None else AgentFiles(workspaces, store)
         gate = PartGate(store, self.quotas, self.keys)
         self.delegations = Delegations(gate, store, settings.delegation_settings(config))
-        delegating = (delegate(self.delegations, files),) if config.delegation.max_parts else ()
-        reading = (
-            skills.tools(
-                files, self.workers, randomness, has_commands=any(tool.group == "shell" for tool in tools)
-            )
-            if skills is not None
-            else ()
-        )
-        further = (*delegating, *remembering, *workspace_tools(files, self.workers), *reading, *web, *tools)
-        if mcp is not None:
-            further += mcp.tools
         self.known_people = KnownPeople(store, settings.scope_rules(config))
         others = self.known_people if config.recall.people else None
+        further = (
+            *((delegate(self.delegations, files),) if config.delegation.max_parts else ()),
+            *_memory_tools(config, store, clock, randomness),
+            *workspace_tools(files, self.workers),
+            *_skill_tools(skills, files, self.workers, randomness, tools),
+            *web_tools(config.web, fetcher, documents, randomness, reads_urls=config.files.fetch),
+            *tools,
+            *(mcp.tools if mcp is not None else ()),
+        )
         toolset = Toolset(
             all_tools(
                 clock,
@@ -138,7 +135,6 @@ class App:
             ),
             observer,
         )
-        names = toolset.names
         servers = tuple(mcp.settings) if mcp is not None else ()
         if mcp is not None:
             mcp.follow(lambda server, offered: toolset.replace(group_of(server), offered))
@@ -146,13 +142,15 @@ class App:
         self.personas = PersonasInUse(
             config,
             models.names,
-            names,
+            toolset.names,
             source,
             personas,
             servers,
             lambda changed: partial(policy.set, policy_rules(changed, toolset.tools, servers)),
         )
         personas = self.personas.personas
+        recaller = Recaller(store, tokens=config.recall.tokens, others=others, has_own=is_small)
+        permissions = Permissions(policy, store, clock, randomness, approval_settings(config), self.audit)
         agent = Agent(
             toolset,
             clock,
@@ -161,26 +159,13 @@ class App:
             observer,
             secret=secret,
             personas=personas,
-            recaller=Recaller(store, tokens=config.recall.tokens, others=others, has_own=is_small),
-            permissions=Permissions(
-                policy,
-                store,
-                clock,
-                randomness,
-                approval_settings(config),
-                self.audit,
-            ),
+            recaller=recaller,
+            permissions=permissions,
             skills=skills.indexes if skills is not None else None,
         )
         self._agent = agent
-        self.compactor = Compactor(
-            store,
-            agent,
-            models,
-            clock,
-            settings.compaction_settings(config, models),
-            is_small=is_small,
-        )
+        compaction = settings.compaction_settings(config, models)
+        self.compactor = Compactor(store, agent, models, clock, compaction, is_small=is_small)
         self.extracting = _extracting(
             config, store, agent, models, clock, randomness, toolset, personas, policy
         )
@@ -254,6 +239,19 @@ class App:
         self.store.hang_up()
 
 
+def _skill_tools(
+    skills: SkillsInUse | None,
+    files: AgentFiles | None,
+    workers: WorkerPool,
+    randomness: Randomness,
+    tools: Sequence[Tool],
+) -> tuple[Tool, ...]:
+    if skills is None:
+        return ()
+    has_commands = any(tool.group == "shell" for tool in tools)
+    return skills.tools(files, workers, randomness, has_commands=has_commands)
+
+
 def _memory_tools(config: Config, store: Store, clock: Clock, randomness: Randomness) -> tuple[Tool, ...]:
     if not config.memory.enabled:
         return ()
@@ -322,5 +320,12 @@ def _attachments(
     randomness: Randomness,
 ) -> Attachments:
     keeping = settings.file_settings(config)
-    kept_files = KeptFiles(store, clock, randomness, quota_bytes=keeping.quota_bytes, ttl_s=keeping.ttl_s)
+    kept_files = KeptFiles(
+        store,
+        clock,
+        randomness,
+        quota_bytes=keeping.quota_bytes,
+        ttl_s=keeping.ttl_s,
+        commands=config.shell.sessions,
+    )
     return Attachments(store, documents, fetcher if config.files.fetch else None, kept_files)

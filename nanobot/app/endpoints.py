@@ -210,7 +210,7 @@ def parse_auth(text: str) -> KeyHeader:
     """Return how a key is sent: `bearer`, or the name of a header, with what stands before the key in it.
 
     Raises:
-        ConfigError: it is no name of a header.
+        ConfigError: it is not the name of a header.
     """
     if text in ("bearer", "none"):
         return BEARER

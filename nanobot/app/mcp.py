@@ -14,7 +14,7 @@ import msgspec
 
 from nanobot.app.places import in_tables
 from nanobot.config import Config, McpServerTable
-from nanobot.config.masking import masked_arguments, masked_server_url
+from nanobot.config.masking import masked_arguments, masked_command, masked_server_url
 from nanobot.core.accounts import check_pattern
 from nanobot.core.clock import Clock
 from nanobot.core.distribution import install_command
@@ -150,7 +150,7 @@ def _place(table: McpServerTable) -> str:
     """Return the command or the URL, with the names of variables instead of their values."""
     if table.command is None:
         return masked_server_url(table.url or "")
-    return " ".join((table.command, *masked_arguments(table.args)))
+    return " ".join((masked_command(table.command), *masked_arguments(table.args)))
 
 
 def _transport(table: McpServerTable, environment: Mapping[str, str], where: str) -> StdioServer | HttpServer:

@@ -93,7 +93,7 @@ async def open_app(
         if config.audit.enabled:
             audit = AuditLog(config.data, settings.audit_keeping(config))
         async with (
-            _shell(config, workspaces, clock, randomness, skills, audit) as shell,
+            _shell(config, workspaces, clock, randomness, skills, audit, store) as shell,
             _mcp(config, clock, randomness) as mcp,
         ):
             app = App(
@@ -102,18 +102,18 @@ async def open_app(
                 models,
                 clock,
                 randomness,
-                (*tools, *shell.tools),
-                metrics,
-                Observers((observer, shell.commands)) if shell.commands else observer,
-                secret,
-                audit,
-                workspaces,
-                fetcher,
-                source,
-                (*shell.jobs, *jobs),
-                personas,
-                skills,
-                mcp,
+                tools=(*tools, *shell.tools),
+                metrics=metrics,
+                observer=Observers((observer, shell.commands)) if shell.commands else observer,
+                secret=secret,
+                audit=audit,
+                workspaces=workspaces,
+                fetcher=fetcher,
+                source=source,
+                jobs=(*shell.jobs, *jobs),
+                personas=personas,
+                skills=skills,
+                mcp=mcp,
             )
             await app.load_accounts()
             embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
@@ -148,6 +148,7 @@ async def _shell(
     randomness: Randomness,
     skills: SkillsInUse | None,
     audit: AuditLog | None,
+    store: Store,
 ) -> AsyncIterator[_Shell]:
     if not config.shell.sessions:
         yield _Shell()
@@ -155,7 +156,7 @@ async def _shell(
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
-    async with open_shell(config, workspaces, clock, randomness, skills, audit) as shell:
+    async with open_shell(config, workspaces, clock, randomness, skills, audit, store) as shell:
         if shell is None:
             yield _Shell()
             return

@@ -153,7 +153,8 @@ def _persona(
 
 
 def _check_skills(names: Sequence[str], where: str) -> None:
-    """Return where these can be names of skills; which there are changes while the server runs.
+    """Check that the list has only names that a skill can have. Whether there is such a skill is not checked:
+    that changes while the server runs.
 
     Raises:
         ConfigError

@@ -31,6 +31,7 @@ from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
+from nanobot.tools.workspace.files import SessionUploads
 
 TEMPORARY_FOLDER = "commands"
 _OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
@@ -63,10 +64,11 @@ async def open_shell(
     randomness: Randomness,
     skills: CommandFolders | None = None,
     audit: AuditSink | None = None,
+    uploads: SessionUploads | None = None,
 ) -> AsyncIterator[Shell | None]:
     """Yield the commands that the settings allow, None where nothing here confines them: then it is logged
-    why. They run in `workspaces`, and are shown the folders of `skills`; what they connect to is noted in
-    `audit`. Afterwards they end.
+    why. They run in `workspaces`, and are shown the folders of `skills` and the `uploads` of their sessions;
+    what they connect to is noted in `audit`. Afterwards they end.
 
     Raises:
         ConfigError: the settings of the shell make no sense.
@@ -86,7 +88,13 @@ async def open_shell(
         else:
             networks = CommandNetworks(rules, network_bounds(config), _noting(audit, clock), clock)
     commands = ShellCommands(
-        sandbox, workspaces.command_folder, settings, skills, networks.of if networks else None
+        sandbox,
+        workspaces.command_folder,
+        settings,
+        skills,
+        networks.of if networks else None,
+        uploads,
+        workspaces.snapshot,
     )
     interpreters = None
     try:
@@ -134,7 +142,7 @@ def shell_access(config: Config) -> ShellAccess:
     """Return which sessions may run commands.
 
     Raises:
-        ConfigError: a pattern is none, or sessions have no files to run them on.
+        ConfigError: a pattern is not valid, or sessions have no files to run them on.
     """
     if not config.workspace.enabled:
         raise ConfigError(
@@ -150,7 +158,7 @@ def network_rules(config: Config) -> NetworkRules | None:
     """Return what commands may reach, None where that is nothing.
 
     Raises:
-        ConfigError: an entry can be no host, or there is none.
+        ConfigError: an entry is not the name of a host, or there are no entries.
     """
     table = config.shell
     allowed = []
@@ -188,7 +196,8 @@ def shell_settings(config: Config) -> ShellSettings:
     """Return what commands may use.
 
     Raises:
-        ConfigError: a directory that is to be readable is none, or is where commands have one of their own.
+        ConfigError: a path that is to be readable is not a directory, or is one of which commands have their
+        own.
     """
     table = config.shell
     for path in table.readable:

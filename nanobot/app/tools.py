@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from nanobot.config import WebTable
 from nanobot.core.clock import Clock
+from nanobot.core.distribution import install_command
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.recall import OtherSessions
@@ -33,7 +34,7 @@ from nanobot.tools.workspace.writing import edit_file, write_file
 from nanobot.workers.pool import WorkerPool
 
 if TYPE_CHECKING:
-    from nanobot.tools.web.search import SearchAccess
+    from nanobot.tools.web.search import SearchAccess, SearchEngine
 
 
 def own_tools(clock: Clock) -> tuple[Tool, ...]:
@@ -52,12 +53,12 @@ def web_tools(
     tools: list[Tool] = []
     if is_reading:
         tools.append(web_fetch(fetcher, documents, turns, randomness))
-    access = search_access(table)
-    if access is not None:
+    engine = search_engine(table)
+    if engine is not None:
         # Most servers search no web.
         from nanobot.tools.web.search import web_search
 
-        tools.append(web_search(access, turns, randomness))
+        tools.append(web_search(engine, turns, randomness))
     return tuple(tools)
 
 
@@ -75,6 +76,36 @@ def workspace_tools(files: AgentFiles | None, workers: WorkerPool) -> tuple[Tool
     )
 
 
+def search_engine(table: WebTable, environment: Mapping[str, str] = os.environ) -> SearchEngine | None:
+    """Return the search engine of the settings, None where there is none.
+
+    Raises:
+        ConfigError: it lacks what it needs.
+    """
+    if table.search != "duckduckgo":
+        access = search_access(table, environment)
+        if access is None:
+            return None
+        from nanobot.tools.web.search import SearchApi
+
+        return SearchApi(access)
+    from nanobot.tools.web.duckduckgo import DuckDuckGo, is_installed
+
+    if table.search_url or table.search_key:
+        raise ConfigError(
+            "web.search is 'duckduckgo', which has no API: leave out web.search_url and web.search_key",
+            tables=("web",),
+        )
+    if not is_installed():
+        raise ConfigError(
+            "web.search is 'duckduckgo', which needs a package that is not installed:"
+            f" {install_command('duckduckgo')}",
+            tables=("web",),
+        )
+    proxy = find_proxy("https://html.duckduckgo.com/", environment)
+    return DuckDuckGo(proxy[0] if proxy else None)
+
+
 def search_access(table: WebTable, environment: Mapping[str, str] = os.environ) -> SearchAccess | None:
     """Return how the search engine of the settings is asked, None where there is none. A proxy of the
     environment is used as for providers of models.
@@ -82,7 +113,7 @@ def search_access(table: WebTable, environment: Mapping[str, str] = os.environ) 
     Raises:
         ConfigError: it lacks its key or its URL, or that is none.
     """
-    if table.search is None:
+    if table.search is None or table.search == "duckduckgo":
         return None
     from nanobot.tools.web.providers import SEARCH_PROVIDERS
     from nanobot.tools.web.search import SearchAccess

@@ -1,4 +1,4 @@
-"""What stands between the chat and a server, in words, with the way out."""
+"""Why the chat does not reach a server, in words, and what to do about it."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ async def unreachable(url: str, error: Exception) -> ServerUnreachable:
 
 
 async def not_nanobot(url: str, status: int) -> ServerUnreachable:
-    """Return the error for an answer that is none of nanobot's."""
+    """Return the error for an answer that is not from nanobot."""
     if await expects_https(url):
         return ServerUnreachable(f"{url} speaks HTTPS: use {url.replace('http://', 'https://', 1)}")
     return ServerUnreachable(f"{url} answered {status}, and not like nanobot: check the URL")

@@ -145,7 +145,7 @@ class ChatLoop:
     # Commands -------------------------------------------------------------------------------------
 
     async def _run_command(self, text: str) -> bool:
-        """Carry out the command that `text` is; return False where it is none."""
+        """Carry out `text` as a command; return False if it is not one."""
         word, _, rest = text.partition(" ")
         if not re.fullmatch(r"/[a-z?]+", word, re.IGNORECASE):
             return False

@@ -52,7 +52,7 @@ class ImportReport(msgspec.Struct):
 
 
 def as_object(report: ImportReport) -> dict[str, object]:
-    """Return the report as JSON has it."""
+    """Return the report as a JSON object."""
     facts = [{**msgspec.structs.asdict(each), "quoted": each.is_quoted} for each in report.facts]
     return {
         "key": report.key,

@@ -32,7 +32,7 @@ _LOG_IN = "log in with nanobot mcp login {}"
 
 
 class ServerReport(msgspec.Struct, frozen=True):
-    """What is known of a server, as `--json` has it."""
+    """What is known of a server, as `--json` prints it."""
 
     server: str
     where: str

@@ -38,7 +38,7 @@ def export(person: str, file: Path | None, config_file: Path | None, data: str |
 
 
 def _pieces(store: ReadOnlyStore, person: Person) -> Iterator[bytes]:
-    """Yield the export as GET /v1/people/{person_id}/export has it."""
+    """Yield the export as GET /v1/people/{person_id}/export sends it."""
     yield wire.export_begin(person)
     for number, scopes in enumerate(store.keys_of_person(person.id)):
         each = PersonSession(store.session(scopes.session), scopes)

@@ -28,7 +28,7 @@ def redirect_of(address: str) -> Redirect:
     """Return what the address says.
 
     Raises:
-        ConfigError: it says nothing: it is another one.
+        ConfigError: it is not an address that the login redirects to.
     """
     try:
         query = parse_qs(urlsplit(address).query, max_num_fields=50)

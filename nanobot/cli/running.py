@@ -1,4 +1,4 @@
-"""How commands on a data directory find the server that uses it, and are let in by it.
+"""How commands on a data directory find the server that uses it, and how it accepts their requests.
 
 The server writes its address and a key into the lock file, which only the owner of the directory can read:
 who can, could read the conversations themselves. The key is made at each start, and kept nowhere else.

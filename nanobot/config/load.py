@@ -130,7 +130,7 @@ def _from_text(table: str, name: str, text: str, where: str) -> object:
     """Return the value of a setting that is given as text.
 
     Raises:
-        ConfigError: it should be a JSON object, and is none.
+        ConfigError: it is not the JSON object that it should be.
     """
     if (table, name) in _LISTS:
         return [item.strip() for item in text.split(",") if item.strip()]

@@ -33,6 +33,8 @@ def masked(name: str, value: Any) -> object:
         return dict.fromkeys(value, HIDDEN)
     if name == "servers":
         return {server: _masked_table(table) for server, table in value.items()}
+    if name == "command":
+        return masked_command(value)
     if name == "args":
         return masked_arguments(value)
     if name == "url":
@@ -78,6 +80,17 @@ def _split(url: str) -> tuple[str, str, str] | None:
         return None
     host = parts.netloc.rpartition("@")[2]
     return (parts.scheme, host, parts.path) if parts.scheme and host else None
+
+
+def masked_command(command: str) -> str:
+    """Return the program of a command. Where it is a whole line, what stands behind the program is shown as
+    arguments are, and so is what sets a variable for it.
+    """
+    words = command.split()
+    if not words or _VARIABLES.fullmatch(command):
+        return command
+    program = HIDDEN if "=" in words[0] else words[0]
+    return " ".join((program, *masked_arguments(words[1:])))
 
 
 def masked_arguments(arguments: Iterable[str]) -> list[str]:

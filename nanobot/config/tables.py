@@ -84,7 +84,7 @@ class WebTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[str, ...] = ()
     blocked_hosts: tuple[str, ...] = ()
     private_hosts: tuple[str, ...] = ()
-    search: Literal["brave", "tavily", "exa", "searxng"] | None = None
+    search: Literal["brave", "tavily", "exa", "searxng", "duckduckgo"] | None = None
     search_key: str | None = None
     search_url: str | None = None
 

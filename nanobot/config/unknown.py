@@ -42,7 +42,7 @@ def variables() -> dict[str, tuple[str, str]]:
 
 
 def unknown_variable(environment: Mapping[str, str], tables: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the first variable that is called like a setting and is none; None where
+    """Return what is wrong with the first variable that is named like a setting but is not one; None where
     there is no such variable. Those that `tables`, the config file, names as the place of a key are known.
     """
     known = variables()

@@ -1,4 +1,4 @@
-"""The words: frozen values and the protocols between rooms.
+"""The terms: frozen values, and the protocols by which packages meet.
 
 Knows: what a message, turn, session, event, tool and model are, and every error.
 Does not know: any file, socket, database, provider or field name of an API.

@@ -1,4 +1,4 @@
-"""Regular expressions that a start does not pay for."""
+"""Regular expressions that are compiled when they are first used."""
 
 import re
 from collections.abc import Callable, Iterator

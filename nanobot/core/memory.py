@@ -111,7 +111,7 @@ class Memory(Protocol):
         """Keep the fact; return it, or the one that says the same already.
 
         Raises:
-            FactNotFound: there is nothing such as it is to replace, or it is not clear which one is meant.
+            FactNotFound: there is no such fact as it is to replace, or it is not clear which one is meant.
             NotAllowed: the session may not write to the layer, the person has not spoken in the group, or
                 what a user said would give way to what a turn has read.
             MemoryFull: the owner has as many facts as one may have.

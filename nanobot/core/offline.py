@@ -132,7 +132,7 @@ class PeopleWriter(Protocol):
         """Make one person of two; return all their names, the person's id first.
 
         Raises:
-            InvalidRequest: they are one already, have too many accounts, or a name is none.
+            InvalidRequest: they are one already, have too many accounts, or a name is not valid.
         """
         ...
 

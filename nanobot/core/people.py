@@ -152,7 +152,7 @@ class People(Protocol):
         Raises:
             PersonNotFound: as `check_private`, of one of them. Who may see all sessions may link names that
                 have none yet.
-            InvalidRequest: they are one already, have too many accounts, or a name is none.
+            InvalidRequest: they are one already, have too many accounts, or a name is not valid.
         """
         ...
 

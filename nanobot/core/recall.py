@@ -15,7 +15,7 @@ class OtherSessions(Protocol):
     """
 
     def may_have(self, session_key: str) -> bool:
-        """Return whether there may be some; without looking. There are none for most sessions."""
+        """Return whether there may be other sessions, without looking them up. Most sessions have none."""
         ...
 
     async def of(self, session_key: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""How those are called who said what was found in other sessions; ids tell apart who have the same name."""
+"""Names for the people whose words were found in other sessions; ids tell apart those of the same name."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -75,8 +75,8 @@ class ToolQuestion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def field(self) -> QuestionField | None:
-        """The only field that there is to fill in; None where there are none, or several. One that may be
-        left out counts only where no other has to be filled in.
+        """The only field to fill in; None where there are none, or several. One that may be left out counts
+        only where no other has to be filled in.
         """
         needed = [each for each in self.fields if each.is_required and each.default is None]
         asked = needed or list(self.fields)

@@ -31,7 +31,7 @@ def without_unseen(text: str, instead: Callable[[str], str] = lambda _: "") -> s
 
 
 def escaped(character: str) -> str:
-    """Return the character as JSON has it in ASCII."""
+    """Return the escape of the character in ASCII-only JSON."""
     return json.dumps(character)[1:-1]
 
 

@@ -88,7 +88,9 @@ class Embeddings(Protocol):
         ...
 
     async def add_vectors(self, of: UnembeddedBatch, bodies: Sequence[bytes]) -> None:
-        """Keep the vectors of each item of the batch, of those that are still there; an empty one is none."""
+        """Keep the vectors of each item of the batch, of those that are still there. An empty vector is not
+        kept.
+        """
         ...
 
 

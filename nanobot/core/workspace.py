@@ -59,12 +59,24 @@ class Change(msgspec.Struct, frozen=True):
     content: bytes | None
 
 
+Snapshot = dict[str, tuple[int, int, int]]
+"""Files by their paths, each with what is another where the file is."""
 Read = Callable[[str], bytes]
 """Returns what is in a file; raises `NoSuchFile`, `WorkspaceError`. Blocks."""
 Plan = Callable[[Read], Sequence[Change]]
 """Returns changes that follow from what is there. It runs in a thread; nobody else changes the workspace
 meanwhile.
 """
+
+
+def written(before: Snapshot | None, after: Snapshot | None) -> tuple[str, ...]:
+    """Return the paths of the files that are new or other than they were, those that stand highest first;
+    none where either is not known.
+    """
+    if before is None or after is None:
+        return ()
+    paths = [path for path, file in after.items() if before.get(path) != file]
+    return tuple(sorted(paths, key=lambda path: (path.count("/"), path)))
 
 
 class Workspaces(Protocol):

@@ -361,7 +361,7 @@ class Run:
 
 
 def _broken_off(shown: list[Passing]) -> Message | None:
-    """Return the message of which nothing came but what was shown; None where that is nothing."""
+    """Return the message that was broken off, made of what was shown of it; None where nothing was."""
     deltas = [event for event in shown if isinstance(event, TextDelta | ThinkingDelta)]
     parts = parts_of(deltas)
     if not parts:

@@ -19,7 +19,6 @@ from nanobot.core.tool import Tool
 from nanobot.http.guard import Guard
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import EXPIRED_KEY, IsolationAudit, IsolationOptions
-from nanobot.isolation.cache_attack import attack_caches
 from nanobot.isolation.caching_models import CachingModel, caching_models
 from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import InspectingClient, Leak
@@ -52,7 +51,7 @@ async def run_isolation_audit(
         isolated = isolated_config(config, data, (each.table() for each in tenants), options.parallel)
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
-                _serving(isolated, model, vaults(canaries, owners)) as (origin, needs_key, caching),
+                serving(isolated, model, vaults(canaries, owners)) as (origin, needs_key, caching),
                 aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
                 ) as http,
@@ -72,31 +71,8 @@ async def run_isolation_audit(
     return _report(testbed, caching, needs_key, options, leaks, seconds, log.count, audit_log_lines)
 
 
-async def run_cache_attack(config: Config, options: IsolationOptions) -> Sequence[Leak]:
-    """Run the attack on prefix caches alone, and return what it found.
-
-    Raises:
-        ConfigError, StoreError: the app cannot be opened with these settings.
-    """
-    rng = random.Random(options.seed)  # noqa: S311 - secrets of a server that is gone afterwards
-    canaries = Canaries(rng)
-    tenants = make_tenants(options.sessions, canaries, rng)
-    model = RecordingModel(canaries)
-    with tempfile.TemporaryDirectory(prefix="nanobot-audit-", ignore_cleanup_errors=True) as folder:
-        isolated = isolated_config(config, Path(folder), (each.table() for each in tenants), options.parallel)
-        async with (
-            _serving(isolated, model, vaults(canaries, {})) as (origin, routes, caching),
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http,
-            asyncio.TaskGroup() as group,
-        ):
-            client = InspectingClient(http, origin, canaries, options.refusal_timeout_s)
-            testbed = Testbed(client, canaries, model, routes, group)
-            await attack_caches(testbed, caching, tenants[: options.sample])
-    return client.leaks
-
-
 @contextlib.asynccontextmanager
-async def _serving(
+async def serving(
     config: Config, model: RecordingModel, tools: Sequence[Tool]
 ) -> AsyncIterator[tuple[str, dict[str, bool], tuple[CachingModel, ...]]]:
     """Serve the app; yield the URL of its root, its operations with whether each needs an API key, and the

@@ -5,8 +5,8 @@ Does not know: turns, sessions, and of tools only name, description and schema.
 Start at `openai/chat.py`, which uses all that is shared:
 
 * `providers/`: the providers as data, and the names of models.
-* `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and how
-  often.
+* `remote_model.py`: a model behind an HTTP API, but for its wire format. `client.py`: sends a request, again
+  where that may help, and yields its answer. `retry.py`: when, and how often.
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
 * `http.py`: connections. `address.py`: where an API is. `transport.py`: what goes with each request, among
   it `keys.py`: several keys, and keys that expire; `proxies.py`, `certificates.py`: the way out.
@@ -17,8 +17,8 @@ Start at `openai/chat.py`, which uses all that is shared:
   that failed is asked again.
 
 To add a wire format, make a folder with three files, as `openai/` has them: `request.py` encodes a
-`ModelRequest`; `answer.py` has an `AnswerReader`, from payloads to deltas and the message; the third is the
-`Model`, which puts both into an `Exchange` for a `ProviderClient`. Name the format in `providers.Wire`, its
-class in `app/models.py`, and run the suite in `tests/contract/models` on it. A server that speaks a known
-format is one row in `providers/shipped.py`.
+`ModelRequest`; `answer.py` has an `AnswerReader`, from payloads to deltas and the message; the third is a
+`RemoteModel`, whose `stream` puts both into an `Exchange`. Name the format in `providers.Wire`, its class in
+`app/remote.py`, and run the suite in `tests/contract/models` on it. A server that speaks a known format is
+one row in `providers/shipped.py`.
 """

@@ -23,7 +23,7 @@ from nanobot.core.errors import (
     ModelTimeout,
 )
 from nanobot.models.keys import KeySource
-from nanobot.models.refusal_body import Refused, number, parse, read_refusal
+from nanobot.models.refusal_body import number, parse, read_refusal
 from nanobot.models.wordings import Understood, understand
 
 _MAX_MESSAGE_CHARS = 300
@@ -90,7 +90,7 @@ def refusal(
     words = _short(refused.words, source.secrets) or _phrase(status)
     pause_s = refused.pause_s if retry_after_s is None else retry_after_s
     message = f"{source.name} answered {status}: {words}"
-    return _failure(source, status, refused, understand(refused.said), message, pause_s)
+    return _failure(source, status, understand(refused.said), message, pause_s)
 
 
 def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
@@ -99,7 +99,7 @@ def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     words = _short(refused.words, source.secrets) or "no reason given"
     message = f"{source.name} failed while it answered: {words}"
     understood = understand(refused.said)
-    return _failure(source, refused.status or 500, refused, understood, message, refused.pause_s)
+    return _failure(source, refused.status or 500, understood, message, refused.pause_s)
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -122,7 +122,6 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
 def _failure(
     source: ErrorSource,
     status: int,
-    refused: Refused,
     understood: Understood | None,
     message: str,
     pause_s: float | None,

@@ -156,6 +156,10 @@ def escaped_encoding(content: bytes) -> str | None:
     return "iso2022_kr" if match[0] == b"\x1b$)C" else "iso2022_jp_2"
 
 
+_ALPHABETS = range(0x01, 0x12)
+"""The high bytes of the alphabets in UTF-16, from Latin with marks to Hangul letters."""
+
+
 def utf_16_encoding(content: bytes) -> str | None:
     """Return the form of UTF-16 that a text without a byte order mark is in, None where it is not."""
     head = content[: _SAMPLE_BYTES // 2 * 2]
@@ -172,9 +176,16 @@ def utf_16_encoding(content: bytes) -> str | None:
         if not all(character.isprintable() or character in "\t\r\n\f\ufeff\u3000\xa0" for character in text):
             continue
         # Letters of Latin scripts have a zero each; where there are none, the characters must be common ones.
-        if high.count(0) >= max(_UTF_16_SHARE * len(high), 2) or _is_east_asian(text):
+        if high.count(0) >= max(_UTF_16_SHARE * len(high), 2) or _is_one_script(high) or _is_east_asian(text):
             return encoding
     return None
+
+
+def _is_one_script(high: bytes) -> bool:
+    """Return whether these are the high bytes of a text in an alphabet, as Greek or Cyrillic, with spaces."""
+    spaces = high.count(0)
+    letters = max(map(high.count, _ALPHABETS))
+    return spaces >= max(0.02 * len(high), 2) and spaces + letters >= 0.95 * len(high)
 
 
 def _is_east_asian(text: str) -> bool:

@@ -56,6 +56,8 @@ _MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
 _MAIL_HEADER = LatePattern(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
 _MAIL_SIGNS = LatePattern(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
 _ARCHIVED_PAGE = LatePattern(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
+_TEXT_EXTENSIONS = frozenset({"txt", "csv", "tsv", "log", "md", "json", "xml", "yaml", "yml", "ini", "sql"})
+_MAX_ZERO_SHARE = 0.2
 _HTML_EXTENSIONS = frozenset({"html", "htm", "xhtml"})
 _HTML = LatePattern(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ENCODED = (
@@ -88,13 +90,18 @@ def kind_of(content: bytes, *, name: str = "", mime: str = "") -> Kind:
         return "image"
     if audio_format(head):
         return "audio"
-    if _is_pdf(head):
+    if _is_pdf(head) or (extension(name) == "pdf" and b"%PDF-" in head[:1024]):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return "compound"
-    if byte_order_mark(head) is None and _is_binary(head) and utf_16_encoding(head) is None:
+    if (
+        byte_order_mark(head) is None
+        and _is_binary(head)
+        and utf_16_encoding(head) is None
+        and not _is_damaged_text(head, name)
+    ):
         return "binary"
     return _kind_of_text(head, extension(name), mime.partition(";")[0].strip().lower())
 
@@ -185,6 +192,16 @@ def _is_html(head: bytes) -> bool:
     while rest.startswith(b"<!--"):
         rest = rest.partition(b"-->")[2].lstrip()
     return _HTML.match(rest) is not None
+
+
+def _is_damaged_text(head: bytes, name: str) -> bool:
+    """Return whether it is a text but for some zeros, as programs leave in exports and in logs that a crash
+    cut. Its name must say so, too.
+    """
+    if extension(name) not in _TEXT_EXTENSIONS or head.count(0) > _MAX_ZERO_SHARE * len(head):
+        return False
+    rest = head.replace(b"\0", b"")
+    return not _is_binary(rest)
 
 
 def _is_binary(head: bytes) -> bool:

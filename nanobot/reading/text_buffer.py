@@ -58,6 +58,11 @@ class TextBuffer:
         """Whether nothing more is kept."""
         return self._cut is not None
 
+    @property
+    def first_row(self) -> int:
+        """The first row that is wanted of the sheet that has begun; a reader may skip those before it."""
+        return self._start.line if self._number == self._start.number else 1
+
     def begin(self, unit: Unit, number: int, title: str = "", *, hidden: bool = False) -> bool:
         """Begin a page, sheet, slide or chapter with a marker such as `[sheet 2: Costs, hidden]`.
 

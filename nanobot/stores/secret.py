@@ -1,4 +1,4 @@
-"""The secret of a data directory, which the names of sessions are made with that models get."""
+"""The secret of a data directory. The names by which providers know sessions are derived from it."""
 
 import contextlib
 import os

@@ -44,8 +44,8 @@ class _Asker(msgspec.Struct, frozen=True):
 class Attachments:
     """Replaces parts that refer to content by the content.
 
-    `fetcher` None: no URL is followed. `kept_files` keeps those whose text is longer than what is read; None:
-    none are kept.
+    `fetcher` None: no URL is followed. `kept_files` keeps those whose text is longer than what is read, and
+    those that commands are to work on; None: none are kept.
     """
 
     def __init__(
@@ -149,6 +149,8 @@ class Attachments:
         # The first bytes decide: names and media types are claims of the client.
         kind = image_type(content[:16])
         if kind is not None:
+            if name and file_id is None and self._keeps_all(asker):
+                await self._keep(name, content, asker)
             return (Image(await asyncio.to_thread(data_url, kind, content)),)
         format_ = audio_format(content[:16])
         if format_ is not None:
@@ -168,13 +170,22 @@ class Attachments:
             error.param = error.param or path
             raise
         name = name or "file"
-        if document.extent.cut is not None and file_id is None and asker.keeps and self._kept_files:
-            file_id = await self._kept_files.keep(name, content, asker.session_key)
+        if file_id is None and (document.extent.cut is not None or self._keeps_all(asker)):
+            file_id = await self._keep(name, content, asker)
         pictures = [
             Image(await asyncio.to_thread(data_url, picture.media_type, picture.content))
             for picture in document.pictures
         ]
         return (File(name, document.text, file_id, document.extent), *pictures)
+
+    def _keeps_all(self, asker: _Asker) -> bool:
+        return self._kept_files is not None and self._kept_files.keeps_all(asker.session_key)
+
+    async def _keep(self, name: str, content: bytes, asker: _Asker) -> str | None:
+        """Keep the file with the session, where that may be; return its id."""
+        if self._kept_files is None or not asker.keeps:
+            return None
+        return await self._kept_files.keep(name, content, asker.session_key)
 
     async def _remote_image(self, part: RemoteImage, asker: _Asker) -> Image:
         path = f"{part.path}.url"

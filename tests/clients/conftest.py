@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.serving import Provider, rule_based_server
+from tests.own_settings import forget_own_settings
 
 _numbers = itertools.count(1)
 SETTINGS = """
@@ -42,14 +43,4 @@ def key() -> str:
 @pytest.fixture(autouse=True)
 def only_its_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tester's proxies and keys stay out of it."""
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    forget_own_settings(monkeypatch)

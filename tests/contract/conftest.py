@@ -26,3 +26,11 @@ async def disk_harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
     await harness.open()
     yield harness
     await harness.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory that is not open."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    return directory

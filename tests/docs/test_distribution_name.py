@@ -64,5 +64,5 @@ def test_every_extra_that_the_code_names_exists() -> None:
         if path.startswith("nanobot/")
         for extra in re.findall(r"install_(?:hint|command)\([\"'](\w+)[\"']\)", text)
     }
-    assert named == {"documents", "local", "mcp", "telemetry", "vectors"}
+    assert named == {"documents", "duckduckgo", "local", "mcp", "telemetry", "vectors"}
     assert named <= set(PROJECT["optional-dependencies"])

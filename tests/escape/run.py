@@ -129,6 +129,7 @@ def launch(
         "uid": UID if "root" in starter else 0,
         "readable": [],
         "skills": {},
+        "uploads": "",
         "command": command,
         "environment": {"PATH": "/usr/bin:/bin"},
         "limits": limits,

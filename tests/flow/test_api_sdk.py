@@ -22,6 +22,7 @@ from nanobot.core.errors import (
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import BOUND_S
 from tests.harness import Harness, OpenHarness, listening
+from tests.own_settings import forget_own_settings
 
 T = TypeVar("T")
 KEY = {"x-session-key": "wx:dm:user_alice"}
@@ -31,24 +32,14 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello, who are you?"}]
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's own settings stay out of it."""
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    forget_own_settings(monkeypatch)
 
 
 @asynccontextmanager
 async def connected(
     harness: Harness, *, through: ASGIApp | None = None, **options: Any
 ) -> AsyncIterator[AsyncOpenAI]:
-    """Serve the house, and hand over a client of it; `through` stands before its door."""
+    """Serve the app, and yield a client of it; `through` stands in front of the app."""
     async with (
         listening(through or harness.app.asgi) as server,
         AsyncOpenAI(

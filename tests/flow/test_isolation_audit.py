@@ -22,12 +22,9 @@ from nanobot.core.store import Store
 from nanobot.core.turn import TurnState
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import IsolationOptions
-from nanobot.isolation.caching_provider import PrefixCache
 from nanobot.isolation.client import Leak, LeakKind
 from nanobot.isolation.report import Report, lines
-from nanobot.isolation.run import run_cache_attack, run_isolation_audit, uncovered_routes
-from nanobot.models.local import model as local_model
-from nanobot.models.local import one_pass, routed
+from nanobot.isolation.run import run_isolation_audit, uncovered_routes
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.stores.sql.ports.dispatch import SqlDispatch
 from nanobot.stores.sql.ports.turns import SqlTurns
@@ -186,91 +183,9 @@ async def test_a_log_with_what_was_said_is_found_out(monkeypatch: Patch) -> None
     assert {leak.where for leak in await leaks_of("secret")} == {"log of nanobot.chatty"}
 
 
-# Models whose prefix cache tells ------------------------------------------------------------------
-
-SALTED = {"cache-vllm-openai", "cache-vllm-responses"}
-UNSALTED = {"cache-openai-openai", "cache-openai-responses"}
-
-
-async def leaks_of_caches(kind: LeakKind = "cache") -> list[Leak]:
-    return [leak for leak in await run_cache_attack(Config(), FEW) if leak.kind == kind]
-
-
-async def models_that_tell() -> set[str]:
-    return {leak.where.partition(",")[0] for leak in await leaks_of_caches()}
-
-
-async def test_no_cache_tells_one_session_of_another() -> None:
-    assert await leaks_of_caches() == await leaks_of_caches("not seeded") == []
-
-
 async def test_the_audit_attacks_caches(monkeypatch: Patch) -> None:
     monkeypatch.setattr(OwnCacheModel, "_with_own_cache", lambda self, request, answer: answer)
-    assert {leak.where.partition(",")[0] for leak in await leaks_of("cache")} == UNSALTED
-
-
-def replace_in_local(monkeypatch: Patch, name: str, value: object) -> None:
-    """Replace a function of the salts wherever the local model uses it."""
-    for module in (one_pass, routed, local_model):
-        if hasattr(module, name):
-            monkeypatch.setattr(module, name, value)
-
-
-async def test_a_local_model_without_salts_is_found_out(monkeypatch: Patch) -> None:
-    replace_in_local(monkeypatch, "salt_of", lambda session_hint: "")
-    assert await models_that_tell() == {"cache-local"}
-
-
-async def test_a_local_model_with_one_salt_for_all_sessions_is_found_out(monkeypatch: Patch) -> None:
-    replace_in_local(monkeypatch, "salt_of", lambda session_hint: "abcdefghijklmn")
-    assert await models_that_tell() == {"cache-local"}
-
-
-async def test_a_salt_that_stands_behind_what_users_say_is_found_out(monkeypatch: Patch) -> None:
-    def salted_late(system: str, shared: str, salt: str) -> str:
-        return f"{system}\n\n{salt}"
-
-    replace_in_local(monkeypatch, "salted_system", salted_late)
-    found = await leaks_of_caches()
-    shapes = {leak.where.partition(", ")[2] for leak in found}
-    assert shapes == {"instructions", "response", "tools"}, "what stands in the system prompt"
-
-
-async def test_requests_without_the_salt_that_the_provider_takes_are_found_out(monkeypatch: Patch) -> None:
-    """Although the sessions are told nothing: time tells them."""
-    monkeypatch.setattr(nanobot.app.endpoints, "_SALT_FIELD", "")
-    found = await leaks_of_caches()
-    assert {leak.where.partition(",")[0] for leak in found} == SALTED
-    assert any("have no salt" in leak.detail for leak in found)
-    assert any("the provider's cache had" in leak.detail for leak in found)
-    assert not any("told of" in leak.detail for leak in found)
-
-
-async def test_sessions_that_share_their_name_at_the_provider_are_found_out(monkeypatch: Patch) -> None:
-    def shared(*arguments: Any, **named: Any) -> ModelRequest:
-        return msgspec.structs.replace(build(*arguments, **named), session_hint="everybody")
-
-    monkeypatch.setattr(nanobot.agent.turn_requests, "build", shared)
-    found = await leaks_of_caches()
-    assert {leak.where.partition(",")[0] for leak in found} >= {
-        *SALTED,
-        "cache-local",
+    assert {leak.where.partition(",")[0] for leak in await leaks_of("cache")} == {
+        "cache-openai-openai",
         "cache-openai-responses",
     }
-    assert any("have the same salt" in leak.detail for leak in found)
-    assert any("have the same cache_key" in leak.detail for leak in found)
-
-
-async def test_cached_tokens_that_are_passed_on_from_a_cache_of_everybody_are_found_out(
-    monkeypatch: Patch,
-) -> None:
-    monkeypatch.setattr(OwnCacheModel, "_with_own_cache", lambda self, request, answer: answer)
-    found = await leaks_of_caches()
-    assert {leak.where.partition(",")[0] for leak in found} == UNSALTED
-    assert all("told of" in leak.detail for leak in found)
-
-
-async def test_an_audit_whose_caches_never_hit_proves_nothing_and_fails(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(PrefixCache, "read", lambda self, salt, prompt: (len(prompt), 0))
-    found = await leaks_of_caches("not seeded")
-    assert {leak.where.partition(",")[0] for leak in found} == {*SALTED, *UNSALTED, "cache-local"}

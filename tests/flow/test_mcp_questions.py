@@ -229,3 +229,41 @@ async def test_a_question_and_its_state_are_of_one_session(open_harness: OpenHar
     assert (await harness.door.chat("bob", says("Ulm"))).said == "Nothing is asked here."
     body = {"decision": "once", "content": {"city": "Ulm"}}
     assert (await decide(harness, approval, "bob", body)).status == 404
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_form_is_filled_in_on_the_page_behind_the_link(open_harness: OpenHarness, era: str) -> None:
+    model = ScriptedModel(*of_two("ask_many"))
+    harness = await opened(open_harness, model, era)
+    await harness.door.chat("k", [ASK])
+    (approval,) = await approvals(harness, "k")
+    path = approval["link"].removeprefix("http://localhost:8900")
+    kind = {"content-type": "application/x-www-form-urlencoded", "origin": "http://localhost:8900"}
+
+    async def send(body: str) -> Exchange:
+        return await harness.door.call("POST", path, body=body.encode(), headers=kind)
+
+    page = (await harness.door.call("GET", path)).text
+    assert 'name="f0" type="text"' in page and 'name="f1" type="number"' in page
+    wrong = await send("f0=%C3%84nn&f1=old&f2=&decision=once")
+    assert wrong.status == 422 and "age must be a whole number" in wrong.text and 'value="Änn"' in wrong.text
+    assert (await approvals(harness, "k"))[0]["state"] == "pending"
+    done = await send("f0=%C3%84nn&f1=9&f2=&decision=once")
+    assert done.status == 200 and "{&quot;name&quot;: &quot;Änn&quot;, &quot;age&quot;: 9}" in done.text
+    assert (await send("f0=Bob&f1=9&decision=once")).status == 409
+    assert (await harness.door.chat("k", says("go on"))).said == "Done."
+    assert '"name": "\\u00c4nn", "age": 9' in results(model)[-1].content
+
+
+async def test_what_is_not_answered_on_the_page_is_not_sent(open_harness: OpenHarness) -> None:
+    model = ScriptedModel(*of_two("ask_many"))
+    harness = await opened(open_harness, model, ERAS[0])
+    await harness.door.chat("k", [ASK])
+    (approval,) = await approvals(harness, "k")
+    path = approval["link"].removeprefix("http://localhost:8900")
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    body = b"f0=Ann&f1=9&decision=deny"
+    assert (await harness.door.call("POST", path, body=body, headers=kind)).status == 200
+    assert (await approvals(harness, "k"))[0]["state"] == "denied"
+    await harness.door.chat("k", says("go on"))
+    assert "does not answer the question" in results(model)[-1].content

@@ -17,6 +17,7 @@ from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
 from nanobot.testing import Say, ScriptedModel, call
 from tests.flow.test_api_sdk import connected as connected_with_key
 from tests.harness import Harness, OpenHarness
+from tests.own_settings import forget_own_settings
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 ITEM: TypeAdapter[Any] = TypeAdapter(ResponseItem)
@@ -40,17 +41,7 @@ class Person(BaseModel):
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    forget_own_settings(monkeypatch)
 
 
 def connected(harness: Harness, **options: Any) -> Any:

@@ -88,7 +88,7 @@ async def test_a_script_of_python_runs_in_the_workspace_and_its_errors_show_thei
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     first, second, empty, listed = results(model)
-    assert first.content == f"{quoted}\n\n[exit status 0]"
+    assert first.content.startswith(f"{quoted}\n\n[exit status 0]")
     assert second.content.startswith("7\nTraceback") and "1 / 0" in second.content
     assert 'script.py", line 3' in second.content and second.content.endswith("[exit status 1]")
     assert empty.is_error

@@ -60,8 +60,8 @@ async def test_tools_and_commands_see_the_same_files(open_harness: OpenHarness) 
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     assert (await harness.door.chat("ann", [ASK])).said == "Done."
     _, first, _, _, second, read, found = results(model)
-    assert first.content == "42\n\n[exit status 0]"
-    assert second.content == "echo $(($1 + $2))\n# less\nkumquat\n\n[exit status 0]"
+    assert first.content.startswith("42\n\n[exit status 0]")
+    assert second.content.startswith("echo $(($1 + $2))\n# less\nkumquat\n\n[exit status 0]")
     assert "\n42\n" in read.content and found.content.startswith("deep/er/new  2 bytes")
     assert await fetch(harness, "ann", "out.txt") == (200, b"42\n")
     assert (await fetch(harness, "bob", "out.txt"))[0] == 404
@@ -219,7 +219,7 @@ async def test_a_fork_has_files_of_its_own_that_its_commands_can_change(open_har
     fork = await harness.door.call("POST", "/v1/sessions/ann/fork", body=json.dumps({"key": "fork"}).encode())
     assert fork.status == 200
     await harness.door.chat("fork", [AGAIN])
-    assert results(model)[-1].content == "first\nbin\n\n[exit status 0]", results(model)
+    assert results(model)[-1].content.startswith("first\nbin\n\n[exit status 0]"), results(model)
     await harness.door.chat("ann", [AGAIN])
     assert results(model)[-1].content == "first\n\n[exit status 0]"
 

@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.migration.routes import Answer, Answers, Ask, Walk, change, look, read, resend, settle
+from tests.migration.routes import Answer, Answers, Ask, Walk, look, read, settle
+from tests.migration.writing_routes import change, resend
 
 HERE = Path(__file__).parent
 PRESET = "small"

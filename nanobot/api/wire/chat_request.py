@@ -47,7 +47,7 @@ from nanobot.http.schema_extra import schema_extra
 
 
 def _kind(kind: str, field: str, **schema: object) -> dict[str, object]:
-    """Return the schema of a part: one of the type `kind` has its `field`."""
+    """Return the schema of a part: one whose type is `kind` must have `field`."""
     return {"properties": {"type": {"const": kind}, field: schema}, "required": [field]}
 
 

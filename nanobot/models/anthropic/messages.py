@@ -5,19 +5,18 @@ from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.models.address import Address, KeyHeader, error_source
+from nanobot.models.address import Address, KeyHeader
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
 from nanobot.models.anthropic.request import RESERVED_FIELDS, encode
-from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
-from nanobot.models.http import ProviderConnection, Timeouts
-from nanobot.models.lessons import Lessons
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
+from nanobot.models.http import Timeouts
 from nanobot.models.negotiation import Negotiation
+from nanobot.models.remote_model import RemoteModel
 from nanobot.models.transport import DIRECT, Transport
 
 ABILITIES: frozenset[Ability] = frozenset({"images", "tools", "reading_on"})
@@ -30,7 +29,7 @@ _HEADERS = {"anthropic-version": "2023-06-01"}
 _TERMS = FormatTerms(answer="answer of the Messages API", content="message", ending="stop_reason")
 
 
-class AnthropicMessages:
+class AnthropicMessages(RemoteModel):
     """A model behind an API that speaks Anthropic's Messages.
 
     `base_url` may end with `/v1` or `/v1/messages`, or be without. A failed request is sent again, at most
@@ -61,42 +60,26 @@ class AnthropicMessages:
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url) + "/v1")
-        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
-            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
-        self._name = name
-        self._provider = name.partition(":")[0]
-        self._context_tokens = context_tokens
-        self._abilities = abilities & ABILITIES
-        self._random = random
-        self._lessons = Lessons(clock)
-        self._extra = dict(extra_body or {})
-        self._source = error_source(name, model, address, api_key, transport)
-        self._client = ProviderClient(
-            self._source,
-            ProviderConnection(
-                self._source, auth=auth, headers=_HEADERS, timeouts=timeouts, transport=transport
-            ),
+        super().__init__(
+            name=name,
+            model=model,
+            address=address,
             answer_url=address.url("/messages"),
-            check_url=address.url("/models"),
-            terms=_TERMS,
-            timeouts=timeouts,
+            api_key=api_key,
+            context_tokens=context_tokens,
+            abilities=abilities & ABILITIES,
             clock=clock,
             random=random,
+            auth=auth,
+            timeouts=timeouts,
             max_retries=max_retries,
             max_answer_chars=max_answer_chars,
+            transport=transport,
+            extra_body=extra_body,
+            reserved=RESERVED_FIELDS,
+            terms=_TERMS,
+            headers=_HEADERS,
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def context_tokens(self) -> int:
-        return self._lessons.window(self._context_tokens)
-
-    @property
-    def abilities(self) -> frozenset[Ability]:
-        return self._lessons.abilities(self._abilities)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -106,21 +89,6 @@ class AnthropicMessages:
         """
         negotiation = Negotiation(self._source, self._lessons, request, proposals)
         return self._client.stream(partial(self._exchange, request, negotiation), request.audience)
-
-    async def warm(self) -> None:
-        await self._client.warm()
-
-    async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
-
-        Raises:
-            ModelError: it does not.
-        """
-        await self._client.check()
-
-    async def close(self) -> None:
-        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
-        await self._client.close()
 
     def _exchange(self, request: ModelRequest, negotiation: Negotiation) -> Exchange:
         body = encode(

@@ -7,20 +7,20 @@ from typing import get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import Address, KeyHeader, error_source
+from nanobot.models.address import Address, KeyHeader
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
 from nanobot.models.gemini.answer import ContentReader
 from nanobot.models.gemini.conversation import wire_name
 from nanobot.models.gemini.proposals import proposals
 from nanobot.models.gemini.request import RESERVED_FIELDS, encode
-from nanobot.models.http import ProviderConnection, Timeouts
-from nanobot.models.lessons import Lesson, Lessons, named
+from nanobot.models.http import Timeouts
+from nanobot.models.lessons import Lesson, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.remote_model import RemoteModel
 from nanobot.models.transport import DIRECT, Transport
 
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
@@ -29,7 +29,7 @@ API_KEY = KeyHeader("x-goog-api-key")
 _TERMS = FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason")
 
 
-class GeminiContent:
+class GeminiContent(RemoteModel):
     """A model behind an API that speaks `generateContent`.
 
     `base_url` may end with the version (`/v1beta`) and `/models`, or be without. `model` may be the path of
@@ -60,42 +60,27 @@ class GeminiContent:
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_root(base_url))
-        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
-            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
-        self._name = name
-        self._provider = name.partition(":")[0]
-        self._context_tokens = context_tokens
-        self._abilities = abilities & ABILITIES
-        self._random = random
-        self._lessons = Lessons(clock)
-        self._proposals = partial(proposals, name)
-        self._extra = dict(extra_body or {})
-        self._source = error_source(name, model, address, api_key, transport)
         path = quote(model if "/" in model else f"models/{model}")
-        self._client = ProviderClient(
-            self._source,
-            ProviderConnection(self._source, auth=auth, timeouts=timeouts, transport=transport),
+        super().__init__(
+            name=name,
+            model=model,
+            address=address,
             answer_url=address.url(f"/{path}:streamGenerateContent", query="alt=sse"),
-            check_url=address.url("/models"),
-            terms=_TERMS,
-            timeouts=timeouts,
+            api_key=api_key,
+            context_tokens=context_tokens,
+            abilities=abilities & ABILITIES,
             clock=clock,
             random=random,
+            auth=auth,
+            timeouts=timeouts,
             max_retries=max_retries,
             max_answer_chars=max_answer_chars,
+            transport=transport,
+            extra_body=extra_body,
+            reserved=RESERVED_FIELDS,
+            terms=_TERMS,
         )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def context_tokens(self) -> int:
-        return self._lessons.window(self._context_tokens)
-
-    @property
-    def abilities(self) -> frozenset[Ability]:
-        return self._lessons.abilities(self._abilities)
+        self._proposals = partial(proposals, name)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -105,21 +90,6 @@ class GeminiContent:
         """
         negotiation = Negotiation(self._source, self._lessons, request, self._proposals, talk="contents")
         return self._client.stream(partial(self._exchange, request, negotiation), request.audience)
-
-    async def warm(self) -> None:
-        await self._client.warm()
-
-    async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
-
-        Raises:
-            ModelError: it does not.
-        """
-        await self._client.check()
-
-    async def close(self) -> None:
-        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
-        await self._client.close()
 
     def _exchange(self, request: ModelRequest, negotiation: Negotiation) -> Exchange:
         self._check(request, negotiation.lessons)

@@ -7,21 +7,21 @@ from functools import partial
 import msgspec
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import EVERYTHING, FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import BEARER, Address, KeyHeader, error_source
+from nanobot.models.address import BEARER, Address, KeyHeader
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
-from nanobot.models.http import ProviderConnection, Timeouts
-from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
+from nanobot.models.http import Timeouts
+from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
 from nanobot.models.openai.proposals import proposals
 from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMessage, SentTools, encode
+from nanobot.models.remote_model import RemoteModel
 from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
@@ -31,7 +31,7 @@ _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="chat completion", content="choice", ending="finish_reason")
 
 
-class OpenAIChat:
+class OpenAIChat(RemoteModel):
     """A model behind an OpenAI-compatible API.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
@@ -64,52 +64,33 @@ class OpenAIChat:
         opening: tuple[OpeningMessage, ...] = (),
     ) -> None:
         address = Address(_COMPLETIONS_PATH.sub("", base_url.strip()))
-        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
-            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
-        self._name = name
-        self._context_tokens = context_tokens
-        self._abilities = abilities
-        self._random = random
-        self._extra = dict(extra_body or {})
+        super().__init__(
+            name=name,
+            model=model,
+            address=address,
+            answer_url=address.url("/chat/completions"),
+            api_key=api_key,
+            context_tokens=context_tokens,
+            abilities=abilities,
+            clock=clock,
+            random=random,
+            auth=auth,
+            timeouts=timeouts,
+            max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
+            transport=transport,
+            extra_body=extra_body,
+            reserved=RESERVED_FIELDS,
+            terms=_TERMS,
+            socket_path=socket_path,
+        )
         self._opening = opening
         self._sent_tools = SentTools()
         self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._limit_field: LimitField = "max_completion_tokens" if self._is_openai else "max_tokens"
-        self._lessons = Lessons(clock)
         self._settings = _settings(abilities)
         self._proposals = partial(proposals, name)
-        self._provider = name.partition(":")[0]
-        self._source = error_source(name, model, address, api_key, transport)
-        self._client = ProviderClient(
-            self._source,
-            ProviderConnection(
-                self._source, auth=auth, timeouts=timeouts, socket_path=socket_path, transport=transport
-            ),
-            answer_url=address.url("/chat/completions"),
-            check_url=address.url("/models"),
-            terms=_TERMS,
-            timeouts=timeouts,
-            clock=clock,
-            random=random,
-            max_retries=max_retries,
-            max_answer_chars=max_answer_chars,
-        )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def context_tokens(self) -> int:
-        lessons = self._lessons
-        return lessons.window(self._context_tokens) if lessons.known() else self._context_tokens
-
-    @property
-    def abilities(self) -> frozenset[Ability]:
-        lessons = self._lessons
-        # In nearly all cases there are none.
-        return lessons.abilities(self._abilities) if lessons.known() else self._abilities
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -125,21 +106,6 @@ class OpenAIChat:
             self._source, self._lessons, request, self._proposals, settings=self._settings
         )
         return self._client.stream(partial(self._exchange, negotiation, request, asked), request.audience)
-
-    async def warm(self) -> None:
-        await self._client.warm()
-
-    async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
-
-        Raises:
-            ModelError: it does not.
-        """
-        await self._client.check()
-
-    async def close(self) -> None:
-        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
-        await self._client.close()
 
     def _exchange(
         self, negotiation: Negotiation, request: ModelRequest, asked: tuple[Message, ...]

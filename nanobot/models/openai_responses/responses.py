@@ -7,22 +7,22 @@ from functools import partial
 from typing import get_args
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ConfigError
 from nanobot.core.event import Delta
 from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import BEARER, Address, KeyHeader, error_source
+from nanobot.models.address import BEARER, Address, KeyHeader
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import MAX_ANSWER_CHARS, Exchange, ProviderClient
-from nanobot.models.http import ProviderConnection, Timeouts
-from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
+from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
+from nanobot.models.http import Timeouts
+from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.negotiation import Negotiation, has_new_image, lacks
 from nanobot.models.openai_responses.answer import ResponseReader
 from nanobot.models.openai_responses.items import REASONING, Taken, fingerprints
 from nanobot.models.openai_responses.proposals import NO_REPLAY, proposals
 from nanobot.models.openai_responses.refused import RefusedReasoning
 from nanobot.models.openai_responses.request import RESERVED_FIELDS, encode
+from nanobot.models.remote_model import RemoteModel
 from nanobot.models.transport import DIRECT, Transport
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="response", content="output", ending="response.completed")
 
 
-class OpenAIResponses:
+class OpenAIResponses(RemoteModel):
     """A model behind an API that speaks OpenAI's Responses.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
@@ -66,46 +66,31 @@ class OpenAIResponses:
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
         address = Address(_PATH.sub("", base_url.strip()))
-        if reserved := RESERVED_FIELDS.intersection(extra_body or ()):
-            raise ConfigError(f"extra_body of {name}: {', '.join(sorted(reserved))} cannot be set there")
-        self._name = name
-        self._context_tokens = context_tokens
-        self._abilities = abilities & ABILITIES
-        self._random = random
-        self._extra = dict(extra_body or {})
+        super().__init__(
+            name=name,
+            model=model,
+            address=address,
+            answer_url=address.url("/responses"),
+            api_key=api_key,
+            context_tokens=context_tokens,
+            abilities=abilities & ABILITIES,
+            clock=clock,
+            random=random,
+            auth=auth,
+            timeouts=timeouts,
+            max_retries=max_retries,
+            max_answer_chars=max_answer_chars,
+            transport=transport,
+            extra_body=extra_body,
+            reserved=RESERVED_FIELDS,
+            terms=_TERMS,
+        )
         self._salt_field = transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
-        self._lessons = Lessons(clock)
         self._refused = RefusedReasoning(clock)
         self._settings = _settings(abilities)
         self._proposals = partial(proposals, name)
-        self._provider = name.partition(":")[0]
         self._everything = Taken(self._provider)
-        self._source = error_source(name, model, address, api_key, transport)
-        self._client = ProviderClient(
-            self._source,
-            ProviderConnection(self._source, auth=auth, timeouts=timeouts, transport=transport),
-            answer_url=address.url("/responses"),
-            check_url=address.url("/models"),
-            terms=_TERMS,
-            timeouts=timeouts,
-            clock=clock,
-            random=random,
-            max_retries=max_retries,
-            max_answer_chars=max_answer_chars,
-        )
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def context_tokens(self) -> int:
-        return self._lessons.window(self._context_tokens)
-
-    @property
-    def abilities(self) -> frozenset[Ability]:
-        return self._lessons.abilities(self._abilities)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -117,21 +102,6 @@ class OpenAIResponses:
             self._source, self._lessons, request, self._proposals, talk="input", settings=self._settings
         )
         return self._client.stream(partial(self._exchange, negotiation, request), request.audience)
-
-    async def warm(self) -> None:
-        await self._client.warm()
-
-    async def check(self) -> None:
-        """Return when the server answers and accepts the key; a good result is valid for 30 s.
-
-        Raises:
-            ModelError: it does not.
-        """
-        await self._client.check()
-
-    async def close(self) -> None:
-        """Cut all connections. Safe to call twice; requests after it raise `ModelUnreachable`."""
-        await self._client.close()
 
     def _exchange(self, negotiation: Negotiation, request: ModelRequest) -> Exchange:
         """Return the next try of `request`."""

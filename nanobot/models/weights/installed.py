@@ -206,13 +206,6 @@ _BY_FILE = {weights.file: weights for weights in KNOWN}
 _LARGEST_WITH_EXAMPLES = 1_800_000_000
 
 
-class Installed(msgspec.Struct, frozen=True):
-    """Verified weights on this machine."""
-
-    weights: Weights
-    path: Path
-
-
 class _Verified(msgspec.Struct, frozen=True):
     """The note beside a file whose whole hash was right."""
 
@@ -270,12 +263,6 @@ def located(weights: Weights, models_dir: Path) -> Path | None:
     """Return the path of `weights` in `models_dir`; None where they are missing or unverified."""
     path = models_dir / weights.file
     return path if _is_verified(path, weights) else None
-
-
-def installed(models_dir: Path) -> tuple[Installed, ...]:
-    """Return the verified weights in `models_dir`."""
-    located_weights = ((weights, located(weights, models_dir)) for weights in KNOWN)
-    return tuple(Installed(weights, path) for weights, path in located_weights if path is not None)
 
 
 def remove(name: str, models_dir: Path) -> bool:

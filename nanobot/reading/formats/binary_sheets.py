@@ -41,11 +41,11 @@ def read(source: Source, buffer: TextBuffer) -> None:
             try:
                 with _failures():
                     sheet = book.get_sheet_by_index(number - 1)
-                    grid = _grid(sheet, source.bounds.max_characters, rows_left)
-            except Unreadable:
-                buffer.note("this sheet is broken and cannot be read")
+                    grid = Grid(source.bounds.max_characters, buffer.first_row)
+                    rows_left -= _fill(grid, sheet, rows_left)
+            except Unreadable as error:
+                buffer.note(f"this sheet cannot be read: {error}")
                 continue
-            rows_left -= len(grid.rows)
             write_grid(grid, buffer)
             if rows_left <= 0:
                 buffer.note(f"the rows after the first {source.bounds.max_rows} are not read")
@@ -70,22 +70,24 @@ def _failures() -> Iterator[None]:
         raise Unreadable("it is broken, or not what it says it is") from error
 
 
-def _grid(sheet: python_calamine.CalamineSheet, most_cells: int, most_rows: int) -> Grid:
-    grid = Grid(most_cells)
+def _fill(grid: Grid, sheet: python_calamine.CalamineSheet, most_rows: int) -> int:
+    """Add at most `most_rows` rows of a sheet that have text to the grid; return how many it has."""
     start, end = sheet.start, sheet.end
+    rows = 0
     if start is None or end is None:
-        return grid
+        return rows
     if (end[0] - start[0] + 1) * (end[1] - start[1] + 1) > _MAX_CELLS:
-        raise Unreadable("it is too large")
+        raise Unreadable("a cell in it is too far from the others; save the workbook as XLSX")
     # The rows come from the first of the sheet on, their cells from the first column that has any.
     for number, values in enumerate(sheet.iter_rows(), 1):
         cells = {column: shown for column, value in enumerate(values, start[1]) if (shown := _shown(value))}
         if cells:
             grid.add(number, cells)
-        if len(grid.rows) >= most_rows:
+            rows += 1
+        if rows >= most_rows:
             break
     grid.merged = [_range(*area) for area in sheet.merged_cell_ranges or ()]
-    return grid
+    return rows
 
 
 def _range(first: tuple[int, int], last: tuple[int, int]) -> str:

@@ -3,14 +3,16 @@
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from nanobot.reading.formats.html import write_page
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element
+from nanobot.reading.kinds import picture_type
 from nanobot.reading.messages import Unreadable
-from nanobot.reading.plain import decode_html
+from nanobot.reading.plain import decode, decode_html
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
@@ -19,6 +21,9 @@ _ENCRYPTION = "META-INF/encryption.xml"
 _OBFUSCATIONS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 """What hides fonts from being copied; texts are not encrypted so."""
 _PAGES = ("application/xhtml+xml", "text/html", "application/xml", "text/x-oeb1-document")
+_MOST_FALLBACKS = 5
+_MOST_SHEETS = 20
+_PICTURE_BYTES = 32
 _VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())  # noqa: SIM905
 _CLOSED = re.compile(r"<([a-zA-Z][\w:.-]*)((?:\s[^<>]*)?)/>")
 _TITLE = re.compile(r"<title\b[^<>]*>.*?</title\s*>", re.IGNORECASE | re.DOTALL)
@@ -50,8 +55,10 @@ def read(source: Source, buffer: TextBuffer) -> None:
         content = package.read(chapter)
         if content is None:
             buffer.note("this chapter is missing, or damaged")
+        elif picture_type(content[:_PICTURE_BYTES]) is not None:
+            buffer.write_line(buffer.picture(content))
         else:
-            write_page(_page(content), buffer)
+            write_page(_page(content), buffer, sheets=book.sheets)
     package.say_damage(buffer)
 
 
@@ -59,6 +66,7 @@ class _Item(NamedTuple):
     part: str
     media_type: str
     properties: str
+    fallback: str = ""
 
 
 class Book:
@@ -69,6 +77,7 @@ class Book:
         self._folder = posixpath.dirname(part)
         self._items = dict(self._read_items(root))
         self.chapters = list(self._read_spine(root))
+        self.sheets = tuple(self._read_sheets())
         self.about = _about(root)
         self._titles: dict[str, str] | None = None
 
@@ -94,15 +103,33 @@ class Book:
         for item in root.iterfind("{*}manifest/{*}item"):
             part = _resolved(self._folder, item.get("href", ""))
             properties = item.get("properties", "")
-            yield item.get("id", ""), _Item(part, item.get("media-type", "").lower(), properties)
+            yield (
+                item.get("id", ""),
+                _Item(part, item.get("media-type", "").lower(), properties, item.get("fallback", "")),
+            )
 
     def _read_spine(self, root: Element) -> Iterator[str]:
         listed = [each.get("idref", "") for each in root.iterfind("{*}spine/{*}itemref")]
         # A book without an order is read as it lists its parts.
         for id_ in listed or self._items:
-            item = self._items.get(id_)
-            if item is not None and (item.media_type in _PAGES or not item.media_type):
+            item = self._page_of(id_)
+            if item is not None and (listed or item.media_type in _PAGES):
                 yield item.part
+
+    def _page_of(self, id_: str) -> _Item | None:
+        """Return the item, or what stands for it where it is of a kind that not every reader knows."""
+        first = item = self._items.get(id_)
+        for _ in range(_MOST_FALLBACKS):
+            if item is None or item.media_type in _PAGES or not item.media_type:
+                break
+            item = self._items.get(item.fallback)
+        return first if item is None else item
+
+    def _read_sheets(self) -> Iterator[str]:
+        """Yield the style sheets of the book, which are taken to be those of all chapters."""
+        sheets = (item.part for item in self._items.values() if item.media_type == "text/css")
+        for part in islice(sheets, _MOST_SHEETS):
+            yield decode(self._package.read(part) or b"")
 
     def _read_titles(self) -> Iterator[tuple[str, str]]:
         """Yield the parts and titles of the table of contents, in its newer or older form."""

@@ -26,30 +26,41 @@ def column_letters(column: int) -> str:
 class Grid:
     """The cells of a sheet that are not empty: `rows` by number, from 1; their cells by column, from 0.
 
-    `most_cells`: more are not kept; `last_row` goes on to count.
+    `notes`: what else is said of the sheet.
+    `most_cells`: more are not kept, nor are rows before `first_row`; `last_row` goes on to count.
     """
 
     most_cells: int
+    first_row: int = 1
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     hidden_rows: set[int] = field(default_factory=set)
     hidden_columns: set[int] = field(default_factory=set)
     merged: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     last_row: int = 0
     kept: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.kept >= self.most_cells
 
     def add(self, row: int, cells: Mapping[int, str], *, is_hidden: bool = False) -> None:
         """Add a row that has text."""
         self.last_row = max(self.last_row, row)
-        if self.kept >= self.most_cells:
+        if row < self.first_row or self.is_full:
             return
-        self.rows[row] = dict(cells)
+        self.rows.setdefault(row, {}).update(cells)
         self.kept += len(cells)
         if is_hidden:
             self.hidden_rows.add(row)
 
+    def pass_row(self, row: int) -> None:
+        """Count a row that has text, but is not kept."""
+        self.last_row = max(self.last_row, row)
+
     def append(self, row: int, column: int, text: str) -> None:
         """Add text to what is in a cell, if its row is kept."""
-        if row in self.rows or self.kept < self.most_cells:
+        if row >= self.first_row and (row in self.rows or not self.is_full):
             cells = self.rows.setdefault(row, {})
             cells[column] = f"{cells.get(column, '')} {text}".strip()
             self.last_row = max(self.last_row, row)
@@ -60,7 +71,7 @@ def write_grid(grid: Grid, buffer: TextBuffer) -> bool:
     buffer.total("row", grid.last_row)
     columns = sorted({column for cells in grid.rows.values() for column in cells})
     if not columns:
-        return True
+        return _write_notes(grid, buffer)
     share = grid.kept / (len(columns) * len(grid.rows))
     is_sparse = len(columns) > _SPARSE_COLUMNS and (share < _SPARSE_SHARE or len(columns) > _MOST_COLUMNS)
     written = _write_cells(grid, buffer) if is_sparse else _write_table(grid, columns, buffer)
@@ -69,8 +80,14 @@ def write_grid(grid: Grid, buffer: TextBuffer) -> bool:
     if grid.merged:
         more = len(grid.merged) - _MAX_MERGED_SHOWN
         shown = ", ".join(grid.merged[:_MAX_MERGED_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        return buffer.note(f"merged cells: {shown}")
-    return True
+        buffer.note(f"merged cells: {shown}")
+    return _write_notes(grid, buffer)
+
+
+def _write_notes(grid: Grid, buffer: TextBuffer) -> bool:
+    for line in grid.notes:
+        buffer.note(line)
+    return not buffer.is_full
 
 
 def _write_table(grid: Grid, columns: Sequence[int], buffer: TextBuffer) -> bool:

@@ -3,12 +3,13 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from nanobot.reading.formats.css_looks import class_looks, look_of
 from nanobot.reading.formats.html_tables import Cell, table_rows
 from nanobot.reading.formats.markdown import heading, table
 from nanobot.reading.formats.numerals import numeral
@@ -16,19 +17,7 @@ from nanobot.reading.plain import decode_html
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
-_SKIPPED = frozenset(
-    {
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "iframe",
-        "object",
-        "canvas",
-        "head",
-        "rp",
-    }
-)
+_SKIPPED = frozenset({"script", "style", "template", "noscript", "iframe", "object", "canvas", "head", "rp"})
 _BLOCKS = frozenset(
     {
         "address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details",
@@ -41,6 +30,10 @@ _BLOCKS = frozenset(
 _PARAGRAPHS = frozenset(
     {"p", "blockquote", "ul", "ol", "dl", "pre", "table", "figure", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
+_MARKED = frozenset({"a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"})
+_PLAIN = frozenset({"span", "font"})
+"""Elements that look as their style says, and say nothing themselves."""
+_MAX_SHEETS = 50
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -59,11 +52,12 @@ def read(source: Source, buffer: TextBuffer) -> None:
     buffer.end()
 
 
-def write_page(page: str, buffer: TextBuffer, url: str = "") -> None:
+def write_page(page: str, buffer: TextBuffer, url: str = "", sheets: Sequence[str] = ()) -> None:
     """Write the page as Markdown. `url`: where on the web it is from; its links are then made absolute, and
-    its main text comes first.
+    its main text comes first. `sheets`: style sheets of the page besides those that are in it.
     """
     document = LexborHTMLParser(page)
+    looks = class_looks((*sheets, *(each.text() for each in document.css("style")[:_MAX_SHEETS])))
     title = document.css_first("head > title")
     text = _SPACES.sub(" ", title.text() or "").strip() if title is not None else ""
     if text and not buffer.write(f"{text}\n\n"):
@@ -75,10 +69,10 @@ def write_page(page: str, buffer: TextBuffer, url: str = "") -> None:
         _make_absolute(document, url)
         main = _main_text(document)
     if main is not None:
-        for line in _Page(buffer, 0).lines(main):
+        for line in _Page(buffer, 0, looks).lines(main):
             buffer.write_line(line)
         main.decompose()
-    for line in _Page(buffer, 0).lines(document.body):
+    for line in _Page(buffer, 0, looks).lines(document.body):
         buffer.write_line(line)
 
 
@@ -129,10 +123,13 @@ class _State:
 
 
 class _Page:
-    """Turns nodes into lines. `depth`: of tables in one another."""
+    """Turns nodes into lines. `depth`: of tables in one another. `looks`: what classes look like."""
 
-    def __init__(self, buffer: TextBuffer, depth: int, *, is_within_hidden: bool = False) -> None:
+    def __init__(
+        self, buffer: TextBuffer, depth: int, looks: Mapping[str, str], *, is_within_hidden: bool = False
+    ) -> None:
         self._buffer = buffer
+        self._looks = looks
         self._depth = depth
         self._pieces: list[str] = []
         self._state = _State()
@@ -198,7 +195,8 @@ class _Page:
             self._inline(tag, node)
 
     def _inline(self, tag: str, node: LexborNode) -> None:
-        if tag in ("a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"):
+        tag = self._look(node) if tag in _PLAIN else tag
+        if tag in _MARKED:
             self._starts.append(len(self._pieces))
         elif tag == "img":
             self._pieces.append(self._picture(node))
@@ -209,8 +207,16 @@ class _Page:
         elif tag == "rt":
             self._pieces.append("(")
 
+    def _look(self, node: LexborNode) -> str:
+        """Return the element that looks as the style of this one says, nothing for plain text."""
+        attributes = node.attributes
+        look = look_of(attributes.get("style") or "")
+        names = (attributes.get("class") or "").split() if self._looks and not look else ()
+        return look or next((self._looks[name] for name in names if name in self._looks), "")
+
     def _end(self, tag: str, node: LexborNode) -> Iterator[str]:
-        if tag in ("a", "sup", "sub", "del", "s", "strike", "h1", "h2", "h3", "h4", "h5", "h6"):
+        tag = self._look(node) if tag in _PLAIN else tag
+        if tag in _MARKED:
             start = min(self._starts.pop(), len(self._pieces)) if self._starts else 0
             text = _SPACES.sub(" ", "".join(self._pieces[start:]))
             if text.strip():
@@ -289,11 +295,11 @@ class _Page:
         self._wants_blank = True
 
     def _cell(self, node: LexborNode) -> str:
-        inner = _Page(self._buffer, self._depth + 1)
+        inner = _Page(self._buffer, self._depth + 1, self._looks)
         return "\n".join(line for line in inner.lines(node) if line)
 
     def _hidden_text(self, node: LexborNode) -> str:
-        inner = _Page(self._buffer, self._depth + 1, is_within_hidden=True)
+        inner = _Page(self._buffer, self._depth + 1, self._looks, is_within_hidden=True)
         text = " ".join(line.strip() for line in inner.lines(node)).strip()
         return f" [hidden: {text}] " if text else ""
 

@@ -2,8 +2,9 @@
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
-from email.header import decode_header
+from email.header import Header, decode_header
 from email.message import Message
 
 from nanobot.reading.formats.html import write_page
@@ -13,9 +14,15 @@ from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
 _HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date", "Subject")
+_ENCODED_WORDS = re.compile(
+    r"=\?[!-<>@-~]{1,60}\?[BQ]\?[ ->@-~]*\?=(?:\s+=\?[!-<>@-~]{1,60}\?[BQ]\?[ ->@-~]*\?=)*", re.IGNORECASE
+)
 _LONGEST_HEADER = 2_000
+_LONGEST_READ_HEADER = 50_000
 _MAX_DEPTH = 8
 _MAX_PARTS = 1_000
+_FORWARDED = "message/rfc822"
+_INVITATION = "text/calendar"
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -40,10 +47,14 @@ class _Mail:
 
     def write(self, message: Message, depth: int) -> None:
         buffer = self._buffer
+        charset = next(filter(None, map(_charset, message.walk())), None)
         for name in _HEADERS:
-            values = [_header(value) for value in message.get_all(name, [])]
-            if values and any(values):
-                buffer.write_line(f"{name}: {', '.join(values)[:_LONGEST_HEADER]}")
+            said = (_header(value, charset) for value in message.get_all(name, []))
+            values = ", ".join(filter(None, said))
+            if values:
+                more = len(values) - _LONGEST_HEADER
+                cut = f" [… and {more} characters more]" if more > 0 else ""
+                buffer.write_line(f"{name}: {values[:_LONGEST_HEADER]}{cut}")
         buffer.write_line()
         attached: list[Message] = []
         for part in self._texts(message, attached, 0):
@@ -52,12 +63,8 @@ class _Mail:
             else:
                 buffer.write_line(_plain(part).rstrip())
         for part in attached:
-            inner = (
-                part.get_payload(0)
-                if part.get_content_type() == "message/rfc822" and part.is_multipart()
-                else None
-            )
-            if isinstance(inner, Message) and depth < _MAX_DEPTH:
+            inner = _forwarded(part)
+            if inner is not None and depth < _MAX_DEPTH:
                 buffer.write_line()
                 buffer.note("attached mail:")
                 self.write(inner, depth + 1)
@@ -67,16 +74,23 @@ class _Mail:
             else:
                 size = len(_bytes(part))
                 buffer.note(f"attached file: {_name(part) or part.get_content_type()}, {size} bytes")
+        if not depth and self._parts_left < 0:
+            buffer.note(f"the parts of this mail after the first {_MAX_PARTS} are not read")
 
     def _texts(self, part: Message, attached: list[Message], depth: int) -> Iterator[Message]:
         """Yield the parts that are the text of the mail; those beside it are added to `attached`."""
         self._parts_left -= 1
-        if self._parts_left < 0 or depth > _MAX_DEPTH * 2:
+        if self._parts_left < 0:
+            return
+        if depth > _MAX_DEPTH * 2:
+            attached.append(part)
             return
         kind = part.get_content_type()
         inner = part.get_payload() if part.is_multipart() else None
-        if kind == "message/rfc822":
+        if kind == _FORWARDED:
             attached.append(part)
+        elif kind == "message/delivery-status" and isinstance(inner, list):
+            yield _report(inner)
         elif isinstance(inner, list):
             children = [child for child in inner if isinstance(child, Message)]
             if kind == "multipart/alternative":
@@ -84,17 +98,18 @@ class _Mail:
                 return
             for child in children:
                 yield from self._texts(child, attached, depth + 1)
-        elif (
-            part.get_content_disposition() == "attachment"
-            or not kind.startswith("text/")
-            or _is_resource(part)
-        ):
+        elif part.get_content_maintype() == "multipart" and isinstance(part.get_payload(), str):
+            # Its parts are not marked as it says: the text is shown as it stands.
+            yield _as_text(part.get_payload())
+        elif _is_attached(part):
             attached.append(part)
         else:
             yield part
 
     def _alternative(self, children: list[Message], attached: list[Message], depth: int) -> Iterator[Message]:
-        """Yield the texts of the alternative that says most: plain text, unless it is empty."""
+        """Yield the texts of the alternative that says most: plain text, unless it is empty. What is attached
+        to another one is attached to the mail.
+        """
         chosen = next(
             (
                 child
@@ -103,12 +118,17 @@ class _Mail:
             ),
             None,
         )
-        if chosen is not None and not _is_stub(_plain(chosen)):
-            yield chosen
-            return
-        rest = [child for child in children if child.get_content_type() != "text/plain"]
-        for child in rest[-1:] or children[:1]:
-            yield from self._texts(child, attached, depth + 1)
+        if chosen is None or _is_stub(_plain(chosen)):
+            rest = [child for child in children if child.get_content_type() != "text/plain"]
+            texts = [child for child in rest if child.is_multipart() or _is_words(child)]
+            chosen = next(iter(texts[-1:] or rest[-1:] or children[:1]), None)
+        for child in children:
+            if child is chosen or child.get_content_type() == _INVITATION:
+                yield from self._texts(child, attached, depth + 1)
+            else:
+                # Only what is attached is of use.
+                for _ in self._texts(child, attached, depth + 1):
+                    pass
 
 
 def _is_stub(text: str) -> bool:
@@ -116,9 +136,53 @@ def _is_stub(text: str) -> bool:
     return len(text) < 300 and "html" in text.lower()
 
 
+def _is_attached(part: Message) -> bool:
+    """Return whether the part, which has no parts, stands beside the text."""
+    return (
+        part.get_content_disposition() == "attachment"
+        or part.get_content_maintype() != "text"
+        or _is_resource(part)
+    )
+
+
+def _is_words(part: Message) -> bool:
+    return not _is_attached(part) and part.get_content_type() != _INVITATION
+
+
+def _forwarded(part: Message) -> Message | None:
+    """Return the mail that is attached, None where the part is no mail. Some programs encode such mails."""
+    if part.get_content_type() != _FORWARDED or not part.is_multipart():
+        return None
+    inner = part.get_payload(0)
+    if not isinstance(inner, Message) or inner.keys():
+        return inner if isinstance(inner, Message) else None
+    encoded = Message()
+    encoded["Content-Transfer-Encoding"] = str(part.get("Content-Transfer-Encoding", ""))
+    encoded.set_payload(inner.get_payload())
+    decoded = email.message_from_bytes(_bytes(encoded), policy=email.policy.compat32)
+    return decoded if decoded.keys() else inner
+
+
+def _report(blocks: list[Message | str]) -> Message:
+    """Return what a server says about the delivery of a mail, whose lines are parsed as headers."""
+    lines = [
+        "".join(f"{name}: {_header(said)}\n" for name, said in block.items())
+        for block in blocks
+        if isinstance(block, Message)
+    ]
+    return _as_text("\n" + "\n".join(lines) + "\n")
+
+
+def _as_text(text: object) -> Message:
+    """Return a part that is this text."""
+    part = Message()
+    part.set_payload(str(text).encode("utf-8", "surrogateescape"))
+    return part
+
+
 def _is_resource(part: Message) -> bool:
     """Return whether the part belongs to a page that was saved: a style, a script."""
-    return part.get_content_subtype() in ("css", "javascript", "calendar", "vcard", "x-vcard")
+    return part.get_content_subtype() in ("css", "javascript", "vcard", "x-vcard")
 
 
 def _bytes(part: Message) -> bytes:
@@ -137,7 +201,7 @@ def _charset(part: Message) -> str | None:
 
 
 def _plain(part: Message) -> str:
-    return decode(_bytes(part), charset=_charset(part)).replace("\r\n", "\n")
+    return decode(_bytes(part), charset=_charset(part)).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _html(part: Message) -> str:
@@ -152,12 +216,24 @@ def _name(part: Message) -> str:
     return " ".join(_header(name).split())[:200]
 
 
-def _header(value: object) -> str:
-    """Return a header as people see it, whatever its encoding, on one line."""
+def _header(value: object, charset: str | None = None) -> str:
+    """Return a header as people see it, on one line. `charset`: the encoding of the mail, in which programs
+    write headers that say nothing of theirs.
+    """
+    if isinstance(value, Header):
+        # It has bytes of which it does not say what they are.
+        raw = (text if isinstance(text, bytes) else text.encode() for text, _ in decode_header(value))
+        value = decode(b"".join(raw), charset=charset)
+    text = _ENCODED_WORDS.sub(_decoded_words, str(value)[:_LONGEST_READ_HEADER])
+    return " ".join(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
+
+
+def _decoded_words(match: re.Match[str]) -> str:
+    """Return what words of a header say that are encoded."""
     pieces: list[str] = []
     try:
-        for text, charset in decode_header(str(value)):
+        for text, charset in decode_header(match[0]):
             pieces.append(decode(text, charset=charset) if isinstance(text, bytes) else text)
     except (ValueError, LookupError, email.errors.HeaderParseError):
-        pieces = [str(value)]
-    return " ".join("".join(pieces).encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
+        return match[0]
+    return "".join(pieces)

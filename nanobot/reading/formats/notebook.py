@@ -6,15 +6,22 @@ import json
 import re
 from typing import Any
 
+from nanobot.reading.formats.html import write_page
 from nanobot.reading.messages import Unreadable
 from nanobot.reading.plain import decode
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_TAGS = re.compile(r"<[^>]*>")
-_TEXTS = ("text/markdown", "text/plain", "text/latex", "application/json", "text/html")
+_TEXTS = ("text/markdown", "text/plain", "text/latex", "application/json")
+_PAGES = ("text/html", "image/svg+xml")
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_OLD_NAMES = {
+    "png": "image/png", "jpeg": "image/jpeg", "svg": "image/svg+xml", "html": "text/html",
+    "latex": "text/latex", "json": "application/json",
+}  # fmt: skip
+"""What the older format calls the media types of what was put out."""
+_SHOWN_TYPES = 10
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -59,6 +66,8 @@ def _write_cell(cell: dict[str, Any], language: str, buffer: TextBuffer) -> None
 def _write_output(output: dict[str, Any], buffer: TextBuffer) -> None:
     content = output.get("data", output)
     content = content if isinstance(content, dict) else {}
+    if "data" not in output:
+        content = {_OLD_NAMES.get(name, name): value for name, value in content.items()}
     text = (
         _joined(output.get("text")) if output.get("output_type") in ("stream", "display_data", None) else ""
     )
@@ -68,10 +77,16 @@ def _write_output(output: dict[str, Any], buffer: TextBuffer) -> None:
     for media_type in _TEXTS:
         if not text.strip() and media_type in content:
             text = _joined(content[media_type])
-            text = _TAGS.sub(" ", text) if media_type == "text/html" else text
     text = _COLOURS.sub("", text or _joined(output.get("text")))
+    pages = [] if text.strip() else [_joined(content[name]) for name in _PAGES if name in content]
     if text.strip():
         buffer.write_line(f"[output]\n{text.rstrip()}\n")
+    elif any(page.strip() for page in pages):
+        buffer.write_line("[output]")
+        write_page(next(page for page in pages if page.strip()), buffer)
+        buffer.write_line()
+    elif other := [name for name in content if "/" in name and name not in _PICTURES]:
+        buffer.note(f"output that is not shown: {', '.join(other[:_SHOWN_TYPES])}")
     for media_type in _PICTURES:
         if media_type in content:
             encoded = _joined(content[media_type])

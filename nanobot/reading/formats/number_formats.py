@@ -5,10 +5,14 @@ Dates are written as ISO writes them, whatever the format: what a model reads mu
 
 import datetime
 import math
+import operator
 import re
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import NamedTuple
+
+from nanobot.reading.formats.digit_patterns import Piece, filled
 
 _BUILT_IN = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
@@ -23,6 +27,14 @@ _BUILT_IN = {
 _TOKENS = re.compile(r'"([^"]*)"|\\(.)|\[([^\]]*)\]|_.|\*.|([^"\\\[_*]+)|.', re.DOTALL)
 _CURRENCY = re.compile(r"\$([^-]*)")
 _NUMBER = re.compile(r"[#0?][#0?,]*(?:\.[#0?]*)?(?:E[+-]0+)?(?:\s*[#0?]*/[#0?\d]+)?,*")
+_CONDITION = re.compile(
+    r"\s*(<=|>=|<>|<|>|=)\s*(-?\d{1,300}(?:\.\d{1,300})?(?:E[+-]?\d{1,3})?)\s*", re.IGNORECASE
+)
+_COMPARED: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "=": operator.eq, "<>": operator.ne,
+}  # fmt: skip
+_GENERAL = frozenset({"", "general", "@", "standard"})
 _EPOCH = datetime.datetime(1899, 12, 30)
 _EPOCH_1904 = datetime.datetime(1904, 1, 1)
 _MAX_DAYS = 2_958_466
@@ -33,12 +45,23 @@ _CONTEXT = Context(prec=400)
 
 
 class _Section(NamedTuple):
-    """What a part of a format does. `moment`: nothing, or which of date, time and elapsed time it shows."""
+    """What a part of a format does. `moment`: nothing, or which of date, time and elapsed time it shows.
 
-    before: str
-    number: str
-    after: str
-    moment: str
+    `places`: digits after the number, or after the seconds. `pattern`: the pieces of a number that has text
+    between its digits. `condition`: of which numbers it is.
+    """
+
+    before: str = ""
+    number: str = ""
+    after: str = ""
+    moment: str = ""
+    percents: int = 0
+    places: int = 0
+    pattern: tuple[Piece, ...] = ()
+    condition: tuple[str, float] | None = None
+
+    def suits(self, value: float) -> bool:
+        return self.condition is not None and _COMPARED[self.condition[0]](value, self.condition[1])
 
 
 def built_in_format(number: int) -> str:
@@ -51,14 +74,11 @@ def shown_number(value: float, form: str, *, is_1904: bool = False) -> str:
     sections = _sections(form[:_LONGEST_FORMAT])
     if not sections or not math.isfinite(value):
         return plain_number(value)
-    section, is_negative = sections[0], value < 0
-    if is_negative and len(sections) > 1:
-        # The format of negative numbers says itself how they are marked.
-        section, value, is_negative = sections[1], -value, False
-    elif value == 0 and len(sections) > 2:
-        section = sections[2]
+    section, is_signed = _chosen(sections, value)
+    is_negative = value < 0 and not is_signed
+    value = abs(value) if is_signed else value
     if section.moment:
-        return _moment(value, section.moment, is_1904=is_1904)
+        return _moment(value, section, is_1904=is_1904)
     if not section.number:
         text = section.before
         if not text.strip():
@@ -66,8 +86,10 @@ def shown_number(value: float, form: str, *, is_1904: bool = False) -> str:
         return text
     if section.number == "General":
         shown = plain_number(abs(value))
+    elif section.pattern:
+        shown = filled(section.pattern, abs(value) * 100**section.percents)
     else:
-        shown = _number(abs(value) * 100 ** (section.before + section.after).count("%"), section.number)
+        shown = _number(abs(value) * 100**section.percents, section.number)
     sign = "-" if is_negative and any(digit in shown for digit in "123456789") else ""
     return f"{sign}{section.before}{shown}{section.after}".strip()
 
@@ -79,9 +101,28 @@ def plain_number(value: float) -> str:
     return f"{value:.15g}"
 
 
+def _chosen(sections: tuple[_Section, ...], value: float) -> tuple[_Section, bool]:
+    """Return the section for a number, and whether it says itself how negative ones are marked."""
+    first, second = sections[0], sections[1] if len(sections) > 1 else None
+    if second is None:
+        return first, False
+    if first.condition is None and second.condition is None:
+        if value < 0:
+            return second, True
+        return (sections[2] if value == 0 and len(sections) > 2 else first), False
+    rest = sections[2] if len(sections) > 2 else second
+    if first.suits(value) or (first.condition is None and value > 0):
+        chosen = first
+    elif second.suits(value) or (second.condition is None and value < 0):
+        chosen = second
+    else:
+        chosen = rest
+    return chosen, chosen.before.rstrip().endswith(("-", "("))
+
+
 @lru_cache(maxsize=512)
 def _sections(form: str) -> tuple[_Section, ...]:
-    if form.strip() in ("", "General", "@"):
+    if form.strip().lower() in _GENERAL:
         return ()
     return tuple(_section(part) for part in _split(form)[:3])
 
@@ -104,41 +145,56 @@ def _split(form: str) -> list[str]:
 
 def _section(part: str) -> _Section:
     # Letters of the format stay, quoted ones become what is before and after the number.
-    pieces: list[tuple[bool, str]] = []
+    pieces: list[Piece] = []
     elapsed = ""
+    condition = None
     for match in _TOKENS.finditer(part):
         quoted, escaped, bracketed, plain = match.groups()
         if quoted is not None or escaped is not None:
-            pieces.append((True, quoted if quoted is not None else escaped))
+            pieces.append(Piece(True, quoted if quoted is not None else escaped))
         elif bracketed is not None:
             currency = _CURRENCY.match(bracketed)
             if currency is not None:
-                pieces.append((True, currency[1]))
+                pieces.append(Piece(True, currency[1]))
             elif bracketed.lower() in ("h", "hh", "m", "mm", "s", "ss"):
                 elapsed = bracketed.lower()[0]
+            elif (compared := _CONDITION.fullmatch(bracketed)) is not None:
+                condition = (compared[1], float(compared[2]))
         elif plain is not None:
-            pieces.append((False, plain))
+            pieces.append(Piece(False, plain))
     letters = "".join(text for is_literal, text in pieces if not is_literal).lower()
-    if elapsed:
-        return _Section("", "", "", f"elapsed {elapsed}")
+    moment = f"elapsed {elapsed}" if elapsed else ""
+    if not moment and "general" not in letters:
+        moment = _moment_of(letters)
+    if moment:
+        places = re.search(r"s\.(0{1,9})", letters)
+        return _Section(moment=moment, places=len(places[1]) if places else 0, condition=condition)
+    return _number_section(pieces, letters)._replace(condition=condition)
+
+
+def _number_section(pieces: list[Piece], letters: str) -> _Section:
+    percents = letters.count("%")
     if "general" in letters:
         at = next((at for at, (_, text) in enumerate(pieces) if "general" in text.lower()), 0)
         before = "".join(text for _, text in pieces[:at])
         after = "".join(text for _, text in pieces[at + 1 :])
-        return _Section(before, "General", after, "")
-    moment = _moment_of(letters)
-    if moment:
-        return _Section("", "", "", moment)
+        return _Section(before, "General", after)
     before, number, after = "", "", ""
+    is_parted = False
     for is_literal, text in pieces:
         digits = None if is_literal or number else _NUMBER.search(text)
         if digits is not None:
             before, number, after = before + text[: digits.start()], digits[0], text[digits.end() :]
+            is_parted = re.search(r"[#0?]", after) is not None
         elif number:
-            after += text if is_literal else re.sub(r"[#0?]", "", text)
+            after += text
+            is_parted = is_parted or (not is_literal and re.search(r"[#0?]", text) is not None)
         else:
             before += text
-    return _Section(before.replace("@", ""), number, after.replace("@", ""), "")
+    if is_parted and "/" not in letters:
+        return _Section(number=number, percents=percents, pattern=tuple(pieces))
+    before, after = before.replace("@", ""), (re.sub(r"[#0?]", "", after) if is_parted else after)
+    return _Section(before, number, after.replace("@", ""), percents=percents)
 
 
 def _moment_of(letters: str) -> str:
@@ -153,13 +209,14 @@ def _moment_of(letters: str) -> str:
     return "time" if has_time else ""
 
 
-def _moment(value: float, moment: str, *, is_1904: bool) -> str:
+def _moment(value: float, section: _Section, *, is_1904: bool) -> str:
+    moment, places = section.moment, section.places
     if moment.startswith("elapsed"):
-        return _elapsed(value)
+        return _elapsed(value, places)
     if not 0 <= value < _MAX_DAYS:
         return plain_number(value)
     if moment == "time" and value < 1:
-        return _clock(value)
+        return _clock(value, places)
     epoch = _EPOCH_1904 if is_1904 else _EPOCH
     # The calendar of the first spreadsheets had a 29 February 1900.
     days = value + 1 if not is_1904 and value < 60 else value
@@ -168,21 +225,30 @@ def _moment(value: float, moment: str, *, is_1904: bool) -> str:
     except OverflowError:
         return plain_number(value)
     if moment == "time":
-        return _clock(value % 1)
+        return _clock(value % 1, places)
     if moment == "date" or (at.hour, at.minute, at.second) == (0, 0, 0):
         return at.date().isoformat()
     return at.isoformat(" ", "seconds" if at.second else "minutes")
 
 
-def _clock(day: float) -> str:
-    seconds = round(day * 86_400) % 86_400
+def _clock(day: float, places: int) -> str:
+    seconds, fraction = _seconds(day, places)
+    seconds %= 86_400
     text = f"{seconds // 3_600:02}:{seconds // 60 % 60:02}"
-    return f"{text}:{seconds % 60:02}" if seconds % 60 else text
+    return f"{text}:{seconds % 60:02}{fraction}" if seconds % 60 or fraction else text
 
 
-def _elapsed(value: float) -> str:
-    seconds = round(abs(value) * 86_400)
-    return f"{'-' if value < 0 else ''}{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+def _elapsed(value: float, places: int) -> str:
+    seconds, fraction = _seconds(abs(value), places)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+def _seconds(days: float, places: int) -> tuple[int, str]:
+    """Return the seconds, and what the format shows of a fraction of one."""
+    parts = 10**places
+    seconds, rest = divmod(round(days * 86_400 * parts), parts)
+    return seconds, f".{rest:0{places}}" if places and rest else ""
 
 
 def _number(value: float, number: str) -> str:

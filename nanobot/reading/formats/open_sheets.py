@@ -1,6 +1,7 @@
 """ODS: the spreadsheets of OpenDocument, whose cells say how they look."""
 
 import io
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -8,6 +9,7 @@ from lxml import etree
 
 from nanobot.reading.formats.grid import Grid, column_letters, write_grid
 from nanobot.reading.formats.markdown import table
+from nanobot.reading.formats.number_formats import plain_number
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element, local_name
 from nanobot.reading.messages import Unreadable
@@ -20,6 +22,7 @@ _MAX_REPEATED = 16_384
 _MAX_ROWS = 1_048_576
 _MAX_MERGED = 2_000
 _MAX_SPACES = 100
+_DURATION = re.compile(r"(-?)PT(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6}(?:[.,]\d{1,9})?)S)?")
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -108,10 +111,10 @@ class _Sheets:
     def _begin_sheet(self, element: Element) -> None:
         self.number += 1
         self._row = self._column = 0
-        self._grid = Grid(self._bounds.max_characters)
         self._drawn = []
         hidden = _own(element, "style-name") in self._hidden_styles
         self._is_wanted = self._buffer.begin("sheet", self.number, _own(element, "name"), hidden=hidden)
+        self._grid = Grid(self._bounds.max_characters, self._buffer.first_row)
 
     def _end_sheet(self) -> None:
         if not self._is_wanted:
@@ -123,14 +126,19 @@ class _Sheets:
 
     def _take_row(self, element: Element) -> None:
         repeated = _repeated(element, "number-rows-repeated", _MAX_ROWS)
-        if self._is_wanted:
+        self._rows_left -= self._is_wanted
+        if self._is_wanted and (self._grid.is_full or self._row + repeated < self._grid.first_row):
+            if any(len(cell) for cell in element):
+                self._grid.pass_row(self._row + repeated)
+        elif self._is_wanted:
             cells = dict(self._cells(element))
-            self._rows_left -= 1
             hidden = _own(element, "visibility") in ("collapse", "filter")
-            # Rows that are repeated to the end of the sheet are empty ones.
-            for number in range(
-                self._row + 1, self._row + 1 + (min(repeated, _MAX_REPEATED) if cells else 0)
-            ):
+            # Rows that are repeated to the end of the sheet are mostly empty ones.
+            first = max(self._row + 1, self._grid.first_row)
+            for number in range(first, self._row + 1 + repeated if cells else first):
+                if self._grid.is_full:
+                    self._grid.pass_row(self._row + repeated)
+                    break
                 self._grid.add(number, cells, is_hidden=hidden)
         self._row += repeated
 
@@ -153,7 +161,7 @@ class _Sheets:
             text = _own(cell, "date-value").removesuffix("T00:00:00").replace("T", " ")
         if not text:
             formula = _own(cell, "formula")
-            text = f"={formula.partition(':=')[2] or formula}" if formula else _own(cell, "value")
+            text = _value(cell) or (f"={formula.partition(':=')[2] or formula}" if formula else "")
         for child in cell:
             if local_name(child) == "annotation":
                 author = next((part.text for part in child if local_name(part) == "creator"), None)
@@ -208,6 +216,25 @@ class _Sheets:
 def _own(element: Element, name: str) -> str:
     """Return an attribute by its name without the namespace."""
     return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
+
+
+def _value(cell: Element) -> str:
+    """Return the value of a cell of which the file does not say how it looks."""
+    kind, value = _own(cell, "value-type"), _own(cell, "value")
+    if kind == "boolean":
+        return _own(cell, "boolean-value").upper()
+    if kind == "time":
+        match = _DURATION.fullmatch(_own(cell, "time-value"))
+        if match is None:
+            return _own(cell, "time-value")
+        return f"{match[1] or ''}{int(match[2] or 0):02}:{int(match[3] or 0):02}:{float(match[4] or 0):02g}"
+    try:
+        number = float(value)
+    except ValueError:
+        return value or _own(cell, "string-value")
+    if kind == "percentage":
+        return f"{plain_number(number * 100)}%"
+    return f"{plain_number(number)} {_own(cell, 'currency')}".strip()
 
 
 def _repeated(element: Element, name: str, most: int) -> int:

@@ -111,10 +111,19 @@ def _characters(text_page: object, most: int) -> list[tuple[Character, Box]]:
         is_odd = is_guessed and (is_unknown or code < 32 or 127 <= code < 160 or text in _SYMBOLS)
         if not angle and place.left < place.right:
             start = min(start, place.left)
+        if placed and _is_ligature(*placed[-1], start, line, place, text):
+            before = placed[-1][0]
+            placed[-1] = (before._replace(text=before.text + text), place)
+            continue
         placed.append(
             (Character(text, start, line, place.right, size, angle, text == " ", is_guessed, is_odd), place)
         )
     return placed
+
+
+def _is_ligature(before: Character, its_box: Box, x: float, y: float, box: Box, text: str) -> bool:
+    """Return whether a letter is shown by the same sign as the one before it, as in `ff`."""
+    return box == its_box and (x, y) == (before.x, before.y) and not before.is_space and text != " "
 
 
 def _shown(code: int) -> tuple[str, bool]:

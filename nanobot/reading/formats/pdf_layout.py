@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from nanobot.reading.formats.pdf_characters import Character
+from nanobot.reading.formats.pdf_spread import Letter, respaced
 
 _WORD_GAP = 0.22
 """From how far apart, in sizes of the text, two characters belong to two words."""
@@ -79,11 +80,14 @@ def runs_of(characters: Iterable[Character]) -> list[PageRun]:
     """Return the runs of characters that are in their order, with spaces between words."""
     runs: list[PageRun] = []
     before: Character | None = None
-    # Right to left, the text goes on at the left end.
-    is_spaced = False
+    letters: list[Letter] = []
+    is_spaced = has_space = False
+    end = 0.0
     for character in characters:
         if character.is_space:
             is_spaced = True
+            # A space without width is one that pdfium sees.
+            has_space = has_space or character.end > character.x
             # A space as wide as a column is none.
             if before is not None and character.end - before.end > 0:
                 before = before._replace(
@@ -91,10 +95,17 @@ def runs_of(characters: Iterable[Character]) -> list[PageRun]:
                 )
             continue
         if before is None or not runs or not _goes_on(runs[-1], before, character):
+            if runs:
+                runs[-1].text = respaced(runs[-1].text, runs[-1].size, letters)
             runs.append(_run(character))
+            letters = [Letter(character.text, 0.0, False)]
         else:
+            letters.append(Letter(character.text, character.x - end, has_space))
             _extend(runs[-1], character, _is_gap(runs[-1], character, before, is_spaced))
-        before, is_spaced = character, False
+        before, is_spaced, has_space = character, False, False
+        end = character.end
+    if runs:
+        runs[-1].text = respaced(runs[-1].text, runs[-1].size, letters)
     return runs
 
 

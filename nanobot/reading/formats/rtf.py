@@ -55,6 +55,7 @@ _ESCAPES = {"~": "\xa0", "_": "-", "{": "{", "}": "}", "\\": "\\", "\n": "\n", "
 _NOTES = {"footnote": "note", "annotation": "comment", "header": "header", "footer": "footer"}
 _HEADERS = {f"{name}{side}": name for name in ("header", "footer") for side in ("", "l", "r", "f")}
 _LINK = re.compile(r'HYPERLINK\s+(?:\\l\s+)?"([^"]{1,2000})"', re.IGNORECASE)
+_STRUCK = "~~"
 _MAX_DEPTH = 1_000
 _MAX_FONTS = 4_000
 
@@ -81,16 +82,20 @@ class _Group:
     skip: int = 1
     is_hidden: bool = False
     is_deleted: bool = False
+    is_struck: bool = False
     script: str = ""
     is_table: bool = False
 
 
 @dataclass(slots=True)
 class _Table:
-    """Rows of a table that is open. `cells`: those of the row that is not ended."""
+    """Rows of a table that is open. `cells`: those of the row that is not ended; `inner`: those of the row of
+    a table in a cell.
+    """
 
     rows: list[list[str]] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
+    inner: list[str] = field(default_factory=list)
 
 
 class _RtfDocument:
@@ -208,12 +213,14 @@ class _RtfDocument:
             self._group = replace(self._group, is_hidden=is_on)
         elif word == "deleted":
             self._group = replace(self._group, is_deleted=is_on)
+        elif word in ("strike", "striked"):
+            self._group = replace(self._group, is_struck=is_on)
         elif word in ("super", "sub", "nosupersub"):
             sign = {"super": "^", "sub": "_"}.get(word, "") if is_on else ""
             self._group = replace(self._group, script=sign)
             self._add(sign)
         elif word == "plain":
-            self._group = replace(self._group, is_hidden=False, is_deleted=False, script="")
+            self._group = replace(self._group, is_hidden=False, is_deleted=False, is_struck=False, script="")
         elif word in _SIGNS:
             self._add(_SIGNS[word])
         else:
@@ -224,10 +231,17 @@ class _RtfDocument:
             self._group = replace(self._group, is_table=True)
         elif word == "pard":
             self._group = replace(self._group, is_table=False)
-        elif word in ("cell", "nestcell") and not self._group.target:
-            self._table.cells.append("".join(self._pieces).strip())
-            self._pieces.clear()
-        elif word in ("row", "nestrow") and not self._group.target:
+        elif word == "nestcell" and not self._group.target:
+            before, line_end, text = self._taken().rpartition("\n")
+            self._table.inner.append(text.strip())
+            self._pieces.append(before + line_end)
+        elif word == "nestrow":
+            # Its properties are no text, but it ends among them.
+            self._end_inner_row()
+        elif word == "cell" and not self._group.target:
+            self._end_inner_row()
+            self._table.cells.append(self._taken().strip())
+        elif word == "row" and not self._group.target:
             if any(self._table.cells):
                 self._table.rows.append(self._table.cells)
             self._table.cells = []
@@ -236,6 +250,18 @@ class _RtfDocument:
                 self._add("\n")
             else:
                 yield from self._line(is_end=True)
+
+    def _end_inner_row(self) -> None:
+        """Make the row of a table in a cell a line of that cell."""
+        row, self._table.inner = self._table.inner, []
+        if any(row):
+            self._pieces.append(" / ".join(filter(None, row)) + "\n")
+
+    def _taken(self) -> str:
+        """Return the text since the last time."""
+        text = "".join(self._pieces).replace(2 * _STRUCK, "")
+        self._pieces.clear()
+        return text
 
     def _enter(self, target: str) -> None:
         if self._group.target != "skipped":
@@ -288,6 +314,8 @@ class _RtfDocument:
             return
         if group.is_hidden and text.strip():
             text = f"[hidden: {text.strip()}]"
+        if group.is_struck and text.strip():
+            text = f"{_STRUCK}{text}{_STRUCK}"
         if group.target:
             self._targets.setdefault(group.target, []).append(text)
         else:
@@ -295,8 +323,7 @@ class _RtfDocument:
 
     def _line(self, *, is_end: bool = False) -> Iterator[str]:
         """Yield the text since the last line, behind the table before it."""
-        text = "".join(self._pieces).replace("\xa0", " ")
-        self._pieces.clear()
+        text = self._taken().replace("\xa0", " ")
         if not text.strip() and not is_end:
             return
         yield from self._end_table()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from nanobot.reading.formats.grid import column_letters
 from nanobot.reading.formats.ooxml.charts import chart_lines
+from nanobot.reading.formats.ooxml.diagrams import diagram_lines
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.xml import Element, local_name
 from nanobot.reading.text_buffer import TextBuffer
@@ -16,16 +17,24 @@ def drawing_lines(package: Package, sheet: str, buffer: TextBuffer) -> Iterator[
     """Yield the lines of what is drawn on the sheet, from the first anchor to the last."""
     for part in package.related(sheet, "drawing"):
         root = package.xml(part)
-        for number, anchor in enumerate(() if root is None else root):
+        for number, anchor in enumerate(() if root is None else _anchors(root)):
             if number >= _MAX_ANCHORS:
                 return
-            if not isinstance(anchor.tag, str) or not local_name(anchor).endswith("Anchor"):
-                continue
             lines = list(_anchored(package, part, anchor, buffer))
             if lines:
                 place = _place(anchor)
                 yield from ["", f"[at {place}]"] if place else [""]
                 yield from lines
+
+
+def _anchors(root: Element) -> Iterator[Element]:
+    """Yield the anchors, of alternatives the first that has some: controls are kept so."""
+    for child in root:
+        name = local_name(child) if isinstance(child.tag, str) else ""
+        if name.endswith("Anchor"):
+            yield child
+        elif name == "AlternateContent":
+            yield from next((found for each in child if (found := list(_anchors(each)))), [])
 
 
 def _place(anchor: Element) -> str:
@@ -40,7 +49,7 @@ def _place(anchor: Element) -> str:
 
 def _anchored(package: Package, part: str, anchor: Element, buffer: TextBuffer) -> Iterator[str]:
     relations = package.relationships(part)
-    for element in anchor.iter("{*}chart", "{*}pic", "{*}sp"):
+    for element in anchor.iter("{*}chart", "{*}pic", "{*}sp", "{*}relIds"):
         name = local_name(element)
         if name == "chart":
             relation = relations.get(_id(element, "id"))
@@ -51,6 +60,10 @@ def _anchored(package: Package, part: str, anchor: Element, buffer: TextBuffer) 
                 # Programs that write files without having computed them keep no values in charts.
                 yield from lines if has_values else [next(lines)]
                 yield from _references(root)
+        elif name == "relIds":
+            relation = relations.get(_id(element, "dm"))
+            root = None if relation is None or relation.is_external else package.xml(relation.target)
+            yield from ["[diagram]"] if root is None else diagram_lines(root)
         elif name == "pic":
             blip = next(element.iter("{*}blip"), None)
             relation = None if blip is None else relations.get(_id(blip, "embed"))

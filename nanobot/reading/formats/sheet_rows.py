@@ -12,12 +12,14 @@ from nanobot.reading.formats.formulas import moved
 from nanobot.reading.formats.grid import Grid
 from nanobot.reading.formats.number_formats import plain_number, shown_number
 from nanobot.reading.formats.ooxml.package import Relationship
+from nanobot.reading.formats.sheet_margins import margin_lines
 from nanobot.reading.formats.xml import Element, local_name
 
 _REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})")
 _MAX_ROW, _MAX_COLUMN = 1_048_576, 16_384
 _MAX_HIDDEN = 16_384
 _MAX_MERGED = 2_000
+_MAX_OBJECTS = 100
 _LONGEST_TEXT = 32_767
 _LONGEST_FORMULA = 500
 
@@ -63,11 +65,14 @@ def text_of(item: Element) -> str:
 
 @dataclass(slots=True)
 class RowReader:
-    """Reads rows with the texts and styles of the workbook. `is_cut`: there were more than `most_rows`."""
+    """Reads rows with the texts and styles of the workbook. `is_cut`: there were more than `most_rows`.
+    `margins`: the headers and footers that were shown with other sheets.
+    """
 
     strings: Sequence[str]
     styles: SheetStyles
     most_rows: int
+    margins: set[str]
     rows: int = 0
     is_cut: bool = False
 
@@ -75,6 +80,9 @@ class RowReader:
         """Add the row to the grid, if it has text; return its number. `last`: that of the row before."""
         number = element.get("r", "")
         row = int(number) if number.isdecimal() and len(number) < 8 else last + 1
+        if row < grid.first_row or grid.is_full:
+            _pass(element, row, shared, grid)
+            return row
         cells: dict[int, str] = {}
         column = -1
         for cell in element:
@@ -98,6 +106,8 @@ class RowReader:
                 formula = _formula(child, row, column, shared)
             elif name == "is":
                 inline = text_of(child)
+        if cell.get("t") == "e" and cell.get("vm") is not None:
+            return "[a picture, or another value of more than text]"
         if value is None:
             return inline or (f"={formula[:_LONGEST_FORMULA]}" if formula else "")
         return self._value(value, cell.get("t", "n"), cell.get("s", ""))
@@ -123,6 +133,16 @@ class RowReader:
         return shown_number(number, form, is_1904=self.styles.is_1904)
 
 
+def _pass(element: Element, row: int, shared: dict[str, _Shared], grid: Grid) -> None:
+    """Count a row that is not shown; formulas in it may be those of rows that are."""
+    if any(len(cell) for cell in element):
+        grid.pass_row(row)
+    for formula in element.iter("{*}f") if row < grid.first_row else ():
+        place = parse_reference(formula.getparent().get("r", ""))
+        if place is not None:
+            _formula(formula, row, place[1], shared)
+
+
 def _formula(element: Element, row: int, column: int, shared: dict[str, _Shared]) -> str:
     text = (element.text or "").strip()
     index = element.get("si")
@@ -144,8 +164,10 @@ def read_rows(
     """Add the rows of a sheet to the grid. Return False where the sheet is damaged and ends early."""
     shared: dict[str, _Shared] = {}
     last = 0
+    # A file may name an object twice, for newer programs and for older ones.
+    objects: dict[str, str] = {}
     try:
-        tags = ("{*}row", "{*}col", "{*}mergeCell", "{*}hyperlink")
+        tags = ("{*}row", "{*}col", "{*}mergeCell", "{*}hyperlink", "{*}headerFooter", "{*}oleObject")
         for _, element in etree.iterparse(
             io.BytesIO(content), tag=tags, resolve_entities=False, no_network=True
         ):
@@ -162,11 +184,17 @@ def read_rows(
                 grid.merged.append(element.get("ref", ""))
             elif name == "hyperlink":
                 _link(element, relations, grid)
+            elif name == "headerFooter":
+                grid.notes += [line for line in margin_lines(element) if line not in reader.margins]
+                reader.margins.update(grid.notes)
+            elif name == "oleObject" and len(objects) < _MAX_OBJECTS:
+                objects[element.get("shapeId", "")] = element.get("progId") or "of unknown kind"
             element.clear()
             while element.getprevious() is not None:
                 del element.getparent()[0]
     except etree.XMLSyntaxError:
         return False
+    grid.notes += [f"embedded object: {kind}" for kind in objects.values()]
     return True
 
 

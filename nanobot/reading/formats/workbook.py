@@ -58,9 +58,10 @@ def read(source: Source, buffer: TextBuffer) -> None:
     styles = _styles(package, part, is_1904=_is_1904(root))
     buffer.total("sheet", len(sheets))
     rows_left = source.bounds.max_rows
+    margins: set[str] = set()
     for number, sheet in enumerate(sheets, 1):
         if buffer.begin("sheet", number, sheet.name, hidden=sheet.is_hidden):
-            reader = RowReader(strings, styles, rows_left)
+            reader = RowReader(strings, styles, rows_left, margins)
             _write_sheet(source, package, sheet, reader, buffer)
             rows_left -= reader.rows
             if reader.is_cut:
@@ -100,7 +101,7 @@ def _write_sheet(
         for line in drawing_lines(package, sheet.part, buffer):
             buffer.write_line(line)
         return
-    grid = Grid(source.bounds.max_characters)
+    grid = Grid(source.bounds.max_characters, buffer.first_row)
     content = package.read(sheet.part)
     if content is None:
         buffer.note("this sheet is damaged and cannot be read")

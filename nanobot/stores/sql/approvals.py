@@ -92,7 +92,7 @@ def use_up(db: Db, session: int, turn: int, call: ToolCall, now: float) -> None:
 def standing(
     db: Db, key: str, calls: Sequence[WantedCall], asker: str | None, now: float
 ) -> tuple[tuple[Standing, ...], int]:
-    """Return how each call stands, and how many approvals wait; see `core.approvals.Approvals.standing`."""
+    """Return how each call stands, and how many approvals wait; see `core.approvals.Approvals`."""
     session = transcript.head_of(db, key).session
     (waiting,) = db.execute(
         "SELECT count(*) FROM approval a WHERE a.session = ? AND a.used_by IS NULL AND a.state = 'pending'"

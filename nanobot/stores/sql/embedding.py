@@ -93,7 +93,7 @@ def _pieces(message: Message) -> tuple[str, ...]:
 
 
 def kind_of(message: Message) -> int:
-    """Return whether something was told, asked or replied."""
+    """Return the kind of the message: a statement, a question or an answer."""
     if message.role != "user":
         return ANSWER
     return QUESTION if recall.said_in(message).endswith(recall.QUESTION_ENDS) else STATEMENT

@@ -1,4 +1,4 @@
-"""Turns that move: one that is answered later than others stands behind them, and no more where it stood."""
+"""Turns that move: one that is answered after later ones is moved behind them."""
 
 from bisect import bisect_right
 from operator import itemgetter

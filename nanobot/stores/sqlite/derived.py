@@ -1,4 +1,4 @@
-"""What the rows say anyway, kept at hand in memory: temporary tables of the connection that writes.
+"""Values derived from the rows, cached in memory: temporary tables of the connection that writes.
 
 Triggers keep them up to date in the transaction that changes the rows, which rolls them back where it fails.
 An index of the database would answer the same, and cost every turn pages that go to the disk.

@@ -90,9 +90,13 @@ def _open_beside_a_server(directory: Path) -> Connection:
             timeout=_BUSY_S,
             factory=Connection,
         )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    try:
         db.execute("PRAGMA synchronous = full")
         (found,) = db.execute("PRAGMA user_version").fetchone()
     except sqlite3.Error as error:
+        db.close()
         raise explain(error, path) from error
     if found == newest:
         derive(db)

@@ -228,9 +228,13 @@ def open_reader(directory: Path) -> Connection:
             check_same_thread=False,
             factory=Connection,
         )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    try:
         db.execute("PRAGMA busy_timeout = 5000")
         db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:
+        db.close()
         raise explain(error, path) from error
     return db
 

@@ -1,12 +1,12 @@
 """The embedded store: one SQLite database in a data directory."""
 
 import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 
 from nanobot.core.accounts import PriceList
 from nanobot.core.clock import Clock
-from nanobot.core.errors import StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.scopes import DEFAULT_RULES, ScopeRules
 from nanobot.core.store import Limits
@@ -85,20 +85,20 @@ def _open(
     scopes: ScopeRules,
 ) -> tuple[DirectoryLock, Connection, Connection]:
     make_directory(directory)
-    lock = DirectoryLock(directory)
-    try:
+    with contextlib.ExitStack() as on_failure:
+        lock = DirectoryLock(directory)
+        on_failure.callback(lock.release)
         # Nobody is answered before it is open: the disk need not be waited for yet.
         writer = open_writer(directory, "normal")
+        on_failure.callback(writer.close)
         writer.scopes = scopes
         _recover(writer, directory / DATABASE, limits, now, prices)
         writer.execute(f"PRAGMA synchronous = {synchronous}")
         blobs.sweep(uploads.all_ids(writer))
         reader = open_reader(directory)
         reader.scopes = scopes
+        on_failure.pop_all()
         return lock, writer, reader
-    except StoreError:
-        lock.release()
-        raise
 
 
 def _recover(db: Connection, path: Path, limits: Limits, now: float, prices: PriceList) -> None:
@@ -107,5 +107,4 @@ def _recover(db: Connection, path: Path, limits: Limits, now: float, prices: Pri
         with db.transaction():
             running.recover(db, OWNER, limits.max_attempts, now, prices)
     except sqlite3.Error as error:
-        db.close()
         raise explain(error, path) from error

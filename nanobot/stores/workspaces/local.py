@@ -19,6 +19,7 @@ from nanobot.core.workspace import (
     Listing,
     Plan,
     SessionIdentity,
+    Snapshot,
     WorkspaceLimits,
 )
 from nanobot.stores.workspaces.commit import FILES, Commit
@@ -26,6 +27,8 @@ from nanobot.stores.workspaces.folder import WorkspaceFolder
 from nanobot.stores.workspaces.paths import Parts, folded, parse_path
 from nanobot.stores.workspaces.tree import Tree
 
+_PASSED_OVER = frozenset((".git",))
+"""What git keeps of a repository would stand before all that people have written."""
 _THREADS = 4
 """So that slow disks hold up file work only, and never the threads that the database is read in."""
 T = TypeVar("T")
@@ -54,6 +57,7 @@ class LocalWorkspaces:
                 prefix=(SHARED, name),
                 max_file_bytes=limits.max_file_bytes,
                 takes_hard_links=True,
+                passed_over=_PASSED_OVER,
             )
             for name, path in roots.items()
         }
@@ -156,6 +160,13 @@ class LocalWorkspaces:
         finally:
             await _whole(self._left(session_key, identity))
 
+    async def snapshot(self, directory: Path) -> Snapshot | None:
+        """Return what files there are in a folder that `command_folder` yields, see `snapshots`."""
+        # Most servers run no commands.
+        from nanobot.stores.workspaces.snapshots import snapshot
+
+        return await self._run(snapshot, directory)
+
     def _made_for_commands(self, identity: SessionIdentity) -> Path:
         path = self._folder.make(identity)
         commit = Commit(path, self._limits)
@@ -214,6 +225,7 @@ class LocalWorkspaces:
             Commit(path, self._limits).open_files,
             max_file_bytes=self._limits.max_file_bytes,
             hidden=frozenset((UPLOADS, SHARED)),
+            passed_over=_PASSED_OVER,
         )
 
     async def _path(self, session_key: str) -> Path | None:

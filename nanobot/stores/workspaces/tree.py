@@ -36,6 +36,7 @@ class Tree:
     `max_file_bytes`: how large a file may be that is read. `takes_hard_links`: whether files are read that
     have another name elsewhere. `hidden`: names at the top that are not shown, as they stand for something
     else.
+    `passed_over`: names of folders whose contents are listed only where the folder itself is asked for.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class Tree:
         max_file_bytes: int,
         takes_hard_links: bool = False,
         hidden: frozenset[str] = frozenset(),
+        passed_over: frozenset[str] = frozenset(),
     ) -> None:
+        self._passed_over = passed_over
         self._open_top = open_top
         self._prefix = prefix
         self._max_file_bytes = max_file_bytes
@@ -180,7 +183,11 @@ class Tree:
     def _list(self, opened: int, above: Parts, depth: int, limit: int, entries: list[Entry]) -> bool:
         names, is_whole = names_in(opened)
         for name in names:
-            if why_refused(name) is not None or (not above and folded(name) in self._hidden):
+            if not above and folded(name) in self._hidden:
+                # A link there leads to what is shown in its place.
+                is_whole = is_whole and _is_link(opened, name)
+                continue
+            if why_refused(name) is not None:
                 is_whole = False
                 continue
             if len(entries) >= limit:
@@ -199,7 +206,7 @@ class Tree:
                 )
                 continue
             entries.append(Entry(self.path(parts), "folder", 0, status.st_mtime))
-            if depth > 1:
+            if depth > 1 and name not in self._passed_over:
                 try:
                     below = os.open(name, FOLDER, dir_fd=opened)
                 except OSError:
@@ -221,6 +228,14 @@ def names_in(folder: int) -> tuple[list[str], bool]:
                 return sorted(names), False
             names.append(each.name)
     return sorted(names), True
+
+
+def _is_link(folder: int, name: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        # It has gone meanwhile.
+        return True
 
 
 def on_disk(folder: int, name: str) -> str | None:

@@ -126,7 +126,7 @@ class McpConnection:
             if not self._was_up:
                 pause = max(pause, _FIRST_PAUSE_S)
             if self._report is not None:
-                await self._report(ServerLost(self._entry.name, why, pause))
+                await self._report(ServerLost(self._entry.name, why))
             if once:
                 return
             if pause:

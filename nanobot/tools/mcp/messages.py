@@ -214,11 +214,10 @@ class ServerConnected(msgspec.Struct, frozen=True, tag="connected"):
 
 
 class ServerLost(msgspec.Struct, frozen=True, tag="disconnected"):
-    """The server could not be connected to, or its connection broke; it is tried again after `retry_s`."""
+    """The server could not be connected to, or its connection broke; it is tried again after a pause."""
 
     server: str
     why: str
-    retry_s: float
 
 
 Event = ServerConnected | ServerLost

@@ -122,7 +122,7 @@ class McpProcess:
                 pause = _FIRST_PAUSE_S
             _log.error("the process of the MCP connections died, and starts again in %g s: %s", pause, why)
             for entry in self._entries:
-                self._listen(ServerLost(entry.name, f"the process of the connections died: {why}", pause))
+                self._listen(ServerLost(entry.name, f"the process of the connections died: {why}"))
             self._pause = why
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)

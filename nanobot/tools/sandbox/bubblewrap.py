@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from nanobot.tools.sandbox.confine import OF_THE_MACHINE, PROXY_PORT, READABLE, Order
 
 WORKSPACE, TMP = "/workspace", "/tmp"  # noqa: S108 - the one of the sandbox
-SKILLS = "/skills"
+SKILLS, UPLOADS = "/skills", "/uploads"
 _PARTS = ("filter.py", "landlock.py", "attempts.py", "confine.py")
 _HIDDEN = (
     *(
@@ -65,6 +65,8 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         inner["environment"]["SKILLS"] = SKILLS
         # There is nothing else in it.
         inner["readable"] = [*order["readable"], SKILLS]
+    if order["uploads"]:
+        inner["uploads"] = UPLOADS
     if "probe" in order:
         inner["probe"] = {**order["probe"], "tmp": TMP}
     arguments = [
@@ -84,6 +86,8 @@ def become(order: Order, parts: dict[str, bytes], uid: int, gid: int) -> None:
         arguments += ["--bind", source, shown]
     for name, source in order["skills"].items():
         arguments += ["--ro-bind-try", source, f"{SKILLS}/{name}"]
+    if order["uploads"]:
+        arguments += ["--ro-bind", order["uploads"], UPLOADS]
     names = {"uid": uid, "gid": gid}
     files = {f"{_INSIDE}/nanobot/tools/sandbox/{name}": content for name, content in parts.items()}
     files["/etc/passwd"] = _USERS.format(**names).encode()

@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,8 @@ Network = Callable[[socket.socket], contextlib.AbstractAsyncContextManager[None]
 """Serves what a command connects to at the socket that it is given, which listens where only that command is:
 as an HTTP proxy. Once it is left, nothing of it goes on.
 """
+Uploads = Callable[[Path], Awaitable[bool]]
+"""Brings a directory to what was uploaded; returns whether a command is to be shown it. Raises ToolError."""
 
 
 class SandboxOff(ToolError):
@@ -35,7 +37,8 @@ class Command(msgspec.Struct, frozen=True):
     `arguments`: the path of the program, and what it is called with. `readable`: directories that it may read
     beside those of the system. `has_input`: whether its input stays open, to be written to. `skills`:
     directories that it may read, by the names that they have in the one that its variable `SKILLS` names;
-    all are in one directory. `network`: what it has for a network; None: it has none.
+    all are in one directory. `network`: what it has for a network; None: it has none. `uploads`: fills a
+    directory that it may read, as `uploads` in its workspace; None: it has none.
     """
 
     arguments: tuple[str, ...]
@@ -46,6 +49,7 @@ class Command(msgspec.Struct, frozen=True):
     has_input: bool = False
     skills: Mapping[str, str] = {}
     network: Network | None = None
+    uploads: Uploads | None = None
 
 
 class Ending(msgspec.Struct, frozen=True):

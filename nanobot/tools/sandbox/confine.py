@@ -82,6 +82,7 @@ def enter(order: Order) -> None:
     """
     os.chdir(order["workspace"])
     readable = [*READABLE, *order["readable"], *order["skills"].values()]
+    readable += [order["uploads"]] if order["uploads"] else []
     # A /proc of its own shows the command's processes only.
     readable += ["/proc"] if order["own_proc"] else OF_THE_MACHINE
     # Imported before files are closed to it.

@@ -26,6 +26,7 @@ _SUBREAPER, _NEW_MOUNTS = 36, 0x20000
 _BIND, _PRIVATE, _NO_SETUID_NO_DEVICES = 1 << 12, 1 << 14 | 1 << 18, 2 | 4
 _READ_ONLY = _BIND | 1 << 5 | 1
 _PLACES = ("workspace", "tmp", "shm")
+_UPLOADS = "uploads"
 _STAGES = ("/mnt", "/media", "/srv", "/opt")
 _KILLER_S = 5.0
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -73,6 +74,8 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
         for place in _PLACES:
             _give(order[place], order["uid"])
         _stage(order)
+    if order["uploads"]:
+        _link_uploads(order)
     failed, fails = os.pipe()
     waiting, release = os.pipe()
     killed, kills = os.pipe()
@@ -96,6 +99,22 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
     os.close(release)
     select.select([killed], [], [], _KILLER_S)
     return end
+
+
+def _link_uploads(order: confine.Order) -> None:
+    """Let `uploads` in the workspace lead to what was uploaded. What else a command has put there stays."""
+    target = bubblewrap.UPLOADS if order["bubblewrap"] else order["uploads"]
+    workspace = os.open(order["workspace"], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with contextlib.suppress(OSError):
+            if os.readlink(_UPLOADS, dir_fd=workspace) != target:
+                os.unlink(_UPLOADS, dir_fd=workspace)
+        with contextlib.suppress(FileExistsError):
+            os.symlink(target, _UPLOADS, dir_fd=workspace)
+            if order["uid"]:
+                os.chown(_UPLOADS, order["uid"], order["uid"], dir_fd=workspace, follow_symlinks=False)
+    finally:
+        os.close(workspace)
 
 
 # As root ------------------------------------------------------------------------------------------
@@ -129,6 +148,11 @@ def _stage(order: confine.Order) -> None:
         _mount(order[place], f"{stage}/{place}", _BIND)
         order[place] = f"{stage}/{place}"
     _stage_skills(order, f"{stage}/skills")
+    if order["uploads"]:
+        os.mkdir(f"{stage}/uploads")  # noqa: PTH102
+        _mount(order["uploads"], f"{stage}/uploads", _BIND)
+        _mount("none", f"{stage}/uploads", _READ_ONLY | _NO_SETUID_NO_DEVICES)
+        order["uploads"] = f"{stage}/uploads"
     if not order["bubblewrap"]:
         for place, shown in (("tmp", "/tmp"), ("shm", "/dev/shm")):  # noqa: S108 - in its own view
             if os.path.isdir(shown):  # noqa: PTH112

@@ -87,6 +87,19 @@ class LinuxSandbox:
                 del self._used_at[workspace]
                 # A command that starts meanwhile makes them anew, or is told that they are gone.
                 await asyncio.to_thread(self._remove, self._places(workspace))
+            else:
+                await self._remove_uploads(workspace)
+
+    async def _remove_uploads(self, workspace: Path) -> None:
+        """Remove the copies of uploads, which may have been deleted meanwhile."""
+        gone = self._places(workspace) / "gone"
+        with contextlib.suppress(OSError):
+            # At once: a command that starts meanwhile has others.
+            self._uploads(workspace).rename(gone)
+        await asyncio.to_thread(self._remove, gone)
+
+    def _uploads(self, workspace: Path) -> Path:
+        return self._places(workspace) / "uploads"
 
     def _places(self, workspace: Path) -> Path:
         return self._state / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
@@ -112,12 +125,31 @@ class LinuxSandbox:
         try:
             owner = await asyncio.to_thread(self._make_places, workspace)
             uid = self._users.take(workspace, owner) if self._users else 0
-            running = await _launch(self._order(command, uid, what), command, uid)
+            uploads = await self._filled(command, uid)
+            running = await _launch({**self._order(command, uid, what), "uploads": uploads}, command, uid)
         except BaseException:
             self._over(workspace, uid)
             raise
         running.when_over(lambda: self._over(workspace, uid))
         return running
+
+    async def _filled(self, command: Command, uid: int) -> str:
+        """Return the directory with what was uploaded, empty where there is nothing to show."""
+        if command.uploads is None:
+            return ""
+        folder = self._uploads(command.workspace)
+        await asyncio.to_thread(self._make_readable, folder, uid)
+        return str(folder) if await command.uploads(folder) else ""
+
+    def _make_readable(self, folder: Path, uid: int) -> None:
+        """Make a directory that a user reads, and nobody but the server changes."""
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if uid:
+                os.chown(folder, 0, uid)
+            folder.chmod(0o750 if uid else 0o700)
+        except OSError as error:
+            raise ToolError(f"the directory of commands cannot be used: {error.strerror}") from error
 
     @property
     def has_network(self) -> bool:

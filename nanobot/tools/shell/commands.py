@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shutil
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,11 @@ from nanobot.core.event import TurnEnded
 from nanobot.core.observer import Observer
 from nanobot.core.skill import CommandFolders
 from nanobot.core.turn import Turn
+from nanobot.core.workspace import Snapshot, written
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Network, Running, Sandbox
 from nanobot.tools.shell.output import HeadAndTail, Unread
+from nanobot.tools.shell.uploads import UploadCopies
+from nanobot.tools.workspace.files import SessionUploads
 from nanobot.workers.slots import FairSlots
 
 Directory = Callable[[str], contextlib.AbstractAsyncContextManager[Path]]
@@ -24,6 +27,8 @@ is left when that has ended.
 
 Raises ToolError: there can be none.
 """
+Look = Callable[[Path], Awaitable[Snapshot | None]]
+"""Returns what files there are in the directory of a session's workspace."""
 _UNREAD_BYTES = 64_000
 _WAIT_S = 20.0
 _MOST_ENDED = 8
@@ -58,11 +63,42 @@ class ShellSettings(msgspec.Struct, frozen=True):
     readable: tuple[str, ...] = ()
 
 
-class _Background:
-    """A command that runs on, and what it has written since it was last read."""
+class CommandOutcome(msgspec.Struct, frozen=True):
+    """How a command ended, the first and last of its output, and the paths of the files that it has made or
+    changed.
+    """
 
-    def __init__(self, running: Running, turn_id: str) -> None:
+    ending: Ending
+    output: str
+    files: tuple[str, ...] = ()
+
+
+class FilesSince:
+    """Tells which files of a directory have been written since it had those of `before`; `look` None: it
+    tells of none.
+    """
+
+    def __init__(self, directory: Path, before: Snapshot | None, look: Look | None) -> None:
+        self._directory = directory
+        self._before = before
+        self._look = look
+
+    async def written(self) -> tuple[str, ...]:
+        """Return the paths, see `nanobot.core.workspace.written`."""
+        if self._look is None or self._before is None:
+            return ()
+        return written(self._before, await self._look(self._directory))
+
+
+class _Background:
+    """A command that runs on, and what it has written since it was last read; the `files` once it has
+    ended.
+    """
+
+    def __init__(self, running: Running, turn_id: str, since: FilesSince) -> None:
         self.running = running
+        self.files: tuple[str, ...] = ()
+        self._since = since
         self.turn_id = turn_id
         self.unread = Unread(_UNREAD_BYTES)
         self.ending: Ending | None = None
@@ -73,14 +109,17 @@ class _Background:
         while data := await self.running.read():
             self.unread.add(data)
             self.news.set()
-        self.ending = await self.running.wait()
+        ending = await self.running.wait()
+        self.files = await self._since.written()
+        self.ending = ending
         self.news.set()
 
 
 class ShellCommands(Observer):
     """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
     with the turn. `skills`: the folders that they are shown beside their own. `network`: returns what a
-    command of a session has for a network; None: none has one.
+    command of a session has for a network; None: none has one. `uploads`: what was uploaded to sessions,
+    which their commands can read. `look`: tells which files commands have written.
 
     `close` ends all.
     """
@@ -92,8 +131,12 @@ class ShellCommands(Observer):
         settings: ShellSettings,
         skills: CommandFolders | None = None,
         network: Callable[[str], Network] | None = None,
+        uploads: SessionUploads | None = None,
+        look: Look | None = None,
     ) -> None:
+        self._look = look
         self._sandbox = sandbox
+        self._uploads = uploads
         self._network = network
         self._skills = skills
         self.directory = directory
@@ -120,14 +163,20 @@ class ShellCommands(Observer):
 
     # Foreground -----------------------------------------------------------------------------------
 
-    async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str]:
-        """Run a line of shell to its end; return how that was, and the first and last of its output.
+    async def files_since(self, directory: Path) -> FilesSince:
+        """Return what tells which files of a session's directory are written from now on."""
+        before = await self._look(directory) if self._look is not None else None
+        return FilesSince(directory, before, self._look)
+
+    async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> CommandOutcome:
+        """Run a line of shell to its end.
 
         Raises:
             ToolError: it cannot be run.
         """
         output = HeadAndTail(most_bytes)
         async with self.slot(session_key), self.directory(session_key) as directory:
+            since = await self.files_since(directory)
             running = await self._start(session_key, directory, line, timeout_s, has_input=False)
             self._foreground.add(running)
             try:
@@ -141,7 +190,8 @@ class ShellCommands(Observer):
                 raise
             finally:
                 self._foreground.discard(running)
-        return ending, output.text()
+            files = await since.written()
+        return CommandOutcome(ending, output.text(), files)
 
     @contextlib.asynccontextmanager
     async def slot(self, session_key: str) -> AsyncIterator[None]:
@@ -175,8 +225,10 @@ class ShellCommands(Observer):
         wall_s: float,
         *,
         has_input: bool,
+        uploads: UploadCopies | None = None,
     ) -> Running:
-        """Start a shell with these arguments in the directory of the session.
+        """Start a shell with these arguments in the directory of the session. `uploads`: those that it reads,
+        where they are to be renewed while it runs.
 
         Raises:
             ToolError: it cannot be started.
@@ -193,8 +245,15 @@ class ShellCommands(Observer):
                 has_input,
                 self._skills.folders(session_key) if self._skills is not None else {},
                 self._network(session_key) if self._network is not None else None,
+                uploads or self.uploads(session_key),
             )
         )
+
+    def uploads(self, session_key: str, *, is_kept: bool = False) -> UploadCopies | None:
+        """Return the copies of what was uploaded to a session; None where commands are shown none."""
+        if self._uploads is None:
+            return None
+        return UploadCopies(self._uploads, session_key, is_kept=is_kept)
 
     # Background -----------------------------------------------------------------------------------
 
@@ -219,8 +278,9 @@ class ShellCommands(Observer):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.slot(session_key))
             directory = await stack.enter_async_context(self.directory(session_key))
+            since = await self.files_since(directory)
             background = _Background(
-                await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id
+                await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id, since
             )
             places = stack.pop_all()
         name = f"command-{number}"
@@ -234,9 +294,11 @@ class ShellCommands(Observer):
         async with places:
             await background.follow()
 
-    async def read(self, session_key: str, name: str, wait_s: float) -> tuple[str, Ending | None]:
-        """Return what a command has written since it was last read, and how it ended, None while it runs.
-        Where there is nothing new, wait for it for some time.
+    async def read(
+        self, session_key: str, name: str, wait_s: float
+    ) -> tuple[str, Ending | None, tuple[str, ...]]:
+        """Return what a command has written since it was last read, how it ended, None while it runs, and
+        then the files that it has made or changed. Where there is nothing new, wait for it for some time.
 
         Raises:
             ToolError: there is no such command.
@@ -247,7 +309,7 @@ class ShellCommands(Observer):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await background.news.wait()
-        return background.unread.take(), background.ending
+        return background.unread.take(), background.ending, background.files
 
     async def write(self, session_key: str, name: str, text: str, *, closes: bool) -> None:
         """Write to the input of a command; `closes`: that is the end of it.
@@ -263,8 +325,9 @@ class ShellCommands(Observer):
         if closes:
             background.running.close_input()
 
-    async def stop(self, session_key: str, name: str) -> str:
-        """End a command, with all that it started; return what it had written since it was last read.
+    async def stop(self, session_key: str, name: str) -> tuple[str, tuple[str, ...]]:
+        """End a command, with all that it started; return what it had written since it was last read, and the
+        files that it has made or changed.
 
         Raises:
             ToolError: there is no such command.
@@ -276,7 +339,7 @@ class ShellCommands(Observer):
             background.news.clear()
             await background.news.wait()
         del self._background[session_key][name]
-        return background.unread.take()
+        return background.unread.take(), background.files
 
     def _find(self, session_key: str, name: str) -> _Background:
         own = self._background.get(session_key, {})

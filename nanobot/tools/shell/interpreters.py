@@ -17,6 +17,7 @@ from nanobot.core.ids import Randomness
 from nanobot.tools.sandbox.command import Ending, Running
 from nanobot.tools.shell.commands import ShellCommands
 from nanobot.tools.shell.output import HeadAndTail, Unread
+from nanobot.tools.shell.uploads import UploadCopies
 
 PROGRAM = (importlib.resources.files("nanobot.tools.shell") / "interpreter_program.py").read_text()
 _GRACE_S = 5.0
@@ -40,13 +41,15 @@ class InterpreterSettings(msgspec.Struct, frozen=True):
 
 class CodeOutcome(NamedTuple):
     """What came of a piece of code: `ending` of it, or of the whole interpreter where `is_lost`: then its
-    variables are gone. `note`: what the model is to know of the interpreter.
+    variables are gone. `note`: what the model is to know of the interpreter. `files`: those that the code
+    has made or changed.
     """
 
     ending: Ending
     output: str
     is_lost: bool
     note: str
+    files: tuple[str, ...] = ()
 
 
 class _CodeCall:
@@ -80,10 +83,17 @@ class _CodeCall:
 
 
 class _Interpreter:
-    """One that runs, in the workspace `directory`."""
+    """One that runs, in the workspace `directory`. `uploads`: those that it reads."""
 
-    def __init__(self, running: Running, directory: Path, places: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self,
+        running: Running,
+        directory: Path,
+        places: contextlib.AsyncExitStack,
+        uploads: UploadCopies | None,
+    ) -> None:
         self.directory = directory
+        self.uploads = uploads
         self.used_at = 0.0
         # From its start on: none that waits to be used is ended to make room.
         self.is_busy = True
@@ -202,6 +212,7 @@ class Interpreters:
                     self._rest(session_key, known)
                 raise
             try:
+                since = await self._commands.files_since(interpreter.directory)
                 ending, output, is_lost = await interpreter.run(
                     # What is no text is replaced: it could not be passed on.
                     code.encode("utf-8", "replace").decode(),
@@ -209,11 +220,12 @@ class Interpreters:
                     min(timeout_s, self._commands.longest_s),
                     most_bytes,
                 )
+                files = await since.written()
             finally:
                 self._rest(session_key, interpreter)
             # It is told once somebody hears it, not to a call that was broken off.
             note, interpreter.note = interpreter.note, ""
-            return CodeOutcome(ending, output, is_lost, note)
+            return CodeOutcome(ending, output, is_lost, note, files)
 
     def _rest(self, session_key: str, interpreter: _Interpreter) -> None:
         """The session uses it no more for now."""
@@ -233,6 +245,8 @@ class Interpreters:
                     self._open.move_to_end(session_key)
                     # Before the directory is left, which takes a moment: none that is used makes room.
                     known.is_busy = True
+                    if known.uploads is not None:
+                        await known.uploads.renew()
                     return known
                 await known.stop()
                 self._forget(session_key, known, "it had ended")
@@ -244,10 +258,11 @@ class Interpreters:
         self._starting += 1
         try:
             await self._make_room()
+            uploads = self._commands.uploads(session_key, is_kept=True)
             running = await self._commands.start(
-                session_key, directory, _START, self._settings.longest_s, has_input=True
+                session_key, directory, _START, self._settings.longest_s, has_input=True, uploads=uploads
             )
-            made = _Interpreter(running, directory, places.pop_all())
+            made = _Interpreter(running, directory, places.pop_all(), uploads)
             self._open[session_key] = made
         finally:
             self._starting -= 1

@@ -7,18 +7,19 @@ from typing import Annotated
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.tool import Tool, ToolContext
+from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands
 from nanobot.tools.shell.interpreters import CodeOutcome, Interpreters
+from nanobot.tools.workspace.files import link_note
 
 RUN, READ, WRITE, STOP = "run_command", "read_output", "write_input", "stop_command"
 PYTHON = "python"
 _BYTES_PER_TOKEN = 3
 _MOST_BYTES = 60_000
 _FOREGROUND_S, _LONGEST_WAIT_S = 120.0, 30.0
-_MOST_HOSTS = 8
+_MOST_HOSTS = _MOST_FILES = 8
 _PYTHON_OF_SESSION = (
     "Run Python in the workspace; variables and imports stay for later calls. The value of an expression at"
     " the end is shown."
@@ -79,48 +80,48 @@ def shell_tools(
         if "\0" in text or not text.strip():
             raise ToolError("what is to be run is empty, or has a null character in it")
 
-    async def run(arguments: RunArguments, context: ToolContext) -> str:
+    async def run(arguments: RunArguments, context: ToolContext) -> str | ToolOutput:
         check(arguments.command, context)
         if arguments.background:
             timeout_s = arguments.timeout_s or commands.longest_s
             name = await commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
             return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
-        ending, output = await commands.run(
+        outcome = await commands.run(
             context.session_key, arguments.command, arguments.timeout_s or _FOREGROUND_S, _most_bytes(context)
         )
-        return _shown(output, ending)
+        return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
 
-    async def python(arguments: PythonArguments, context: ToolContext) -> str:
+    async def python(arguments: PythonArguments, context: ToolContext) -> ToolOutput:
         check(arguments.code, context)
         if interpreters is not None:
-            outcome = await interpreters.run(
+            done = await interpreters.run(
                 context.session_key,
                 arguments.code,
                 arguments.timeout_s or _FOREGROUND_S,
                 _most_bytes(context),
             )
-            return _shown_of_session(outcome)
-        ending, output = await commands.run(
+            return _with_files(_shown_of_session(done), done.files)
+        outcome = await commands.run(
             context.session_key,
             _script(arguments.code),
             arguments.timeout_s or _FOREGROUND_S,
             _most_bytes(context),
         )
-        return _shown(output, ending)
+        return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
 
-    async def read(arguments: ReadArguments, context: ToolContext) -> str:
+    async def read(arguments: ReadArguments, context: ToolContext) -> ToolOutput:
         wait_s = min(arguments.wait_s, _LONGEST_WAIT_S)
-        output, ending = await commands.read(context.session_key, arguments.command, wait_s)
-        return _shown(_bounded(output, context), ending)
+        output, ending, files = await commands.read(context.session_key, arguments.command, wait_s)
+        return _with_files(_shown(_bounded(output, context), ending), files)
 
     async def write(arguments: WriteArguments, context: ToolContext) -> str:
         name = arguments.command
         await commands.write(context.session_key, name, arguments.text, closes=arguments.close)
         return f"written: call {READ} to see what it answers"
 
-    async def stop(arguments: StopArguments, context: ToolContext) -> str:
-        output = await commands.stop(context.session_key, arguments.command)
-        return f"{_bounded(output, context)}\n[stopped]".lstrip()
+    async def stop(arguments: StopArguments, context: ToolContext) -> ToolOutput:
+        output, files = await commands.stop(context.session_key, arguments.command)
+        return _with_files(f"{_bounded(output, context)}\n[stopped]".lstrip(), files)
 
     longest_s = commands.longest_s + _SPARE_S
     python_tool = Tool(
@@ -142,7 +143,7 @@ def shell_tools(
         Tool(
             RUN,
             f"Run a shell command in the workspace, {_network(hosts)}. Each starts there anew; files stay,"
-            " also those in /tmp. uploads/ and shared/ are not there.",
+            " also those in /tmp. uploads/ can only be read; shared/ is not there.",
             RunArguments,
             run,
             timeout_s=longest_s,
@@ -216,6 +217,15 @@ def _most_bytes(context: ToolContext) -> int:
 def _bounded(output: str, context: ToolContext) -> str:
     most = _most_bytes(context)
     return output if len(output) <= most else f"[{len(output) - most} characters left out]\n{output[-most:]}"
+
+
+def _with_files(shown: str, files: Sequence[str]) -> ToolOutput:
+    """Return what a model is shown, with the files that were written and how to give them to the user."""
+    named = tuple(files[:_MOST_FILES])
+    if not named:
+        return ToolOutput(shown)
+    further = f"; {len(files) - len(named)} further files were written" if len(files) > len(named) else ""
+    return ToolOutput(f"{shown}\n[{link_note(*named)}{further}]", files=named)
 
 
 def _shown_of_session(outcome: CodeOutcome) -> str:

@@ -112,12 +112,12 @@ def read_results(provider: SearchProvider, content: bytes, most: int) -> list[Se
         raise ValueError("the results are no list")
     results: list[SearchResult] = []
     for each in found:
-        if not isinstance(each, dict) or not _text(each.get("url")):
+        if not isinstance(each, dict) or not as_line(each.get("url")):
             continue
         results.append(
             SearchResult(
-                title=_text(each.get("title")),
-                url=_text(each["url"]),
+                title=as_line(each.get("title")),
+                url=as_line(each["url"]),
                 snippet=_first(each, provider.snippet),
                 date=_first(each, provider.date),
             )
@@ -128,10 +128,10 @@ def read_results(provider: SearchProvider, content: bytes, most: int) -> list[Se
 
 
 def _first(result: Mapping[str, object], names: tuple[str, ...]) -> str:
-    return next((text for name in names if (text := _text(result.get(name)))), "")
+    return next((text for name in names if (text := as_line(result.get(name)))), "")
 
 
-def _text(value: object) -> str:
+def as_line(value: object) -> str:
     """Return a field as one line, some providers escape it as in HTML; a list of texts joined."""
     if isinstance(value, list):
         value = " … ".join(each for each in value if isinstance(each, str))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
@@ -51,9 +51,20 @@ class WebSearchArguments(msgspec.Struct, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=1, le=_MOST_RESULTS, description="how many results")] = 5
 
 
-def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) -> Tool:
-    """Return the tool that searches the web with the search engine of `access`."""
-    engine = _SearchEngine(access)
+class SearchEngine(Protocol):
+    """Searches the web."""
+
+    async def search(self, query: str, count: int) -> Sequence[SearchResult]:
+        """Return the results for `query`, `count` at most.
+
+        Raises:
+            ToolError: the search engine could not be reached, refused, or answered something else.
+        """
+        ...
+
+
+def web_search(engine: SearchEngine, turns: WebTurns, randomness: Randomness) -> Tool:
+    """Return the tool that searches the web with a search engine."""
 
     async def run(arguments: WebSearchArguments, context: ToolContext) -> str:
         async with turns.turn(context.account_key):
@@ -75,19 +86,14 @@ def web_search(access: SearchAccess, turns: WebTurns, randomness: Randomness) ->
     )
 
 
-class _SearchEngine:
-    """Asks a search engine: one connection for each question, so that a slow one holds up nobody."""
+class SearchApi:
+    """Asks a search engine by its API: one connection for each question, so that a slow one stops nobody."""
 
     def __init__(self, access: SearchAccess) -> None:
         self._access = access
         self._module: ModuleType | None = None
 
     async def search(self, query: str, count: int) -> Sequence[SearchResult]:
-        """Return the results for `query`.
-
-        Raises:
-            ToolError: the search engine could not be reached, refused, or answered something else.
-        """
         title = self._access.provider.title
         if self._module is None:
             self._module = await asyncio.to_thread(importlib.import_module, "aiohttp")

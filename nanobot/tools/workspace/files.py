@@ -19,7 +19,7 @@ from nanobot.core.workspace import (
     Workspaces,
 )
 
-_MOST_UPLOADS = 1_000
+MOST_UPLOADS = 1_000
 
 
 class SessionUploads(Protocol):
@@ -115,12 +115,12 @@ class AgentFiles:
     async def upload_id(self, session_key: str, path: str) -> str | None:
         """Return the id of the upload that has this path, None where none has."""
         uploads = await self._all_uploads(session_key)
-        return next((upload.id for name, upload in _named(uploads) if name == _plain(path)), None)
+        return next((upload.id for name, upload in with_paths(uploads) if name == _plain(path)), None)
 
     async def _by_path(self, session_key: str, folder: str) -> dict[str, Entry]:
         """Return the uploads whose path is `folder` or in it."""
         within = _plain(folder)
-        named = await asyncio.to_thread(_named, await self._all_uploads(session_key))
+        named = await asyncio.to_thread(with_paths, await self._all_uploads(session_key))
         return {
             path: Entry(path, "file", upload.size_bytes, upload.created_at)
             for path, upload in named
@@ -128,10 +128,10 @@ class AgentFiles:
         }
 
     async def _all_uploads(self, session_key: str) -> Sequence[Upload]:
-        return (await self._uploads.uploads(session_key, limit=_MOST_UPLOADS)).uploads
+        return (await self._uploads.uploads(session_key, limit=MOST_UPLOADS)).uploads
 
 
-def _named(uploads: Sequence[Upload]) -> list[tuple[str, Upload]]:
+def with_paths(uploads: Sequence[Upload]) -> list[tuple[str, Upload]]:
     """Return the uploads, the newest first, with their paths: of several of one name the older ones are in a
     folder that is named after their id.
     """
@@ -156,6 +156,12 @@ def _first(path: str) -> str:
 def link_to(path: str) -> str:
     """Return the id of a file of the workspace, as it stands in a link."""
     return f"{FILE_ID_PREFIX}{quote(path, safe='/')}"
+
+
+def link_note(*paths: str) -> str:
+    """Return how the model gives the user files."""
+    links = ", ".join(map(link_to, paths))
+    return f"Link{'s' if len(paths) > 1 else ''} for the user: {links}"
 
 
 def refuse_untraced(context: ToolContext) -> None:

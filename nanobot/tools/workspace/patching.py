@@ -5,7 +5,7 @@ import msgspec
 from nanobot.core.errors import InvalidRequest, NoSuchFile, ToolError, WorkspaceError
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.workspace import Change, Read
-from nanobot.tools.workspace.files import AgentFiles, link_to, refuse_untraced
+from nanobot.tools.workspace.files import AgentFiles, link_note, refuse_untraced
 from nanobot.tools.workspace.patch import FilePatch, parse_patch, patched
 from nanobot.tools.workspace.text import EditableText
 
@@ -35,10 +35,8 @@ def apply_patch(files: AgentFiles) -> Tool:
         except InvalidRequest as error:
             raise ToolError(error.message) from error
         paths = tuple(entry.path for entry in written)
-        links = ", ".join(link_to(path) for path in paths[:_MOST_LINKED])
-        return ToolOutput(
-            "\n".join((*told, *([f"Links for the user: {links}"] if links else ()))), files=paths
-        )
+        links = link_note(*paths[:_MOST_LINKED]) if paths else ""
+        return ToolOutput("\n".join((*told, *([links] if links else ()))), files=paths)
 
     return Tool(
         APPLY_PATCH,

@@ -7,7 +7,7 @@ import msgspec
 from nanobot.core.errors import InvalidRequest, NoSuchFile, ToolError, WorkspaceError
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.workspace import Change, Read
-from nanobot.tools.workspace.files import AgentFiles, link_to, refuse_untraced
+from nanobot.tools.workspace.files import AgentFiles, link_note, refuse_untraced
 from nanobot.tools.workspace.matching import find_lines, find_within, nearest
 from nanobot.tools.workspace.text import EditableText, size_of
 
@@ -70,11 +70,6 @@ def write_file(files: AgentFiles) -> Tool:
         group="files",
         of_session=True,
     )
-
-
-def link_note(path: str) -> str:
-    """Return how the model gives the user a file."""
-    return f"Link for the user: {link_to(path)}"
 
 
 def edit_file(files: AgentFiles) -> Tool:

@@ -286,3 +286,57 @@ async def test_folders_of_skills_are_shown_to_be_read_only(sandbox: Bench) -> No
     assert [each.name for each in place.iterdir()] == ["run.sh"]
     assert (place / "run.sh").read_text() == "echo ran"
     assert not (sandbox.base / "skills" / "new").exists()
+
+
+async def test_what_was_uploaded_is_read_in_the_workspace_and_never_changed(sandbox: Bench) -> None:
+    contents = {"one.csv": "1,2", "older/one.csv": "3,4"}
+
+    async def fill(folder: Path) -> bool:
+        for name, content in contents.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content)
+        return bool(contents)
+
+    line = (
+        "cat uploads/one.csv uploads/older/one.csv; echo x >> uploads/one.csv; touch uploads/new;"
+        " rm -rf uploads/older; mv uploads/one.csv uploads/two.csv; rm uploads/one.csv; echo end"
+    )
+    command = Command(("/bin/sh", "-c", line), sandbox.workspace, ENVIRONMENT, SMALL, uploads=fill)
+    # A command may remove the link, it comes again.
+    for change in ("true", "rm uploads", "true"):
+        await sandbox.run(change)
+        async with asyncio.timeout(BOUND_S):
+            running = await sandbox.sandbox.start(command)
+            output, ending = await everything(running), await running.wait()
+        assert output.startswith("1,23,4") and output.endswith("end\n"), output
+        assert ending == Ending(0)
+        (folder,) = (sandbox.base / "state").glob("*/uploads")
+        copies = {str(each.relative_to(folder)): each.read_text() for each in folder.rglob("*.csv")}
+        assert copies == contents and len(list(folder.iterdir())) == 2
+
+
+async def test_a_directory_that_a_command_calls_uploads_stays(sandbox: Bench) -> None:
+    async def fill(folder: Path) -> bool:
+        (folder / "theirs").write_text("uploaded")
+        return True
+
+    await sandbox.run("mkdir uploads; echo own > uploads/mine")
+    command = Command(("/bin/cat", "uploads/mine"), sandbox.workspace, ENVIRONMENT, SMALL, uploads=fill)
+    running = await sandbox.sandbox.start(command)
+    assert (await everything(running), await running.wait()) == ("own\n", Ending(0))
+
+
+async def test_copies_of_uploads_go_once_no_command_of_the_session_runs(sandbox: Bench) -> None:
+    async def fill(folder: Path) -> bool:
+        (folder / "secret").write_text("kumquat")
+        return True
+
+    command = Command(("/bin/cat",), sandbox.workspace, ENVIRONMENT, SMALL, has_input=True, uploads=fill)
+    running = await sandbox.sandbox.start(command)
+    await sandbox.sandbox.sweep()
+    assert list((sandbox.base / "state").glob("*/uploads/secret"))
+    running.close_input()
+    await everything(running)
+    await running.wait()
+    await sandbox.sandbox.sweep()
+    assert not list((sandbox.base / "state").rglob("secret"))

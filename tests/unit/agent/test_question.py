@@ -18,16 +18,39 @@ JSON: Any = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=4))
+LINES = st.lists(
+    st.sampled_from(
+        ["", "x = 1", "    pass", "\tmake", "```", "`````", "é 好", "b" * 30 + " " * 30, "u\u200b"]
+    )
+).map("\n".join)
+
+
+def read_back(shown: str) -> dict[str, Any]:
+    """Return the arguments out of what people see."""
+    found: dict[str, Any] = {}
+    shown = shown.lstrip("\n")
+    while shown:
+        match = re.match(r"(?:(\w+)( \(with a line feed at its end\))?:\n)?(`{3,})(json|text)\n", shown)
+        assert match is not None, shown
+        name, ended, fence, language = match.groups()
+        body, _, shown = shown[match.end() :].partition(f"\n{fence}")
+        assert fence not in body and (not shown or shown.startswith("\n"))
+        shown = shown.lstrip("\n")
+        if language == "text":
+            found[name] = body + ("\n" if ended else "")
+        else:
+            found |= json.loads(body)
+    return found
+
+
+@given(st.dictionaries(st.text() | st.sampled_from(["code", "path"]), JSON | LINES, max_size=4))
 def test_what_is_shown_is_what_is_run(arguments: dict[str, Any]) -> None:
     kept = canonical_arguments(json.dumps(arguments))
     assert json.loads(kept) == arguments
     assert canonical_arguments(kept) == kept
     shown = shown_arguments(kept)
-    fence, body = re.fullmatch(r"(`{3,})json\n(.*)\n\1", shown, re.DOTALL).groups()  # type: ignore[union-attr]
-    assert json.loads(body) == arguments
-    assert fence not in body
-    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert read_back(shown) == arguments
+    assert all(character.isprintable() or character in "\n\t" for character in shown)
 
 
 def test_characters_that_reorder_or_hide_others_are_escaped() -> None:
@@ -84,3 +107,32 @@ def test_what_is_nested_too_deep_to_be_read_is_not_asked_about() -> None:
     assert canonical_arguments('{"a": ' + "[" * 30 + "]" * 30 + "}")
     with pytest.raises(ValueError, match="32 levels"):
         canonical_arguments('{"a": ' + "[" * 900 + "]" * 900 + "}")
+
+
+def test_a_script_is_shown_in_lines() -> None:
+    arguments = {"code": "import os\n\nfor name in os.listdir():\n    print(name)\n", "timeout_s": 5}
+    assert shown_arguments(json.dumps(arguments)) == (
+        '```json\n{\n  "timeout_s": 5\n}\n```\n\n'
+        "code (with a line feed at its end):\n"
+        "```text\nimport os\n\nfor name in os.listdir():\n    print(name)\n```"
+    )
+    assert shown_arguments('{"code": "a\\nb"}') == "\ncode:\n```text\na\nb\n```"
+    assert "code:\n````text\n" in shown_arguments('{"code": "a\\n```\\nb"}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo harmless\n\n\n\nrm -rf .",
+        "echo harmless" + " " * 40 + "; rm -rf .\necho over",
+        "a\n" + " " * 80 + "b",
+        "a\u200bb\nc",
+        "a\rb\nc",
+        "\n\na\nb",
+        "a\nb\n\n",
+        "one line\n",
+    ],
+)
+def test_a_text_that_could_hide_something_stays_json(text: str) -> None:
+    shown = shown_arguments(json.dumps({"code": text}))
+    assert shown.startswith('```json\n{\n  "code": "') and shown.count("\n") == 4

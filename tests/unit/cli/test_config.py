@@ -115,6 +115,22 @@ def test_a_setting_that_is_called_like_a_secret_is_not_shown() -> None:
         assert "canary" not in repr(masked(field.name, value)), field.name
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("npx", "npx"),
+        ("/opt/bin/thing", "/opt/bin/thing"),
+        ("${PROGRAM}", "${PROGRAM}"),
+        ("env TOKEN=canary thing --key=canary -v", "env *** *** --key=*** -v"),
+        ("TOKEN=canary", "***"),
+        ("TOKEN=canary thing", "*** ***"),
+        ("sh -c 'thing --key canary'", "sh -c *** --key ***"),
+    ],
+)
+def test_a_command_that_is_a_whole_line_shows_only_its_program(command: str, shown: str) -> None:
+    assert masked("command", command) == shown
+
+
 def tables_in(kind: Any) -> Iterator[type[msgspec.Struct]]:
     """Yield the tables that a type of settings has in it, its own included."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -118,6 +118,7 @@ async def test_a_text_that_speaks_of_formats_is_still_a_text() -> None:
 
 async def test_bytes_before_a_pdf_do_not_hide_it() -> None:
     assert await text_of(b"\xef\xbb\xbf\r\n" + files.pdf("hello")) == "[page 1]\nhello"
+    assert await text_of(b"HTTP/1.1 200 OK\n\n" + files.pdf("hello"), name="a.pdf") == "[page 1]\nhello"
 
 
 async def test_a_cell_that_spans_several_places_is_told_once() -> None:

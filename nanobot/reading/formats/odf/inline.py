@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Protocol
 
 from nanobot.reading.formats.lines import Line
-from nanobot.reading.formats.odf.names import DC, DRAW, OFFICE, SVG, TEXT, XLINK, whole
+from nanobot.reading.formats.odf.names import DC, DRAW, FIELD, OFFICE, SVG, TEXT, XLINK, whole
 from nanobot.reading.formats.odf.styles import OdfStyles
 from nanobot.reading.formats.scripts import PLAIN, Look
 from nanobot.reading.formats.xml import Element
@@ -119,6 +119,21 @@ class InlineReader:
         if above:
             line.add(f"({above})", look)
 
+    def _field(self, element: Element, line: Line, look: Look) -> None:
+        """Read a field of a form: a box that is ticked, or what was chosen of a list."""
+        parameters = [
+            (each.get(f"{FIELD}name", ""), each.get(f"{FIELD}value", ""))
+            for each in element.iterchildren(f"{FIELD}param")
+        ]
+        kind, values = element.get(f"{FIELD}type", ""), dict(parameters)
+        if kind.endswith("FORMCHECKBOX"):
+            line.add("[x]" if values.get("Checkbox_Checked") in _IS_TRUE else "[ ]", look)
+        elif kind.endswith("FORMDROPDOWN"):
+            entries = [value for name, value in parameters if name == "Dropdown_ListEntry"]
+            chosen = whole(values.get("Dropdown_Selected"), 0, len(entries))
+            line.add(entries[chosen] if chosen < len(entries) else "", look)
+        self._walk(element, line, look)
+
     def _hidden(self, element: Element, line: Line, look: Look) -> None:
         text = element.get(f"{TEXT}string-value") or "".join(element.itertext())
         is_hidden = element.get(f"{TEXT}is-hidden", "true") in _IS_TRUE
@@ -136,5 +151,6 @@ class InlineReader:
         f"{TEXT}endnote": _note,
         **dict.fromkeys(ANNOTATIONS, _comment),
         f"{TEXT}ruby": _ruby,
+        f"{FIELD}fieldmark": _field,
         f"{TEXT}hidden-text": _hidden,
     }

@@ -20,7 +20,8 @@ from tests.anthropic_api import (
     thought,
     whole,
 )
-from tests.unit.models.anthropic.talk import LOOK, body_of, heard, state
+from tests.unit.models.anthropic.talk import LOOK, state
+from tests.unit.models.asking import body_of, heard
 from tests.upstream import COMMENT, DONE, Upstream, spoken
 
 

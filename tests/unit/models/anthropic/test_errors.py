@@ -15,7 +15,8 @@ from nanobot.core.errors import (
 from nanobot.models.anthropic.messages import AnthropicMessages
 from tests.anthropic_api import answered, called, error_event, failed, invalid, said, start
 from tests.clock import PausedClock
-from tests.unit.models.anthropic.talk import KEY, failure, heard, model_at
+from tests.unit.models.anthropic.talk import KEY, model_at
+from tests.unit.models.asking import failure, heard
 from tests.upstream import CUT, Reply, Upstream, event, json_reply, spoken
 
 TOO_LONG = "prompt is too long: 210000 tokens > 200000 maximum"

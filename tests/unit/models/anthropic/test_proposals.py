@@ -12,7 +12,8 @@ from nanobot.core.turn import Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
 from tests.anthropic_api import invalid
 from tests.clock import PausedClock
-from tests.unit.models.anthropic.talk import HELLO, LOOK, body_of, failure, heard, model_at, state
+from tests.unit.models.anthropic.talk import LOOK, model_at, state
+from tests.unit.models.asking import HELLO, body_of, failure, heard
 from tests.upstream import Upstream
 
 SIGNED = Message(

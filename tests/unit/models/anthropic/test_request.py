@@ -11,7 +11,8 @@ from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
 from tests.clock import PausedClock
-from tests.unit.models.anthropic.talk import HELLO, KEY, LOOK, body_of, heard, model_at
+from tests.unit.models.anthropic.talk import KEY, LOOK, model_at
+from tests.unit.models.asking import HELLO, body_of, heard
 from tests.upstream import Upstream
 
 

@@ -19,7 +19,8 @@ from tests.gemini_api import (
     thought_part,
     whole,
 )
-from tests.unit.models.gemini.speech import LOOK, body_of, heard, state
+from tests.unit.models.asking import body_of, heard
+from tests.unit.models.gemini.speech import LOOK, state
 from tests.upstream import COMMENT, DONE, Upstream, event, spoken
 
 GO = ModelRequest("", (user("go"),), (LOOK,))

@@ -25,7 +25,8 @@ from tests.gemini_api import (
     retry_info,
     said,
 )
-from tests.unit.models.gemini.speech import KEY, failure, heard, model_at
+from tests.unit.models.asking import failure, heard
+from tests.unit.models.gemini.speech import KEY, model_at
 from tests.upstream import CUT, Reply, Upstream, event, json_reply, spoken
 
 TOO_LONG = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."

@@ -15,7 +15,8 @@ from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.lessons import REMEMBERED_S
 from tests.clock import PausedClock
 from tests.gemini_api import DUMMY, answer, answered, invalid, said
-from tests.unit.models.gemini.speech import HELLO, LOOK, body_of, failure, heard, model_at, state
+from tests.unit.models.asking import HELLO, body_of, failure, heard
+from tests.unit.models.gemini.speech import LOOK, model_at, state
 from tests.upstream import Asked, Reply, Upstream
 
 CALLED = (

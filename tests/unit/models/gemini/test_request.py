@@ -10,7 +10,8 @@ from nanobot.core.tool import ToolChoice
 from nanobot.core.turn import Labels, OutputFormat, Sampling
 from nanobot.models.gemini.generate import ABILITIES, GeminiContent
 from tests.clock import PausedClock
-from tests.unit.models.gemini.speech import HELLO, KEY, LOOK, body_of, failure, heard, model_at
+from tests.unit.models.asking import HELLO, body_of, failure, heard
+from tests.unit.models.gemini.speech import KEY, LOOK, model_at
 from tests.upstream import Upstream
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}

@@ -6,7 +6,7 @@ import pytest
 
 from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import model_at
+from tests.unit.models.openai.asking import SHORT, model_at
 from tests.upstream import Upstream
 
 
@@ -24,5 +24,13 @@ def clock() -> PausedClock:
 @pytest.fixture
 async def model(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIChat]:
     model = model_at(upstream.url, clock)
+    yield model
+    await model.close()
+
+
+@pytest.fixture
+async def hasty(upstream: Upstream, clock: PausedClock) -> AsyncIterator[OpenAIChat]:
+    """A model with the time-outs in `SHORT`."""
+    model = model_at(upstream.url, clock, timeouts=SHORT)
     yield model
     await model.close()

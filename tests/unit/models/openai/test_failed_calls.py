@@ -13,7 +13,7 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai.failed_calls import FailedCall, calls_in
-from tests.unit.models.openai.asking import HELLO, failure, heard
+from tests.unit.models.asking import HELLO, failure, heard
 from tests.upstream import Reply, Upstream, event, json_reply, spoken, text
 
 LOOK = tool_spec("look", "Look.", {"type": "object"})

@@ -23,7 +23,8 @@ from nanobot.models.lessons import REMEMBERED_S
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.transport import Transport
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import HELLO, failure, heard, model_at
+from tests.unit.models.asking import HELLO, failure, heard
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import Asked, Gate, Reply, Upstream, greet, json_reply, refused
 
 TOOL = tool_spec("look", "Look.", {"type": "object", "properties": {}})

@@ -10,7 +10,8 @@ from nanobot.core.model import ModelRequest
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai.state import NO_SIGNATURE
 from tests.clock import PausedClock
-from tests.unit.models.openai.asking import heard, model_at
+from tests.unit.models.asking import heard
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import (
     Reply,
     Upstream,

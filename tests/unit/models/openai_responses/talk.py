@@ -1,22 +1,16 @@
-"""What the tests of the Responses API share: a model, and how it is asked."""
+"""A model of the Responses API, and reasoning as the API gives it."""
 
 import random
 from typing import Any
 
 import msgspec
-import pytest
 
-from nanobot.core.errors import ModelError
-from nanobot.core.event import Delta
-from nanobot.core.message import Message, ProviderState, Text, Thinking, ToolCall, ToolResult, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.message import Message, ProviderState, Thinking, ToolCall, ToolResult
 from nanobot.core.tool import tool_spec
 from nanobot.models.openai_responses.responses import OpenAIResponses
 from tests.clock import PausedClock
-from tests.upstream import Upstream
 
 KEY = "sk-proj-secret"
-HELLO = ModelRequest("Be brief.", (user("hi"),))
 LOOK = tool_spec("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}})
 
 
@@ -30,28 +24,6 @@ def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIResponses:
         random=random.Random(1),
         **settings,
     )
-
-
-async def heard(model: OpenAIResponses, request: ModelRequest = HELLO) -> tuple[list[Delta], Message]:
-    """Return the deltas and the message of one answer; both say the same."""
-    *items, message = [item async for item in model.stream(request)]
-    assert isinstance(message, Message)
-    deltas = [item for item in items if not isinstance(item, Message)]
-    shown = [part.text for part in message.parts if isinstance(part, Text | Thinking)]
-    assert "".join(delta.text for delta in deltas) == "".join(shown)
-    return deltas, message
-
-
-async def failure(model: OpenAIResponses, request: ModelRequest = HELLO) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        await heard(model, request)
-    return caught.value
-
-
-async def body_of(upstream: Upstream, model: OpenAIResponses, request: ModelRequest) -> dict[str, Any]:
-    await heard(model, request)
-    body: dict[str, Any] = upstream.requests[-1].json
-    return body
 
 
 def state(name: str, value: object, *, provider: str = "openai") -> ProviderState:

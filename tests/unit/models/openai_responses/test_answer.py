@@ -29,7 +29,7 @@ from tests.responses_api import (
     streamed,
     thought,
 )
-from tests.unit.models.openai_responses.talk import heard
+from tests.unit.models.asking import heard
 from tests.upstream import DONE, Reply, Upstream, event, json_reply, spoken
 
 

@@ -26,7 +26,8 @@ from tests.responses_api import (
     said,
     streamed,
 )
-from tests.unit.models.openai_responses.talk import KEY, failure, heard, model_at
+from tests.unit.models.asking import failure, heard
+from tests.unit.models.openai_responses.talk import KEY, model_at
 from tests.upstream import CUT, Reply, Upstream, event, json_reply, spoken
 
 TOO_LONG = "Your input exceeds the context window of this model. Please adjust your input and try again."

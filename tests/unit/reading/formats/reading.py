@@ -27,3 +27,8 @@ def extracted(
 
 def text_of(content: bytes, name: str = "", **options: str | None) -> str:
     return extracted(content, name, charset=options.get("charset")).text
+
+
+def rows_of(text: str) -> list[str]:
+    """Return the lines of the rows of a sheet."""
+    return [line for line in text.split("\n") if line.startswith("| ") and line[2].isdigit()]

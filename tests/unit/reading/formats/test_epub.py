@@ -1,5 +1,6 @@
 """Of an EPUB the model sees the chapters in the order of reading."""
 
+from tests import files
 from tests.office_files import epub, refusal, text_of
 
 NAV = (
@@ -46,3 +47,29 @@ def test_a_chapter_that_is_missing_is_said_to_be() -> None:
 
 def test_a_book_without_a_list_of_chapters_is_broken() -> None:
     assert "broken" in refusal(epub("<p>x</p>", members={"Text/book.opf": b""})).why
+
+
+def test_chapters_of_other_kinds_are_shown_as_far_as_they_can_be() -> None:
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg"><text>drawn words</text></svg>'
+    content = epub(
+        "<p>one</p>",
+        "<p>for every reader</p>",
+        manifest='<item id="c2" href="a.svg" media-type="image/svg+xml"/>'
+        '<item id="c3" href="a.xml" media-type="application/x-dtbook+xml" fallback="c1"/>'
+        '<item id="c4" href="a.png" media-type="image/png"/>',
+        members={"Text/a.svg": drawing, "Text/a.xml": b"<dtbook/>", "Text/a.png": files.PNG},
+        spine=(0, 2, 3, 4),
+    )
+    text = text_of(content)
+    assert "drawn words" in text.partition("[chapter 2]")[2].partition("[chapter 3]")[0]
+    assert "for every reader" in text.partition("[chapter 3]")[2]
+    assert "[picture]" in text.partition("[chapter 4]")[2]
+
+
+def test_the_style_sheet_of_a_book_says_what_is_raised() -> None:
+    content = epub(
+        '<p>10<span class="up">6</span></p>',
+        manifest='<item id="s" href="a.css" media-type="text/css"/>',
+        members={"Text/a.css": b".up { vertical-align: super }"},
+    )
+    assert "10^6" in text_of(content)

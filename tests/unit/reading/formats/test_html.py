@@ -128,3 +128,22 @@ def test_deep_nesting_is_no_danger(opened: str) -> None:
 )  # fmt: skip
 def test_any_page_is_read(pieces: list[str]) -> None:
     assert "end" in body_of("".join(pieces) + "--></title></select></textarea><p>end")
+
+
+@pytest.mark.parametrize(
+    ("style", "shown"),
+    [
+        ("vertical-align: super", "10^6 m"),
+        ("vertical-align:30%;color:red", "10^6 m"),
+        ("vertical-align: -0.2em", "10_6 m"),
+        ("font-size:.6em; position:relative; top:-0.33em; vertical-align:baseline", "10^6 m"),
+        ("font-size:.6em; position:relative; bottom:-0.2em", "10_6 m"),
+        ("text-decoration: line-through", "10~~6~~ m"),
+        ("vertical-align: baseline; text-decoration: none", "106 m"),
+    ],
+)
+def test_what_a_style_raises_or_strikes_through_is_marked(style: str, shown: str) -> None:
+    assert text_of(f'<html><body>10<span style="{style}">6</span> m</body></html>'.encode()) == shown
+    sheet = f"/* x */ b, span.x , i.y {{ {style} }}"
+    page = f'<html><head><style>{sheet}</style></head><body>10<span class="a x">6</span> m</body></html>'
+    assert text_of(page.encode()) == shown

@@ -1,7 +1,9 @@
 """A mail says who wrote what to whom, and what was attached."""
 
+import base64
 from email.message import EmailMessage
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +66,76 @@ def test_headers_in_raw_bytes_and_unknown_charsets_are_shown() -> None:
     text = text_of(content, "a.eml")
     assert "Subject: Hi" in text
     assert text.endswith("Grüße")
+
+
+def parts(kind: str, *parts_: str, headers: str = "From: a@b\n") -> bytes:
+    """Return a mail of several parts, each with headers of its own."""
+    body = "".join(f"--b\n{part}\n" for part in parts_)
+    return f"{headers}MIME-Version: 1.0\nContent-Type: {kind}; boundary=b\n\n{body}--b--\n".encode()
+
+
+@pytest.mark.parametrize(("subject", "charset"), [("Grüße 你好", "utf-8"), ("請求書", "shift_jis")])
+def test_headers_that_say_nothing_of_their_encoding_are_of_that_of_the_mail(
+    subject: str, charset: str
+) -> None:
+    content = (
+        f"From: a@b\nSubject: {subject} =?utf-8?q?=C3=A9?=\nContent-Type: text/plain; charset={charset}\n\nx"
+    )
+    assert f"Subject: {subject} é" in text_of(content.encode(charset), "a.eml")
+
+
+def test_what_is_attached_to_the_alternative_that_is_not_shown_is_named() -> None:
+    file = 'Content-Type: application/pdf\nContent-Disposition: inline; filename="contract.pdf"\n\nx'
+    page = "Content-Type: text/html\n\n<p>page</p>"
+    beside = parts("multipart/mixed", page, file, headers="").decode().replace("--b", "--c")
+    content = parts(
+        "multipart/alternative",
+        "Content-Type: text/plain\n\nwords",
+        beside.replace("boundary=b", "boundary=c"),
+    )
+    text = text_of(content, "a.eml")
+    assert "words" in text
+    assert "page" not in text
+    assert "[attached file: contract.pdf, 1 bytes]" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Content-Type: text/plain\n\nYou are invited", "Content-Type: text/html\n\n<p>You are invited"],
+)
+def test_an_invitation_is_read_beside_the_text(text: str) -> None:
+    invitation = "Content-Type: text/calendar\n\nSUMMARY:Planning\nLOCATION:Room 5"
+    read = text_of(parts("multipart/alternative", *filter(None, (text, invitation))), "a.eml")
+    assert "SUMMARY:Planning\nLOCATION:Room 5" in read
+    assert not text or "You are invited" in read
+
+
+def test_a_report_says_why_a_mail_was_not_delivered() -> None:
+    status = "Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n"
+    status += "Action: failed\nDiagnostic-Code: 550 unknown\n"
+    text = text_of(parts("multipart/report", "Content-Type: text/plain\n\nSorry", status), "a.eml")
+    assert "Sorry" in text
+    assert "Action: failed\nDiagnostic-Code: 550 unknown" in text
+
+
+def test_an_attached_mail_that_is_encoded_is_read() -> None:
+    inner = base64.encodebytes(b"From: c@d\nSubject: Inner\n\ninner words").decode()
+    attached = f"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{inner}"
+    text = text_of(parts("multipart/mixed", "Content-Type: text/plain\n\nouter", attached), "a.eml")
+    assert "Subject: Inner\n\ninner words" in text
+
+
+def test_parts_that_are_not_marked_as_the_mail_says_are_shown_as_they_stand() -> None:
+    content = parts("multipart/mixed", "Content-Type: text/plain\n\nnot lost").replace(b"--b", b"--other")
+    assert "not lost" in text_of(content, "a.eml")
+
+
+def test_what_is_left_out_of_a_mail_is_said() -> None:
+    many = parts("multipart/mixed", *["Content-Type: text/plain\n\nx"] * 1_100)
+    assert "[the parts of this mail after the first 1000 are not read]" in text_of(many, "a.eml")
+    long = mail("s" * 5_000)
+    long.set_content("x")
+    assert "[… and 3000 characters more]" in text_of(long.as_bytes(), "a.eml")
 
 
 def test_mails_within_mails_end_somewhere() -> None:

@@ -89,3 +89,32 @@ _values = st.recursive(
 def test_any_json_is_read_or_refused(value: object) -> None:
     content = json.dumps({"cells": [value, {"cell_type": "code", "outputs": [value]}]}).encode()
     extract(ExtractionRequest("notebook", DocumentBounds()), content)
+
+
+def outputs(*outputs: dict[str, object]) -> bytes:
+    return json.dumps({"cells": [{"cell_type": "code", "source": "x", "outputs": outputs}]}).encode()
+
+
+def test_pictures_and_texts_that_a_notebook_of_the_older_format_put_out_are_read() -> None:
+    picture = base64.b64encode(files.PNG).decode()
+    shown = [
+        {"output_type": "display_data", "png": picture},
+        {"output_type": "pyout", "latex": ["$x^2$"]},
+    ]
+    cell = {"cell_type": "code", "input": "x", "outputs": shown}
+    book = {"worksheets": [{"cells": [cell]}]}
+    read = extracted(json.dumps(book).encode(), "a.ipynb", wants_pictures=True)
+    assert [each.content for each in read.pictures] == [files.PNG]
+    assert "$x^2$" in read.text
+
+
+def test_what_is_put_out_as_a_page_alone_keeps_its_tables() -> None:
+    page = "<table><tr><th>city<th>people<tr><td>Rome<td>5</table>"
+    text = text_of(outputs({"output_type": "display_data", "data": {"text/html": page}}), "a.ipynb")
+    assert "| city | people |\n|---|---|\n| Rome | 5 |" in text
+
+
+def test_output_of_a_kind_that_is_not_shown_is_named() -> None:
+    chart: dict[str, object] = {"application/vnd.plotly.v1+json": {"data": []}}
+    text = text_of(outputs({"output_type": "display_data", "data": chart}), "a.ipynb")
+    assert "[output that is not shown: application/vnd.plotly.v1+json]" in text

@@ -50,6 +50,34 @@ def test_what_stands_in_a_line_is_shown(content: str, shown: str) -> None:
     assert text_of(odt(f"<text:p>{content}</text:p>", styles=styles)) == shown
 
 
+def field(kind: str, **parameters: str) -> str:
+    entries = "".join(
+        f'<field:param field:name="{name.rstrip("_")}" field:value="{value}"/>'
+        for name, value in parameters.items()
+    )
+    return f'<field:fieldmark field:type="vnd.oasis.opendocument.field.{kind}">{entries}</field:fieldmark>'
+
+
+@pytest.mark.parametrize(
+    ("mark", "shown"),
+    [
+        (field("FORMCHECKBOX", Checkbox_Checked="true"), "[x]"),
+        (field("FORMCHECKBOX", Checkbox_Checked="false"), "[ ]"),
+        (
+            field(
+                "FORMDROPDOWN",
+                Dropdown_ListEntry="red",
+                Dropdown_ListEntry_="green",
+                Dropdown_Selected="1",
+            ),
+            "green",
+        ),
+    ],
+)
+def test_fields_that_were_ticked_or_chosen_are_shown(mark: str, shown: str) -> None:
+    assert text_of(odt(f"<text:p>{mark} answer</text:p>")) == f"{shown} answer"
+
+
 def test_deleted_text_is_left_out() -> None:
     text = "<text:tracked-changes><text:changed-region><text:deletion><text:p>gone</text:p></text:deletion>"
     assert text_of(odt(f"{text}</text:changed-region></text:tracked-changes><text:p>kept</text:p>")) == "kept"

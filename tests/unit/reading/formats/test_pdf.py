@@ -193,3 +193,23 @@ def test_lines_through_words_are_no_table() -> None:
     lines = [pdfs.line(x, 600, x, 720) for x in (60, 103, 151, 203, 280)]
     lines += [pdfs.line(60, y, 280, y) for y in (600, 663, 720)]
     assert "|" not in text_of(pdfs.page(*words, *lines))
+
+
+def test_letters_that_one_sign_shows_do_not_part_the_word() -> None:
+    content = pdfs.page(pdfs.at(72, 700, "an o\\001er of \\002ne co\\001ee"))
+    signs = b"/Encoding << /BaseEncoding /WinAnsiEncoding /Differences [1 /ff /fi] >>"
+    signs += b"/FirstChar 1 /LastChar 122 /Widths [%b]" % b" ".join([b"600"] * 122)
+    assert (
+        text_of(content.replace(b"/Encoding /WinAnsiEncoding", signs)) == "[page 1]\nan offer of fine coffee"
+    )
+
+
+def test_letters_that_are_set_apart_are_the_words_that_they_spell() -> None:
+    drawn = "BT /F1 12 Tf 3.2 Tc 72 700 Td (Quarterly report, all) Tj ET"
+    assert text_of(pdfs.page(drawn)) == "[page 1]\nQuarterly report, all"
+
+
+def test_letters_and_digits_that_stand_apart_for_themselves_stay_so() -> None:
+    letters = "BT /F1 12 Tf 72 700 Td (A B C D E F G) Tj ET "
+    digits = "".join(pdfs.at(72 + 11 * number, 600, str(number), 12) for number in range(8))
+    assert text_of(pdfs.page(letters, digits)) == "[page 1]\nA B C D E F G\n\n0 1 2 3 4 5 6 7"

@@ -31,6 +31,7 @@ def rtf(body: str, head: str = "\\ansi\\ansicpg1252") -> bytes:
             '{\\field{\\*\\fldinst HYPERLINK "http://x.org/a"}{\\fldrslt our page}}',
             "[our page](http://x.org/a)",
         ),
+        ("now {\\strike 1}{\\strike 00}\\striked1  old\\striked0  50", "now ~~100 old~~ 50"),
         ("{\\header Page top\\par}text", "[header: Page top]\ntext"),
     ],
 )
@@ -48,6 +49,13 @@ def test_a_table_is_one() -> None:
     row = "\\trowd\\cellx1000\\cellx2000\\intbl {}\\cell {}\\cell\\row"
     body = f"before\\par {row.format('a', 'b|')}{row.format('', '1')}\\pard after"
     assert text_of(rtf(body)) == "before\n\n| a | b\\| |\n|---|---|\n|  | 1 |\n\nafter"
+
+
+def test_the_rows_of_a_table_in_a_cell_are_lines_of_that_cell() -> None:
+    inner = "{\\*\\nesttableprops\\trowd\\nestrow}"
+    body = "\\trowd\\intbl a\\cell b\\cell\\row\\trowd\\intbl c\\par\\itap2 1\\nestcell 2\\nestcell" + inner
+    body += "3\\nestcell 4\\nestcell" + inner + "\\itap1\\cell d\\cell\\row\\pard after"
+    assert text_of(rtf(body)).lstrip() == "| a | b |\n|---|---|\n| c<br>1 / 2<br>3 / 4 | d |\n\nafter"
 
 
 @given(

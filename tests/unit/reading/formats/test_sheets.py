@@ -19,7 +19,7 @@ from nanobot.reading.formats.formulas import moved
 from nanobot.reading.formats.number_formats import shown_number
 from nanobot.reading.messages import ExtractionFailure, ExtractionRequest
 from tests import files
-from tests.unit.reading.formats.reading import extracted, text_of
+from tests.unit.reading.formats.reading import extracted, rows_of, text_of
 
 
 def saved(book: openpyxl.Workbook) -> bytes:
@@ -32,10 +32,6 @@ def sheet_of(book: openpyxl.Workbook) -> openpyxl.worksheet.worksheet.Worksheet:
     sheet = book.active
     assert isinstance(sheet, openpyxl.worksheet.worksheet.Worksheet)
     return sheet
-
-
-def rows_of(text: str) -> list[str]:
-    return [line for line in text.split("\n") if line.startswith("| ") and line[2].isdigit()]
 
 
 def test_a_formula_that_nobody_computed_is_shown_as_such() -> None:
@@ -79,6 +75,28 @@ def test_numbers_are_shown_as_people_see_them() -> None:
         (1e300, "yyyy-mm-dd", "1e+300"),
         (0.75, "h:mm AM/PM", "18:00"),
         (44000.75, 'yyyy"年"m"月"d"日"', "2020-06-18"),
+        # Conditions say which part of the format is for which numbers.
+        (5, '[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', "5"),
+        (1500, '[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', "1.5K"),
+        (2.5e6, '[>=1000000]0.0,,"M";[>=1000]0.0,"K";0', "2.5M"),
+        (1500, '[<1000]0;[<1000000]0.0,"K";0.0,,"M"', "1.5K"),
+        (7, '[=1]"yes";[=0]"no";General', "7"),
+        (0, '[=1]"yes";[=0]"no";General', "no"),
+        (-5, "[<0]-0.0;0.0", "-5.0"),
+        (-5, '[>100]"high";0', "-5"),
+        # Only a sign of the format itself multiplies.
+        (12.5, '0.00"%"', "12.50%"),
+        (0.125, '0.0%" of all"', "12.5% of all"),
+        # Text may stand between the digits.
+        (123456789, "000-00-0000", "123-45-6789"),
+        (5551234567, "(000) 000-0000", "(555) 123-4567"),
+        (15551234567, "(000) 000-0000", "(1555) 123-4567"),
+        (1234.5, "#\\ ##0.00", "1 234.50"),
+        (5, "#\\ ##0.00", "5.00"),
+        (-1234567.25, "# ##0.##", "-1234 567.25"),
+        (0.0001, "mm:ss.0", "00:00:08.6"),
+        (1.5000001, "[h]:mm:ss.000", "36:00:00.009"),
+        (5, "Standard", "5"),
     ],
 )
 def test_a_format_shows_a_number(value: float, form: str, shown: str) -> None:
@@ -310,3 +328,58 @@ def test_an_old_workbook_with_a_password_is_said_to_have_one() -> None:
     outcome = extract(ExtractionRequest("xls", DocumentBounds()), content)
     assert isinstance(outcome, ExtractionFailure)
     assert outcome.reason == "encrypted"
+
+
+def open_sheet(rows: str) -> bytes:
+    """Return an ODS with one sheet of these rows."""
+    content = f"{ODS.partition('<table:table ')[0]}<table:table>{rows}</table:table>"
+    content += "</office:spreadsheet></office:body></office:document-content>"
+    return files.archive(
+        {"mimetype": b"application/vnd.oasis.opendocument.spreadsheet", "content.xml": content.encode()}
+    )
+
+
+def long_sheet(kind: str, rows: int) -> bytes:
+    """Return a workbook with the rows `1, v1` and so on."""
+    if kind == "ods":
+        row = "<table:table-row>{}</table:table-row>"
+        cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+        cells = (cell.format(n) + cell.format(f"v{n}") for n in range(1, rows + 1))
+        return open_sheet("".join(map(row.format, cells)))
+    return files.sheet([[n, f"v{n}"] for n in range(1, rows + 1)])
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods"])
+def test_reading_on_far_down_a_sheet_shows_the_rows_there(kind: str) -> None:
+    # More cells lie before it than are kept of a sheet.
+    content = long_sheet(kind, 3_000)
+    bounds = DocumentBounds(max_characters=2_000)
+    read = extracted(content, f"a.{kind}", start=Position(1, 2_990), bounds=bounds)
+    assert rows_of(read.text)[0] == "| 2990 | 2990 | v2990 |"
+    assert rows_of(read.text)[-1] == "| 3000 | 3000 | v3000 |"
+
+
+def test_rows_of_an_ods_that_are_repeated_beyond_any_screen_are_read_where_they_stand() -> None:
+    row = '<table:table-row table:number-rows-repeated="20000">{}</table:table-row>'
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    rows = row.format(cell.format("abc")) + row.replace("20000", "1").format(cell.format("last"))
+    content = open_sheet(rows)
+    read = extracted(content, start=Position(1, 19_999))
+    assert rows_of(read.text) == ["| 19999 | abc |", "| 20000 | abc |", "| 20001 | last |"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ('office:value-type="boolean" office:boolean-value="true"', "TRUE"),
+        ('office:value-type="time" office:time-value="PT30H05M09S"', "30:05:09"),
+        ('office:value-type="percentage" office:value="0.125"', "12.5%"),
+        ('office:value-type="currency" office:currency="EUR" office:value="5.50"', "5.5 EUR"),
+        ('office:value-type="string" office:string-value="words"', "words"),
+        ('office:value-type="float" office:value="2" table:formula="of:=[.A1]*2"', "2"),
+        ('table:formula="of:=[.A1]*2"', "=[.A1]*2"),
+    ],
+)
+def test_a_cell_of_an_ods_that_only_has_a_value_says_it(cell: str, shown: str) -> None:
+    content = open_sheet(f"<table:table-row><table:table-cell {cell}/></table:table-row>")
+    assert rows_of(text_of(content)) == [f"| 1 | {shown} |"]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanobot.reading.kinds import kind_of
 from nanobot.reading.plain import decode, decode_html, decoded
 from tests.unit.reading.formats.reading import text_of
 
@@ -119,3 +120,24 @@ def test_any_bytes_are_some_text(content: bytes, charset: str | None) -> None:
 def test_what_is_utf8_is_never_anything_else(text: str) -> None:
     if "\0" not in text and "\x1b" not in text and not text.startswith("\ufeff"):
         assert decode(text.encode()) == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Привет, мир! Это отчёт о продажах.",
+        "Καλημέρα κόσμε, αυτό είναι ένα έγγραφο",
+        "שלום עולם זה מסמך בעברית",
+    ],
+)
+def test_utf_16_of_any_alphabet_needs_no_mark(text: str, encoding: str) -> None:
+    assert text_of(text.encode(encoding), "a.txt") == text
+
+
+def test_a_text_is_one_in_spite_of_some_zeros() -> None:
+    assert text_of(b"when,what\n1,\x00tea\n2,milk\n", "a.csv") == "when,what\n1,tea\n2,milk\n"
+
+
+def test_a_file_with_zeros_whose_name_does_not_say_that_it_is_text_is_none() -> None:
+    assert kind_of(b"when,what\n1,\x00tea\n2,milk\n", name="a.dat") == "binary"

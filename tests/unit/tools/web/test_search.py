@@ -14,7 +14,7 @@ from nanobot.config import WebTable
 from nanobot.core.errors import ConfigError
 from nanobot.core.message import ToolCall, ToolResult
 from nanobot.tools.web.providers import SEARCH_PROVIDERS, SearchProviderName, read_results
-from nanobot.tools.web.search import SearchAccess, web_search
+from nanobot.tools.web.search import SearchAccess, SearchApi, web_search
 from nanobot.tools.web.turns import WebTurns
 from tests.upstream import CUT, Asked, Reply, Upstream
 
@@ -86,7 +86,7 @@ def json_reply(answer: object, status: int = 200) -> Reply:
 
 async def search(upstream: Upstream, name: SearchProviderName, **arguments: object) -> ToolResult:
     access = SearchAccess(SEARCH_PROVIDERS[name], upstream.url.removesuffix("/v1") + "/search", KEY)
-    tools = Toolset([web_search(access, WebTurns(), random.Random(1))])
+    tools = Toolset([web_search(SearchApi(access), WebTurns(), random.Random(1))])
     written = msgspec.json.encode({"query": "kumquats & figs", "count": 2, **arguments}).decode()
     return await tools.run(ToolCall("1", "web_search", written), turn_id="t", session_key="ann")
 
