@@ -184,5 +184,3 @@ async def test_a_link_of_a_server_without_keys_ends_with_the_first_key(open_harn
     assert (await harness.door.call("GET", path)).status == 200
     await give_key(harness, "first")
     assert (await harness.door.call("GET", path)).status == 404
-
-

@@ -53,6 +53,11 @@ async def test_a_provider_is_asked_to_go_on_in_words(open_harness: OpenHarness) 
         (("U:q1", "U:q2"), "U:q1|A:a1|U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
         (("U:q1", "U:q2"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
         (("U:q1", "U:q2"), "A:a1|U:q2|A:a2, cut", "U:q1|A:a1|U:q2|A:a2, cut", "rewound"),
+        (("U:q1", "U:q2"), "U:q1|A:a1", "U:q1|A:a1", "rewound"),
+        (("U:q1", "U:q2", "U:q3"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
+        (("U:q1", "U:q1|A:a1|U:q2", "U:q1|A:a1|U:q3"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
+        (("U:q1", "U:q2"), "U:q1|A:Well", "U:q1|A:a1|U:q2|A:a2|U:q1|A:Well", None),
+        (("U:q1", "U:q2"), "A:a1", "U:q1|A:a1|U:q2|A:a2|A:a1", None),
         (("U:q1",), "U:q1|A:a1|U:q2|A:Well", "U:q1|A:a1|U:q2|A:Well", None),
         (("U:q1",), "U:q2|A:Well", "U:q1|A:a1|U:q2|A:Well", None),
         ((), "U:q0|A:a0|U:q1|A:Well", "U:q0|A:a0|U:q1|A:Well", "imported"),
@@ -64,7 +69,7 @@ async def test_a_provider_is_asked_to_go_on_in_words(open_harness: OpenHarness) 
 async def test_what_came_before_the_beginning_is_compared_as_ever(
     open_harness: OpenHarness, before: tuple[str, ...], lines: str, shown: str, history: str | None
 ) -> None:
-    model = ScriptedModel("a1", "a2", "a3")
+    model = ScriptedModel("a1", "a2", "a3", "a4")
     harness = await open_harness(model)
     for line in before:
         await ask(harness, line)
@@ -139,3 +144,25 @@ async def test_an_answer_that_leaves_no_trace_is_continued(open_harness: OpenHar
     assert (await ask(harness, "U:q1|A:a1", store=False)).said == " more"
     assert seen(model) == "U:q1|A:a1"
     assert "x-history" not in (await ask(harness, "U:q1|A:a1|U:q2")).headers
+
+
+async def test_an_earlier_answer_that_leaves_no_trace_is_continued_as_the_list_has_it(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel("a1", "a2", " more", "a3")
+    harness = await open_harness(model)
+    await ask(harness, "U:q1")
+    await ask(harness, "U:q2")
+    assert (await ask(harness, "U:q1|A:a1", store=False)).said == " more"
+    assert seen(model) == "U:q1|A:a1"
+    assert "x-history" not in (await ask(harness, "U:q1|A:a1|U:q2|A:a2|U:q3")).headers
+
+
+async def test_what_left_no_trace_is_no_answer_that_a_list_leads_back_to(open_harness: OpenHarness) -> None:
+    model = ScriptedModel("a1", "hidden", "more")
+    harness = await open_harness(model)
+    await ask(harness, "U:q1")
+    await ask(harness, "U:q2", store=False)
+    reply = await ask(harness, "U:q2|A:hidden")
+    assert "x-history" not in reply.headers
+    assert seen(model) == "U:q1|A:a1|U:q2|A:hidden"

@@ -107,7 +107,7 @@ def _match_none(
     db: Db, head: TranscriptHead, new: tuple[Message, ...], *, is_whole: bool, may_repeat: bool
 ) -> HistoryMatch:
     continues = bool(new) and transcript.is_beginning(new[-1])
-    if continues and not is_whole and (base := _base_of_last(db, head, place_of(new))) is not None:
+    if continues and not is_whole and (base := _base_of_answer(db, head, new)) is not None:
         return HistoryMatch("rewound", base)
     asked = len(new) - continues
     if head.tip == 0 or (not is_whole and (may_repeat or asked != 1 or new[0].role != "user")):
@@ -117,12 +117,19 @@ def _match_none(
     return HistoryMatch("new")
 
 
-def _base_of_last(db: Db, head: TranscriptHead, last: Place) -> int | None:
-    """Return the row behind which the transcript's last messages lead to `last`; 0 where they are all."""
-    before = _before(db, head.session, unpacked(head.place), last)
+def _base_of_answer(db: Db, head: TranscriptHead, new: tuple[Message, ...]) -> int | None:
+    """Return the row behind which the session has the messages of `new`, whose last one is an answer that is
+    to go on: at the transcript's end, earlier, or on a branch. 0 where nothing stands before them.
+    """
+    session, last = head.session, place_of(new)
+    before = _before(db, session, unpacked(head.place), last)
+    # The same words alone may be the beginning of any answer.
+    if before is None and len(new) > 1:
+        is_there = _newest(db, session, last) is not None
+        before = START if is_there else _before_anywhere(db, session, last)
     if before is None:
         return None
-    return 0 if before == START else _newest(db, head.session, before)
+    return 0 if before == START else _newest(db, session, before)
 
 
 def _is_only_question(db: Db, head: TranscriptHead, asked: Message) -> bool:
@@ -240,19 +247,31 @@ def _longest(db: Db, session: int, beginnings: Beginnings) -> tuple[int, int]:
     return 0, 0
 
 
+def _before_anywhere(db: Db, session: int, window: Place) -> Place | None:
+    """Do as `_before` for a window that may end at any of the newest rows."""
+    there = _deepest_places(db, session)
+    known = set(there)
+    ends = ((place, place.then(window)) for place in there)
+    return next(
+        (place for place, end in ends if end in known and _newest(db, session, end) is not None), None
+    )
+
+
+def _deepest_places(db: Db, session: int) -> list[Place]:
+    """Return where the newest rows stand, those that most stands before first."""
+    found = db.execute(
+        "SELECT digest FROM message WHERE session = ? AND digest IS NOT NULL ORDER BY digest DESC LIMIT ?",
+        (session, _MOST_ROWS),
+    )
+    return [unpacked(bytes(digest)) for (digest,) in found]
+
+
 def _longest_anywhere(db: Db, head: TranscriptHead, beginnings: Beginnings) -> tuple[int, int]:
     """Do as `_longest` for a list whose beginning may hang on any of the newest rows. Where it hangs on
     several, those of the transcript come first: what the user has deleted is on the branches.
     """
     session = head.session
-    rows = [
-        unpacked(bytes(digest))
-        for (digest,) in db.execute(
-            "SELECT digest FROM message WHERE session = ? AND digest IS NOT NULL"
-            " ORDER BY digest DESC LIMIT ?",
-            (session, _MOST_ROWS),
-        )
-    ]
+    rows = _deepest_places(db, session)
     known = {(row.depth, row.chain) for row in rows}
     ends: list[Place] = []
     longest, looks = 0, 0
