@@ -49,7 +49,8 @@ _lines = st.lists(
 def _diffs(above: list[str], old: list[str], new: list[str], below: list[str]) -> None:
     """What a diff of the whole file says is what comes out."""
     before, after = ([*above, *lines, *below] for lines in (old, new))
-    if before == after or not before:
+    # Where all lines are blank, a change has no place of its own among them.
+    if before == after or not any(map(str.strip, before)):
         return
     # With all lines around the change there is one place for it.
     (*diff,) = difflib.unified_diff(before, after, "a/x", "b/x", lineterm="", n=len(before))

@@ -1,6 +1,7 @@
 """What the results of MCP servers say, as text and pictures, within bounds."""
 
 import base64
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -175,7 +176,9 @@ def read_tools(tools: Sequence[types.Tool]) -> tuple[tuple[ListedTool, ...], tup
                 continue
             why = f"at most {_MOST_LISTED} are offered"
             if schema is None:
-                why = f"its schema is of no object, too deep, or larger than {_MAX_SCHEMA_BYTES} bytes"
+                why = (
+                    f"its schema is of no object, broken, too deep, or larger than {_MAX_SCHEMA_BYTES} bytes"
+                )
         left_out.append(f"{plain(tool.name[:_MAX_NAME_CHARS])}: {why}")
     more = len(left_out) - _MOST_LEFT_OUT
     if more > 0:
@@ -195,17 +198,19 @@ def _listed(tool: types.Tool, schema: msgspec.Raw) -> ListedTool:
 
 
 def _schema(schema: dict[str, Any]) -> msgspec.Raw | None:
-    """Return the schema as providers take it; None: it is of no object, or too large."""
+    """Return the schema as providers take it; None: it is of no object, broken, or too large."""
     if schema.get("type", "object") != "object" or not isinstance(schema.get("properties", {}), dict):
+        return None
+    choices = [schema[word] for word in _CHOICES if word in schema]
+    if not all(isinstance(choice, list) for choice in choices):
         return None
     whole = {
         "type": "object",
         **{name: part for name, part in schema.items() if name not in _LEFT_OUT_OF_SCHEMAS},
     }
     # What may be given in one of several ways may be given; the server says what does not go together.
-    given = [branch for word in _CHOICES for branch in schema.get(word) or () if isinstance(branch, dict)]
-    for branch in given:
-        if isinstance(branch.get("properties"), dict):
+    for branch in itertools.chain(*choices):
+        if isinstance(branch, dict) and isinstance(branch.get("properties"), dict):
             whole["properties"] = {**branch["properties"], **whole.get("properties", {})}
     try:
         text = plain(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))

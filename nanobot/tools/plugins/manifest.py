@@ -138,6 +138,8 @@ def _stdio(server: _Stdio, places: Mapping[str, str]) -> PluginServer:
 
     if places.keys() & server.env.keys():
         return PluginServer(problem=f"env may not set {_ROOT} or {_DATA}")
+    if odd := next((name for name in server.env if _PLACEHOLDER.search(name)), None):
+        return PluginServer(problem=f"env {odd[:80]!r}: {_ROOT} and {_DATA} may stand in values only")
     command, cwd = server.command, server.cwd
     if _PLACEHOLDER.search(command):
         problem = f"command {command[:80]!r} has {_ROOT} or {_DATA} in it: begin it with ./"

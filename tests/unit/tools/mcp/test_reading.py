@@ -46,6 +46,8 @@ def test_a_schema_that_is_of_no_object_leaves_the_tool_out() -> None:
         {"type": "array"},
         {"type": ["object", "null"]},
         {"type": "object", "properties": []},
+        {"type": "object", "allOf": True},
+        {"oneOf": {"a": {"type": "object"}}},
     ]
     tools = [types.Tool(name=f"t{number}", input_schema=each) for number, each in enumerate(odd)]
     offered, left_out = read_tools(tools)

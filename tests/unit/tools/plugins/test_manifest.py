@@ -92,6 +92,7 @@ def test_places_are_filled_in_once_and_nothing_of_the_environment() -> None:
         {"type": "stdio", "command": "x", "env": {"PLUGIN_ROOT": "/"}},
         {"type": "stdio", "command": "x", "args": ["${OPENAI_API_KEY}"]},
         {"type": "stdio", "command": "x", "env": {"A": "${B:-c}"}},
+        {"type": "stdio", "command": "x", "env": {"A${PLUGIN_DATA}": "b"}},
         {"type": "stdio", "command": "${SHELL}"},
         {"type": "streamable-http", "url": "https://a/${OPENAI_API_KEY}"},
         {"type": "streamable-http", "url": "https://a", "headers": {"A": "Bearer ${OPENAI_API_KEY}"}},
