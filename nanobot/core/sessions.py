@@ -315,10 +315,10 @@ class Sessions(Protocol):
         tip: int | None = None,
     ) -> MessagePage:
         """Return rows as `messages` does, as many as take `max_bytes` where they are kept; the first may take
-        more.
+        more. `after_seq`: a message of the session, on whichever branch.
 
         Raises: SessionNotFound
-            MessageNotFound: there is no message `tip`.
+            MessageNotFound: there is no message `tip`, or none `after_seq`.
         """
         ...
 

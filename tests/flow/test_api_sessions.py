@@ -47,6 +47,26 @@ async def test_sessions_are_listed_page_by_page_by_prefix_and_in_both_orders(
     }
 
 
+async def test_a_page_after_a_message_that_the_session_has_not_is_a_404(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    await harness.door.chat("a", "hello")
+    for asked in ("msg_3", "msg_999", "x"):
+        for order in ("asc", "desc"):
+            reply = await harness.door.get(at("a", f"/messages?after={asked}&order={order}"))
+            assert (reply.status, reply.error["code"]) == (404, "message_not_found")
+    assert (await harness.door.get(at("a", "/messages?after=msg_2"))).json["data"] == []
+
+
+async def test_a_page_after_a_message_that_was_left_goes_on_behind_it(open_harness: OpenHarness) -> None:
+    harness = await open_harness()
+    for text in ("hello", "and?"):
+        await harness.door.chat("a", text)
+    await harness.door.call("POST", at("a", "/rewind"), body=b'{"message_id":"msg_2"}')
+    await harness.door.chat("a", "or?")
+    rows = (await harness.door.get(at("a", "/messages?after=msg_4"))).json["data"]
+    assert [each["id"] for each in rows] == ["msg_5", "msg_6"]
+
+
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "limit=x", "order=up", "q=" + "x" * 257, "%ff=%ff"]
 )

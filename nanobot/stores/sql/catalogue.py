@@ -187,6 +187,22 @@ def messages(
     )
 
 
+def message_page(
+    db: Db,
+    *,
+    key: str,
+    limit: int,
+    after_seq: int,
+    order: Direction,
+    tip: int | None,
+    max_bytes: int,
+) -> MessagePage:
+    """Return a page; see `core.sessions.Sessions.message_page`."""
+    if after_seq:
+        branches.check_message(db, transcript.head_of(db, key).session, after_seq)
+    return messages(db, key=key, limit=limit, after_seq=after_seq, order=order, tip=tip, max_bytes=max_bytes)
+
+
 def add_messages(db: Db, *, key: str, messages: Sequence[Message], now: float) -> tuple[Row, ...]:
     """Add `messages` at the end of the transcript; see `core.sessions.Sessions.add_messages`."""
     head = transcript.head_of(db, key)

@@ -145,7 +145,7 @@ class SqlSessions:
     ) -> MessagePage:
         return await self._database.read(
             partial(
-                catalogue.messages,
+                catalogue.message_page,
                 key=session_key,
                 limit=limit,
                 after_seq=after_seq,
