@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from nanobot.app.jobs import CLEANUP_EVERY_S
-from nanobot.testing import FakeClock, ScriptedModel
+from nanobot.core.message import Message, ToolCall
+from nanobot.testing import FakeClock, Say, ScriptedModel
+from nanobot.tools.shell.tools import RUN
 from tests.flow.test_shell import ALLOW, ASK, UNASKED, results, run, until
 from tests.flow.test_shell_interpreters import KEPT, python
 from tests.flow.test_shell_workspace import fetch, folders, use
@@ -56,6 +58,17 @@ async def test_commands_read_what_was_uploaded_under_the_path_that_the_tools_for
     await harness.door.chat("bob", [ASK])
     (second,) = results(model)
     assert "kumquats" not in second.content and "No such file" in second.content
+
+
+async def test_commands_of_one_step_all_read_what_was_uploaded(open_harness: OpenHarness) -> None:
+    calls = [ToolCall(f"c{number}", RUN, '{"command": "cat uploads/*.txt | wc -c"}') for number in range(6)]
+    model = ScriptedModel(Say(message=Message("assistant", tuple(calls), "tool_calls")), "Done.")
+    harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        await upload(harness.door, b"x" * 1_000_000, name, "ann")
+    await harness.door.chat("ann", [ASK])
+    assert [result.content.split("\n")[0] for result in results(model)] == ["3000000"] * 6
+    assert copies(harness) == ["a.txt", "b.txt", "c.txt"]
 
 
 async def test_an_upload_that_was_deleted_is_there_no_more_with_the_next_command(

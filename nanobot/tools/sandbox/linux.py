@@ -83,8 +83,12 @@ class LinuxSandbox:
         for workspace, used_at in list(self._used_at.items()):
             if self._running[workspace]:
                 continue
-            if now - used_at > _KEPT_S or not await asyncio.to_thread(workspace.exists):
-                del self._used_at[workspace]
+            is_left = now - used_at > _KEPT_S or not await asyncio.to_thread(workspace.exists)
+            if self._running[workspace]:
+                # A command has started meanwhile.
+                continue
+            if is_left:
+                self._used_at.pop(workspace, None)
                 # A command that starts meanwhile makes them anew, or is told that they are gone.
                 await asyncio.to_thread(self._remove, self._places(workspace))
             else:

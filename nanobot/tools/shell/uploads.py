@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from nanobot.core.workspace import UPLOADS
 from nanobot.tools.workspace.files import MOST_UPLOADS, SessionUploads, with_paths
 
 _SAME_MOMENT_S = 0.001
-_PART, _MODE = ".part", 0o644
+_MODE = 0o644
 
 
 class UploadCopies:
@@ -44,7 +45,7 @@ class UploadCopies:
                     content = (await self._uploads.open_upload(upload.id, self._session_key))[1]
                     await asyncio.to_thread(_put, folder, path, content, upload.created_at)
         except OSError as error:
-            raise ToolError(f"what was uploaded cannot be shown to commands: {error.strerror}") from error
+            raise ToolError(f"uploads cannot be copied for commands: {error.strerror}") from error
         return self._is_kept or bool(wanted)
 
     async def renew(self) -> None:
@@ -60,7 +61,7 @@ def _by_path(uploads: Sequence[Upload]) -> dict[str, Upload]:
 
 
 def _can_be(name: str) -> bool:
-    return name not in ("", ".", "..", _PART) and "\0" not in name and len(os.fsencode(name)) <= 255
+    return name not in ("", ".", "..") and "\0" not in name and len(os.fsencode(name)) <= 255
 
 
 def _tidied(folder: Path, wanted: Mapping[str, Upload]) -> dict[str, Upload]:
@@ -80,7 +81,7 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def _is_copy(path: Path, upload: Upload) -> bool:
@@ -99,15 +100,16 @@ def _is_copy(path: Path, upload: Upload) -> bool:
 
 
 def _put(folder: Path, path: str, content: bytes, created_at: float) -> None:
-    """Put a file into the folder, whole: a command may be reading there."""
-    part, place = folder / _PART, folder / path
+    """Put a file into the folder, whole: a command may be reading there, and a call that was given up may
+    still be at the same file.
+    """
+    place = folder / path
     if place.is_dir():
         shutil.rmtree(place)
     place.parent.mkdir(mode=0o755, exist_ok=True)
-    part.unlink(missing_ok=True)
-    opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC)
+    opened, part = tempfile.mkstemp(dir=folder)
     with open(opened, "wb") as file:  # noqa: PTH123
         file.write(content)
         os.fchmod(opened, _MODE)
     os.utime(part, (created_at, created_at))
-    part.replace(place)
+    Path(part).replace(place)
