@@ -41,7 +41,7 @@ def read_form(question: ToolQuestion, typed: Typed) -> Content:
     for number, field in enumerate(question.fields):
         values = [value for value in typed.get(f"f{number}", ()) if value]
         if field.kind == "choices":
-            # None ticked is an answer, too, but where nothing has to be said.
+            # No box ticked is an answer, except where the field may be left out.
             if values or field.is_required or field.default is not None:
                 content[field.name] = [_choice(field, value) for value in values]
         elif field.kind == "choice":
@@ -53,7 +53,7 @@ def read_form(question: ToolQuestion, typed: Typed) -> Content:
 
 
 def _choice(field: QuestionField, number: str) -> str:
-    """Return the choice of this number; what is none is no choice either."""
+    """Return the value of the choice that has this number; else what was sent, which the question refuses."""
     if number.isascii() and number.isdecimal() and len(number) < 6 and int(number) < len(field.choices):
         return field.choices[int(number)].value
     return number
@@ -104,7 +104,7 @@ def _input(field: QuestionField, name: str, shown: Shown, typed: Typed | None) -
     if typed is not None:
         value = next(iter(typed.get(name, ())), "")
     if field.kind in ("integer", "number"):
-        kind = f'number" step="{"1" if field.kind == "integer" else "any"}'
+        kind = f'type="number" step="{"1" if field.kind == "integer" else "any"}"'
     else:
-        kind = f'{_INPUTS.get(field.format, "text")}" maxlength="{MAX_VALUE_CHARS}'
-    return f'<input name="{name}" type="{kind}" value="{shown(value)}" autocomplete="off"{required}>'
+        kind = f'type="{_INPUTS.get(field.format, "text")}" maxlength="{MAX_VALUE_CHARS}"'
+    return f'<input name="{name}" {kind} value="{shown(value)}" autocomplete="off"{required}>'

@@ -238,9 +238,9 @@ def _question(asks: ToolQuestion) -> str:
 
 
 def _call(approval: Approval) -> str:
-    asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     from nanobot.core.readable import readable
 
+    asker = f" for {_seen(approval.asker)}" if approval.asker is not None else ""
     shown = readable(approval.arguments)
     blocks = [f"<pre>{_seen(shown.rest)}</pre>"] if shown.rest else []
     blocks += [

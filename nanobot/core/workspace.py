@@ -60,7 +60,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 Snapshot = dict[str, tuple[int, int, int]]
-"""Files by their paths, each with what is another where the file is."""
+"""Files by their paths, each with its inode, the time of its last change in ns, and its size."""
 Read = Callable[[str], bytes]
 """Returns what is in a file; raises `NoSuchFile`, `WorkspaceError`. Blocks."""
 Plan = Callable[[Read], Sequence[Change]]
@@ -70,8 +70,8 @@ meanwhile.
 
 
 def written(before: Snapshot | None, after: Snapshot | None) -> tuple[str, ...]:
-    """Return the paths of the files that are new or other than they were, those that stand highest first;
-    none where either is not known.
+    """Return the paths of the files that are new or have changed, those nearest to the top first; none where
+    either snapshot is None.
     """
     if before is None or after is None:
         return ()

@@ -66,7 +66,8 @@ _NAMED = (
     ("de", -2, r"\bvorgestern\b"),
     ("de", 2, r"\bübermorgen\b"),
     ("de", -1, r"\bgestern\b"),
-    ("de", 1, r"\bmorgen\b"),
+    # Not "guten Morgen", which is the morning.
+    ("de", 1, r"(?<!\bguten )(?<!\bam )(?<!\bjeden )\bmorgen\b"),
     ("fr", -2, r"\bavant-hier\b"),
     ("fr", 2, r"\baprès-demain\b"),
     ("fr", -1, r"\bhier\b"),
@@ -74,7 +75,7 @@ _NAMED = (
     ("es", -2, r"\b(?:anteayer|antes de ayer)\b"),
     ("es", 2, r"\bpasado mañana\b"),
     ("es", -1, r"\bayer\b"),
-    ("es", 1, r"\bmañana\b"),
+    ("es", 1, r"(?<!\bla )(?<!\besta )\bmañana\b"),
     ("it", -2, r"\b(?:l['’]altro ieri|avantieri|ieri l['’]altro)\b"),
     ("it", 2, r"\bdopodomani\b"),
     ("it", -1, r"\bieri\b"),
@@ -99,6 +100,10 @@ _COUNTED = tuple(
     for language, pattern in patterns
 )
 _BY_NAME = tuple((language, days, re.compile(pattern, re.IGNORECASE)) for language, days, pattern in _NAMED)
+_TODAY = re.compile(
+    r"\b(?:today|heute|aujourd['’]hui|hoy|oggi|hoje)\b|今天|今日|きょう",
+    re.IGNORECASE,
+)
 _ASKS_FOR_DATE = re.compile(
     r"\b(?:what|which) (?:\w+ )?(?:day|weekday|date)\b|\bwhat(?:'s| is) the date\b"
     r"|\bwelche[rsn]? (?:\w+ )?(?:wochentag|tag|datum)\b|\bwas für ein (?:wochen)?tag\b|\bwievielte\w*\b"
@@ -157,6 +162,9 @@ def _day_named(text: str) -> DayAsked | None:
             count = int(number) if number.isdecimal() else _NUMBERS[number]
             days = count * (7 if match["week"] else 1)
             return DayAsked(sign * days, match[0], language) if days <= _MOST_DAYS else None
+    if _TODAY.search(text):
+        # Then the model is told what day today is, and tomorrow.
+        return None
     for language, days, pattern in _BY_NAME:
         if match := pattern.search(text):
             return DayAsked(days, match[0], language)

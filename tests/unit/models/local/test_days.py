@@ -31,6 +31,9 @@ from nanobot.models.local.days import DayAsked, date_of, day_asked
         ("大后天是星期几？", 3),
         ("三日後は何日ですか？", 3),
         ("明後日は何曜日ですか？", 2),
+        ("Guten Morgen, welches Datum haben wir morgen?", 1),
+        ("¿Qué día es mañana por la mañana?", 1),
+        ("What day is it three days from today?", 3),
     ],
 )
 def test_the_day_is_understood(text: str, days: int) -> None:
@@ -48,6 +51,13 @@ def test_the_day_is_understood(text: str, days: int) -> None:
         "What day is it in 99999 weeks?",
         "Was mache ich übermorgen?",
         "三天后见。",
+        "Guten Morgen! Welcher Tag ist heute?",
+        "Guten Morgen, welchen Wochentag haben wir?",
+        "Welcher Tag ist heute Morgen?",
+        "Buenos días, ¿qué día es hoy? Mañana trabajo.",
+        "¿Qué día es esta mañana?",
+        "What is the date today and tomorrow?",
+        "今天几号？明天呢？",
     ],
 )
 def test_other_messages_ask_for_no_other_day(text: str) -> None:
