@@ -47,6 +47,7 @@ BEGINNINGS = (
 
 
 _OF_RESULT = {
+    "en": ("That makes ", "The result is "),
     "de": ("Das ergibt ", "Das sind ", "Das macht ", "Das Ergebnis ist "),
     "fr": ("Cela fait ", "Ça fait ", "Le résultat est "),
     "es": ("Son ", "Da ", "El resultado es "),
@@ -84,11 +85,13 @@ def not_in_english(said: list[str]) -> tuple[str, ...]:
     return BEGINNINGS if _other_language(said) else ()
 
 
-def openings_of_result(said: list[str]) -> tuple[str, ...]:
+def openings_of_result(said: list[str], *, is_only_sum: bool = False) -> tuple[str, ...]:
     """Return how the answer begins that tells what a calculation came to, before the number; empty where the
-    language is not certain, or English.
+    language is not certain, or where a question in English asks for more than the sum.
     """
     language = _other_language(said)
+    if language is None and is_only_sum:
+        return _OF_RESULT["en"]
     return _OF_RESULT.get(language, ()) if language is not None else ()
 
 

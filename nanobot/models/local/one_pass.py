@@ -29,7 +29,7 @@ from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tel
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.statements import Note, note_of
 from nanobot.models.local.stories import asks_for_verse, openings_of_another, openings_of_story
-from nanobot.models.local.sums import may_be_worked_out, was_worked_out
+from nanobot.models.local.sums import is_only_sum, may_be_worked_out, was_worked_out
 from nanobot.models.local.truths import MakerGuard, says_result
 from nanobot.models.openai.request import OpeningMessage
 
@@ -194,7 +194,8 @@ class OnePass:
         said = words_of_user(request.messages)
         foreign = not_in_english(said)
         if steps and not (failed and steps < _MAX_STEPS):
-            if _results(turn) and (openings := openings_of_result(said)):
+            is_alone = is_only_sum(turn[0].text)
+            if _results(turn) and (openings := openings_of_result(said, is_only_sum=is_alone)):
                 return notation.result_grammar(openings), True
             if not failed and (opening := _opening_of_day(said, turn)):
                 return notation.result_grammar([opening]), False

@@ -39,11 +39,27 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _DIGIT = re.compile(r"\d")
+_NUMBER = r"-?\d{1,15}(?:[.,]\d{1,15})?"
+# Without spaces, "9/11" and "2-3" are also names, dates and ranges.
+_SIGN = r"(?: ?[+*×x÷^] ?| [-−/:] )"
+_ONLY_SUM = re.compile(
+    r"\W*(?:what(?:['’]s| is| are)|how much (?:is|are)|calculate|compute|work out|was (?:ist|sind|ergibt)"
+    r"|wie ?viel (?:ist|sind|ergibt)|berechne|rechne|combien (?:font|fait|ça fait)|calcule|cuánto (?:es|son)"
+    r"|calcula|quanto (?:fa|fanno|fazem|è|é|dá|são)|calcola)?"
+    rf"\W*{_NUMBER}(?:{_SIGN}{_NUMBER}){{1,9}} ?(?:=|等于(?:多少|几)|是多少|は(?:いくつ|何)?(?:ですか)?)?\W*",
+    re.IGNORECASE,
+)
+_LONGEST_SUM = 120
 
 
 def may_be_worked_out(text: str) -> bool:
     """Return whether the message has numbers in it, or words of arithmetic or of measures of time."""
     return bool(_DIGIT.search(text) or _WORDS.search(text))
+
+
+def is_only_sum(text: str) -> bool:
+    """Return whether the message asks for the result of a sum that is written in it, and for nothing else."""
+    return len(text) <= _LONGEST_SUM and _ONLY_SUM.fullmatch(text) is not None
 
 
 def was_worked_out(messages: tuple[Message, ...]) -> bool:

@@ -351,6 +351,19 @@ def told_the_time() -> tuple[Message, Message]:
     return call, Message("tool", (ToolResult("1", "Monday, 2026-11-30 09:00:00 UTC (UTC+0000)"),))
 
 
+async def test_who_asks_for_a_sum_alone_is_told_its_result(small: Machine) -> None:
+    greeted = Message("assistant", (Text("Hello, Ann!"),))
+    small.writes("That makes 5.")
+    worked_out = (
+        Message("assistant", (ToolCall("1", "calculate", '{"expression":"2+3"}'),)),
+        Message("tool", (ToolResult("1", "5"),)),
+    )
+    await small.ask(user("My name is Ann."), greeted, user("What is 2+3?"), *worked_out)
+    (asked,) = small.asked
+    assert accepts(asked.json["grammar"], "That makes 5.")
+    assert not accepts(asked.json["grammar"], "That's correct! How can I assist you further?")
+
+
 async def test_a_question_for_another_day_is_answered_from_the_time_and_told_that_day(small: Machine) -> None:
     question = user("Welcher Tag ist in drei Tagen?")
     small.writes("[current_time]")

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
-from nanobot.models.local.sums import may_be_worked_out, was_worked_out
+from nanobot.models.local.sums import is_only_sum, may_be_worked_out, was_worked_out
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,42 @@ def test_a_turn_goes_on_with_the_result_of_the_turn_before_it() -> None:
     assert not was_worked_out((*turn, user("Thanks."), answer, user("And an ant?")))
     assert not was_worked_out(turn)
     assert not was_worked_out((user("And an ant?"),))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is 2+3?",
+        "what's 17 * 23",
+        "2+3",
+        "12.5 × 4 =",
+        "Was ist 100 - 37?",
+        "Combien font 7 + 8 ?",
+        "¿Cuánto es 12*12?",
+        "Quanto fa 9 / 3?",
+        "12+30等于多少？",
+        "7+8は？",
+        "Calculate 1 + 2 + 3 + 4.",
+    ],
+)
+def test_a_sum_alone_is_known_as_one(text: str) -> None:
+    assert is_only_sum(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "What is 9/11?",
+        "What is 24/7?",
+        "What is 404?",
+        "2026-11-30",
+        "1-2 sentences, please.",
+        "What is 2+3, and why?",
+        "Write 2+3 as words.",
+        "My name is Ann.",
+        "1" + "+1" * 100,
+    ],
+)
+def test_what_asks_for_more_than_a_sum_is_left_to_the_model(text: str) -> None:
+    assert not is_only_sum(text)
