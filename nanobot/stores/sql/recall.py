@@ -13,7 +13,7 @@ import msgspec
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
-from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript, varied
+from nanobot.stores.sql import branches, summary_search, terms, tokens, topics, transcript, varied
 from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.fusion import fused
@@ -130,6 +130,8 @@ def search(
     total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
     if len(matches) < _TOO_FEW and (alone := terms.single_characters(text)[:most_terms]):
         total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
+    about = topics.terms(text)[:most_terms]
+    total += _look_up(db, index, lines, about, matches, says, common, is_asked=False)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     fewest_words = 0 if is_asked else FEWEST_WORDS

@@ -8,6 +8,7 @@ by themselves follow after its end, once each.
 
 import unicodedata
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -27,8 +28,8 @@ STEM_LENGTHS = range(4, 9)
 """Beginnings of words that are so long stand in the index as words do. To look for another one is to read
 through all words with it, of everybody's messages.
 """
-_ALONE = "\u00b7"
-"""Stands before characters that follow after the end."""
+ALONE: Final = "\u00b7"
+"""Stands before what follows after the end."""
 _PIECE = 256
 _LONG = 16_384
 
@@ -170,7 +171,7 @@ def tokens_of(text: str) -> list[str]:
             characters.update(dict.fromkeys(run))
         else:
             tokens.append(run)
-    tokens.extend(_ALONE + character for character in characters if means_something_alone(character))
+    tokens.extend(ALONE + character for character in characters if means_something_alone(character))
     return tokens
 
 
@@ -184,7 +185,7 @@ class Phrase(msgspec.Struct, frozen=True):
 def alone(character: str) -> Phrase:
     """Return what stands in the tokens of each text that has the character, of a script without spaces."""
     if means_something_alone(character):
-        return Phrase((_ALONE + character,), False)
+        return Phrase((ALONE + character,), False)
     return Phrase((character,), True)
 
 

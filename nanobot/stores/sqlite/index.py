@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from nanobot.core.message import File, Message, Text
-from nanobot.stores.sql import tokens
+from nanobot.stores.sql import tokens, topics
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.recall import QUESTION_ENDS
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -30,7 +31,7 @@ _SESSIONS_A_LOOK = 10_000
 def renew(db: Db) -> None:
     """Empty the index where it has other tokens than this version looks for; `rebuild_some` fills it."""
     known = db.execute("SELECT version FROM search_version").fetchone()
-    if known == (tokens.VERSION,):
+    if known == (version(),):
         return
     with db.transaction():
         db.execute("DROP TABLE IF EXISTS search")
@@ -43,7 +44,7 @@ def renew(db: Db) -> None:
         db.execute("DELETE FROM unsearched")
         db.execute("INSERT INTO unsearched SELECT id, indexed_seq FROM session WHERE indexed_seq > 0")
         db.execute("DELETE FROM search_version")
-        db.execute("INSERT INTO search_version VALUES (?)", (tokens.VERSION,))
+        db.execute("INSERT INTO search_version VALUES (?)", (version(),))
 
 
 def is_whole(db: Db) -> bool:
@@ -53,8 +54,8 @@ def is_whole(db: Db) -> bool:
 def searchable(message: Message) -> str:
     """Return what of a message is searched: what users and the model wrote, and what files say.
 
-    What went into the index must come out of it as it went in: whoever changes this changes
-    `tokens.VERSION`.
+    What went into the index must come out of it as it went in: whoever changes this, or what `_indexed`
+    makes of it, changes `tokens.VERSION`.
     """
     if message.role == "tool":
         return ""
@@ -64,7 +65,17 @@ def searchable(message: Message) -> str:
 
 
 def _indexed(body: bytes) -> str:
-    return tokens.indexed(searchable(_decode(body)))
+    """Return the tokens of a message: those of its words, and of the topics of what a user has told."""
+    message = _decode(body)
+    text = tokens.indexed(searchable(message))
+    if message.role != "user" or (said := message.text).rstrip().endswith(QUESTION_ENDS):
+        return text
+    return f"{text} {topics.indexed(said)}".rstrip()
+
+
+def version() -> str:
+    """Return what changes whenever a message may have other tokens than before."""
+    return f"{tokens.VERSION}/{topics.version()}"
 
 
 def query(text: str) -> str | None:
