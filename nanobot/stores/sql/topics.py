@@ -73,12 +73,12 @@ def indexed(text: str) -> str:
     return " ".join(map(_token, sorted(topics(text))))
 
 
-def terms(text: str) -> list[Term]:
-    """Return a term for each topic that a text asks for."""
+def terms(text: str, weight: float = 1.0) -> list[Term]:
+    """Return a term for each topic that a text asks for, with that weight."""
     found = topics(text)
     if len(found) > _MOST_TOPICS:
         return []
-    return [Term((Phrase((_token(topic),), False),), 1.0) for topic in sorted(found)]
+    return [Term((Phrase((_token(topic),), False),), weight) for topic in sorted(found)]
 
 
 def topics(text: str) -> frozenset[str]:
