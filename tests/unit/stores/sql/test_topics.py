@@ -1,8 +1,11 @@
 """What a text is about is known by its words, in each of the languages of the list."""
 
+from pathlib import Path
+
 import pytest
 
 from nanobot.stores.sql import tokens, topics
+from nanobot.stores.sqlite import index
 
 
 @pytest.mark.parametrize(
@@ -62,3 +65,13 @@ def test_no_word_of_a_text_is_the_token_of_a_topic() -> None:
 
 def test_of_a_long_text_only_the_beginning_is_about_something() -> None:
     assert topics.topics(f"{'x ' * 1_000} poodle") == frozenset()
+
+
+def test_another_list_makes_another_version_of_the_index(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = index.version()
+    changed = tmp_path / "topics.txt"
+    changed.write_text("=food\nen cheese\n", encoding="utf-8")
+    monkeypatch.setattr(topics, "_FILE", changed)
+    assert index.version() != before
