@@ -23,6 +23,8 @@ _RULES: Final = 1
 _MOST_CHARACTERS: Final = 1_000
 _MOST_TOPICS: Final = 12
 """A question about more than that is about nothing in particular."""
+_MOST_TOLD: Final = 24
+"""Likewise what was told."""
 _UNSPACED: Final = frozenset({"zh", "ja", "ko"})
 _LONGEST_RUN: Final = 6
 _SHORTEST_WITH_ENDING: Final = 3
@@ -70,7 +72,8 @@ def version() -> str:
 
 def indexed(text: str) -> str:
     """Return the tokens of the topics of a text, with a space between them."""
-    return " ".join(map(_token, sorted(topics(text))))
+    found = topics(text)
+    return " ".join(map(_token, sorted(found))) if len(found) <= _MOST_TOLD else ""
 
 
 def terms(text: str, weight: float = 1.0) -> list[Term]:
@@ -84,12 +87,13 @@ def terms(text: str, weight: float = 1.0) -> list[Term]:
 def topics(text: str) -> frozenset[str]:
     """Return what the beginning of a text is about."""
     lexicon = _lexicon()
-    runs = list(tokens.runs(tokens.folded(text[:_MOST_CHARACTERS])))
+    runs = tokens.distinct_runs(tokens.folded(text[:_MOST_CHARACTERS]))
     words = [run for run, is_unspaced in runs if not is_unspaced]
     unspaced = [run for run, is_unspaced in runs if is_unspaced]
     language = _language(words)
-    found = [_meant(word, _entries(word), language) for word in words]
-    found += [_meant("", entries, language) for entries in _phrases(words)]
+    found = [_meant(word, entries, language) for word in words if (entries := _entries(word))]
+    if not lexicon.phrases.keys().isdisjoint(words):
+        found += [_meant("", entries, language) for entries in _phrases(words)]
     if unspaced:
         is_japanese = any("\u3041" <= character <= "\u30fc" for character in chain(*unspaced))
         found += [_in_run(run, "ja" if is_japanese else "zh") for run in unspaced]
