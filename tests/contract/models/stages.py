@@ -31,13 +31,14 @@ from nanobot.models.configured import ConfiguredModel
 from nanobot.models.echo import EchoModel
 from nanobot.models.fallback import ChainLink, FallbackModel
 from nanobot.models.gemini.generate import GeminiContent
-from nanobot.models.http import ProviderConnection
+from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.local.model import LocalModel
 from nanobot.models.ollama import OllamaModel
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.refusals import ErrorSource
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.testing import Say, ScriptedModel, call
 from tests import anthropic_api, gemini_api, responses_api, upstream
 from tests.clock import PausedClock
@@ -187,14 +188,16 @@ class OpenAIStage:
 
     def _model(self, **options: Any) -> Model:
         return OpenAIChat(
-            name="test:m",
-            model="m",
-            base_url=self._upstream.url,
-            api_key="sk-test",
-            context_tokens=8_192,
+            RemoteSettings(
+                name="test:m",
+                model="m",
+                base_url=self._upstream.url,
+                api_key="sk-test",
+                context_tokens=8_192,
+                **options,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
-            **options,
         )
 
 
@@ -297,14 +300,16 @@ class AnthropicStage:
 
     def _model(self, **options: Any) -> AnthropicMessages:
         return AnthropicMessages(
-            name="anthropic:m",
-            model="m",
-            base_url=self._upstream.url,
-            api_key="sk-test",
-            context_tokens=8_192,
+            RemoteSettings(
+                name="anthropic:m",
+                model="m",
+                base_url=self._upstream.url,
+                api_key="sk-test",
+                context_tokens=8_192,
+                **options,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
-            **options,
         )
 
 
@@ -386,14 +391,16 @@ class ResponsesStage:
 
     def _model(self, **options: Any) -> OpenAIResponses:
         return OpenAIResponses(
-            name="openai:m",
-            model="m",
-            base_url=self._upstream.url,
-            api_key="sk-test",
-            context_tokens=8_192,
+            RemoteSettings(
+                name="openai:m",
+                model="m",
+                base_url=self._upstream.url,
+                api_key="sk-test",
+                context_tokens=8_192,
+                **options,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
-            **options,
         )
 
 
@@ -472,14 +479,16 @@ class GeminiStage:
 
     def _model(self, **options: Any) -> GeminiContent:
         return GeminiContent(
-            name="gemini:m",
-            model="m",
-            base_url=self._upstream.url.removesuffix("/v1"),
-            api_key="sk-test",
-            context_tokens=8_192,
+            RemoteSettings(
+                name="gemini:m",
+                model="m",
+                base_url=self._upstream.url.removesuffix("/v1"),
+                api_key="sk-test",
+                context_tokens=8_192,
+                **options,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
-            **options,
         )
 
 
