@@ -24,7 +24,7 @@ from nanobot.config import Config, KeyTable
 from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, Text, ToolCall, Usage
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.isolation.attempts import chat_body
+from nanobot.isolation.bodies import chat_body
 from nanobot.isolation.canaries import Canaries, secrets_in
 from nanobot.isolation.client import Attempt, InspectingClient, Leak, Reply, Requester, path_of
 from nanobot.isolation.run import isolated_config
