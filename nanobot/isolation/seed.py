@@ -340,7 +340,7 @@ class Seeder:
                 for policy in ("queue", "steer", "interrupt")
             ),
         )
-        # Includes the main one: a turn that came after its deletion has created it anew.
+        # Includes the main one: a turn that came after its deletion has created it again.
         for key in self._tenant.keys:
             await self._owner.send(route, key=key)
         self._testbed.model.deleted_owners |= {self._owner.number}

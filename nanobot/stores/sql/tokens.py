@@ -14,7 +14,7 @@ import msgspec
 from nanobot.core.late_pattern import LatePattern
 
 VERSION = f"3/{unicodedata.unidata_version}"
-"""Changes whenever a text may have other tokens than before: an index of another version is built anew."""
+"""Changes whenever a text may have other tokens than before: an index of another version is rebuilt."""
 MOST_CHARACTERS = 400_000
 """How much of a message is searched."""
 MOST_DIFFERENT = 32_768
