@@ -23,18 +23,18 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
     return (
         PeriodicJob(
             name="refresh the API keys",
-            run=lambda: app.keys.refresh(store),
+            run=lambda: app.accounts.keys.refresh(store),
             every_s=REFRESH_S,
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
             name="refresh the linked accounts",
-            run=app.known_people.refresh,
+            run=app.accounts.people.refresh,
             every_s=REFRESH_S,
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
-            name="note which answers were delivered", run=app.deliveries.flush, every_s=FLUSH_EVERY_S
+            name="note which answers were delivered", run=app.entry.deliveries.flush, every_s=FLUSH_EVERY_S
         ),
         PeriodicJob(
             name="delete expired uploads",
@@ -56,7 +56,7 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=CLEANUP_EVERY_S,
         ),
         *_watching(app),
-        *app.jobs,
+        *app.resources.jobs,
         PeriodicJob(
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
@@ -65,7 +65,7 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
 
 def _sweeping(app: App) -> tuple[PeriodicJob, ...]:
     """Return the job that deletes workspaces whose sessions are gone, where there are workspaces."""
-    if app.workspaces is None:
+    if app.resources.workspaces is None:
         return ()
     folder = WorkspaceFolder(app.config.data)
     return (

@@ -32,7 +32,7 @@ def announce(config: Config, app: App, listener: socket.socket) -> None:
     A server that cannot say it runs all the same: the log has why.
     """
     token = new_token(app.randomness)
-    app.keys.add_of_process(
+    app.accounts.keys.add_of_process(
         ApiKey(id="local", name="local", digest=digest_of(token.encode()), rights=_RIGHTS, is_strong=True)
     )
     cert = config.server.tls_cert

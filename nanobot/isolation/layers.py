@@ -424,7 +424,7 @@ async def run_layer_audit(
                 operator,
                 options,
                 rng,
-                app.known_people.refresh,
+                app.accounts.people.refresh,
                 partial(_searchable, app, has_vectors=isolated.memory.vectors),
             )
             await audit.run()

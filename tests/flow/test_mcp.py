@@ -47,8 +47,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def servers(harness: Harness) -> McpServers:
-    assert harness.app.mcp is not None
-    return harness.app.mcp
+    assert harness.app.resources.mcp is not None
+    return harness.app.resources.mcp
 
 
 def children(pid: int) -> list[str]:
