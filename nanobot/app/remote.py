@@ -65,7 +65,7 @@ def remote_model(
         max_answer_chars=table.max_answer_chars,
         abilities=_abilities(fields, provider),
     )
-    if provider.tells_window:
+    if access.tells_window:
         # Few providers do.
         from nanobot.models.ollama import OllamaModel
 

@@ -8,7 +8,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.models.address import Address, KeyHeader
+from nanobot.models.address import Address, KeyHeader, ending
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
@@ -25,6 +25,7 @@ model to few of the schemas that clients send.
 """
 
 API_KEY = KeyHeader("x-api-key")
+_OPERATION = ending(r"(?:v1/)?(?:messages(?:/\w+)?|complete)|v1")
 _HEADERS = {"anthropic-version": "2023-06-01"}
 _TERMS = FormatTerms(answer="answer of the Messages API", content="message", ending="stop_reason")
 
@@ -32,9 +33,9 @@ _TERMS = FormatTerms(answer="answer of the Messages API", content="message", end
 class AnthropicMessages(RemoteModel):
     """A model behind an API that speaks Anthropic's Messages.
 
-    `base_url` may end with `/v1` or `/v1/messages`, or be without. A failed request is sent again, at most
-    `max_retries` times and only while nothing of its answer was yielded. `auth`: how the key is sent.
-    `transport`: what goes with each request besides. `extra_body`: further fields of each request.
+    `base_url` may end with `/v1` and the path of an operation, or be without. A failed request is sent
+    again, at most `max_retries` times and only while nothing of its answer was yielded. `auth`: how the key
+    is sent. `transport`: what goes with each request besides. `extra_body`: further fields of each request.
     `abilities`: those of them that the format has are claimed.
 
     Raises:
@@ -59,7 +60,7 @@ class AnthropicMessages(RemoteModel):
         max_answer_chars: int = MAX_ANSWER_CHARS,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
-        address = Address(_root(base_url) + "/v1")
+        address = Address(base_url, _OPERATION, "/v1")
         super().__init__(
             name=name,
             model=model,
@@ -101,9 +102,3 @@ class AnthropicMessages(RemoteModel):
         )
         reader = MessagesAnswerReader(self._source, self._provider, self._random, negotiation.answered)
         return Exchange(body, reader, partial(negotiation.adapts, body))
-
-
-def _root(base_url: str) -> str:
-    """Return the address below which `/v1/messages` is: it is set with that path, and without."""
-    root = base_url.strip().rstrip("/")
-    return root.removesuffix("/messages").removesuffix("/v1")

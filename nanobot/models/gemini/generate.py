@@ -10,7 +10,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import Address, KeyHeader
+from nanobot.models.address import Address, KeyHeader, ending
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
 from nanobot.models.gemini.answer import ContentReader
@@ -26,16 +26,18 @@ from nanobot.models.transport import DIRECT, Transport
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability))
 
 API_KEY = KeyHeader("x-goog-api-key")
+_OPERATION = ending(r"models(?:/[^/]+:\w+)?")
 _TERMS = FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason")
 
 
 class GeminiContent(RemoteModel):
     """A model behind an API that speaks `generateContent`.
 
-    `base_url` may end with the version (`/v1beta`) and `/models`, or be without. `model` may be the path of
-    one that is elsewhere (`tunedModels/mine`). A failed request is sent again, at most `max_retries` times
-    and only while nothing of its answer was yielded. `auth`: how the key is sent. `transport`: what goes with
-    each request besides. `extra_body`: further fields of each request; objects are joined field by field.
+    `base_url` may end with the version (`/v1beta`) and `/models` or an operation, or be without. `model` may
+    be the path of one that is elsewhere (`tunedModels/mine`). A failed request is sent again, at most
+    `max_retries` times and only while nothing of its answer was yielded. `auth`: how the key is sent.
+    `transport`: what goes with each request besides. `extra_body`: further fields of each request; objects
+    are joined field by field.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -129,12 +131,12 @@ class GeminiContent(RemoteModel):
 
 
 def _root(base_url: str) -> str:
-    """Return the address below which `/models` is: it is set with its version, and without.
+    """Return the address below which `/models` is: it is set with its version or an operation, and without.
 
     Raises:
         ConfigError: it is no address.
     """
     Address(base_url)
     parts = urlsplit(base_url.strip())
-    path = parts.path.rstrip("/").removesuffix("/models")
+    path = _OPERATION.sub("", parts.path).rstrip("/")
     return urlunsplit(parts._replace(path=path or "/v1beta"))

@@ -8,10 +8,9 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
-from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import EVERYTHING, FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import BEARER, Address, KeyHeader
+from nanobot.models.address import BEARER, OPENAI_OPERATION, Address, KeyHeader
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
 from nanobot.models.http import Timeouts
@@ -26,7 +25,6 @@ from nanobot.models.transport import DIRECT, Transport
 
 __all__ = ["OpenAIChat", "Timeouts"]
 
-_COMPLETIONS_PATH = LatePattern(r"/chat/completions/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="chat completion", content="choice", ending="finish_reason")
 
@@ -35,7 +33,7 @@ class OpenAIChat(RemoteModel):
     """A model behind an OpenAI-compatible API.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `base_url` may end with the path of the completions. `auth`: how the key is sent. `socket_path`:
+    yielded. `base_url` may end with the path of an operation. `auth`: how the key is sent. `socket_path`:
     connect to this Unix socket; `base_url` then only says the path. `transport`: what goes with each request
     besides. `extra_body`: further fields of each request. `opening`: messages that each request begins with.
 
@@ -63,7 +61,7 @@ class OpenAIChat(RemoteModel):
         abilities: frozenset[Ability] = EVERYTHING,
         opening: tuple[OpeningMessage, ...] = (),
     ) -> None:
-        address = Address(_COMPLETIONS_PATH.sub("", base_url.strip()))
+        address = Address(base_url, OPENAI_OPERATION)
         super().__init__(
             name=name,
             model=model,

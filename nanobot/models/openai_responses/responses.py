@@ -8,10 +8,9 @@ from typing import get_args
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
-from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import BEARER, Address, KeyHeader
+from nanobot.models.address import BEARER, OPENAI_OPERATION, Address, KeyHeader
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
 from nanobot.models.http import Timeouts
@@ -30,7 +29,6 @@ _log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
 """What the format has fields for."""
 
-_PATH = LatePattern(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _TERMS = FormatTerms(answer="response", content="output", ending="response.completed")
 
@@ -39,9 +37,9 @@ class OpenAIResponses(RemoteModel):
     """A model behind an API that speaks OpenAI's Responses.
 
     A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `base_url` may end with the path of the responses, or of the chat completions. `auth`: how the
-    key is sent. `transport`: what goes with each request besides. `extra_body`: further fields of each
-    request. `abilities`: those of them that the format has are claimed.
+    yielded. `base_url` may end with the path of an operation. `auth`: how the key is sent. `transport`: what
+    goes with each request besides. `extra_body`: further fields of each request. `abilities`: those of them
+    that the format has are claimed.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -65,7 +63,7 @@ class OpenAIResponses(RemoteModel):
         extra_body: Mapping[str, object] | None = None,
         abilities: frozenset[Ability] = ABILITIES,
     ) -> None:
-        address = Address(_PATH.sub("", base_url.strip()))
+        address = Address(base_url, OPENAI_OPERATION)
         super().__init__(
             name=name,
             model=model,
