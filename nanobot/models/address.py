@@ -1,10 +1,12 @@
 """Where an API is, and how its key is sent."""
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from nanobot.core.errors import ConfigError
+from nanobot.core.late_pattern import LatePattern
 from nanobot.models.refusals import ErrorSource
 from nanobot.models.transport import Transport
 
@@ -19,11 +21,23 @@ class KeyHeader(msgspec.Struct, frozen=True):
 BEARER = KeyHeader("Authorization", "Bearer ")
 
 
+def ending(operations: str) -> LatePattern[str]:
+    """Return the pattern of what an address ends with that was copied with the path of an operation;
+    `operations` is a regular expression.
+    """
+    return LatePattern(rf"/(?:{operations})/*\Z", re.IGNORECASE)
+
+
+OPENAI_OPERATION = ending(r"(?:chat/)?completions|responses|embeddings")
+_OLLAMA_API = ending(r"v1(?:/(?:(?:chat/)?completions|models))?|api(?:/\w+)?")
+
+
 class Address:
     """The base URL of an API, taken apart once: `host`, and `shown` for messages, without the query."""
 
-    def __init__(self, base_url: str) -> None:
-        """Read `base_url`.
+    def __init__(self, base_url: str, operation: LatePattern[str] | None = None, below: str = "") -> None:
+        """Read `base_url`; it may end with the path of an `operation`, in whose place `below` is put, at its
+        end otherwise.
 
         Raises:
             ConfigError: it is no http(s) URL, or has a user or password in it.
@@ -40,7 +54,8 @@ class Address:
             raise ConfigError(
                 f"base_url of the provider at {host}: user and password stand in it; set the API key instead"
             )
-        self._parts = parts._replace(path=parts.path.rstrip("/"), fragment="")
+        path = parts.path if operation is None else operation.sub("", parts.path)
+        self._parts = parts._replace(path=path.rstrip("/") + below, fragment="")
         self.host = host
         self.shown = urlunsplit(self._parts._replace(query=""))
 
@@ -50,6 +65,17 @@ class Address:
         """
         whole = "&".join(part for part in (self._parts.query, query) if part)
         return urlunsplit(self._parts._replace(path=self._parts.path + path, query=whole))
+
+
+def ollama_door(base_url: str) -> str:
+    """Return where Ollama's API is that is like OpenAI's, for an address without a path, with that of its own
+    API, or with that of an operation.
+    """
+    parts = urlsplit(base_url.strip())
+    if not parts.path.strip("/") or _OLLAMA_API.search(parts.path) is not None:
+        path = _OLLAMA_API.sub("", parts.path).rstrip("/")
+        parts = parts._replace(path=f"{path}/v1")
+    return urlunsplit(parts)
 
 
 def error_source(

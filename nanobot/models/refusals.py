@@ -16,6 +16,7 @@ from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
     ModelError,
+    ModelMisconfigured,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
@@ -31,6 +32,8 @@ _MAX_MESSAGE_CHARS = 300
 _MIN_SECRET_CHARS = 8
 """What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
+_NO_API_STATUSES = frozenset({405, 407, 410, 411, 415, 421, 426})
+"""What something else than the API answers to any request, as it does with a redirection."""
 
 
 class ErrorSource(msgspec.Struct, frozen=True):
@@ -138,10 +141,11 @@ def _failure(
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=True)
     if status in (408, 504, 522, 524):
         return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)
+    if status < 400 or status in _NO_API_STATUSES:
+        return RequestFailed(ModelMisconfigured(f"{message}: {source.question}"))
     # 498 is Groq's: no capacity left.
     if (status < 500 and status != 498) or status == 501:
-        remedy = f": {source.address} is not the API's address" if status < 400 or status == 405 else ""
-        return RequestFailed(ModelRejectedRequest(message + remedy))
+        return RequestFailed(ModelRejectedRequest(message))
     if status == 500:
         return RequestFailed(ModelBadAnswer(message, retry_after_s=pause_s), may_retry=True)
     return RequestFailed(ModelOverloaded(message, retry_after_s=pause_s), may_retry=True)
@@ -181,7 +185,7 @@ def _no_model(source: ErrorSource, message: str) -> RequestFailed:
     question = f"is there a model {source.model!r} at {source.address}?"
     if not urlsplit(source.address).path.strip("/"):
         question += " The address has no path, and many APIs are at /v1"
-    return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
+    return RequestFailed(ModelMisconfigured(f"{message}: {question}"))
 
 
 def _refused_key(source: ErrorSource, message: str) -> RequestFailed:

@@ -7,6 +7,7 @@ from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
     ModelError,
+    ModelMisconfigured,
     ModelRateLimited,
     ModelRefusedKey,
     ModelRejectedRequest,
@@ -24,7 +25,7 @@ KINDS: dict[Meaning, type[ModelError]] = {
     "quota": ModelRefusedKey,
     "unpaid": ModelRefusedKey,
     "bad_key": ModelRefusedKey,
-    "no_model": ModelRejectedRequest,
+    "no_model": ModelMisconfigured,
     "bad_luck": ModelBadAnswer,
     "answer_limit": ModelRejectedRequest,
     "overflow": ContextOverflow,
@@ -75,9 +76,17 @@ def test_other_words_mean_nothing_of_it(words: str) -> None:
 @pytest.mark.parametrize("status", [400, 404, 410, 422, 500])
 def test_a_model_that_is_not_there_is_one_whatever_the_status(status: int) -> None:
     error = refusal(SOURCE, status, body("foo/bar is not a valid model ID"), None).error
-    assert isinstance(error, ModelRejectedRequest)
-    assert error.param == "model"
+    assert (type(error), error.http_status) == (ModelMisconfigured, 502)
     assert "is there a model 'test-model'" in error.message
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405, 407, 410, 411, 415, 421, 426])
+def test_an_address_that_is_no_api_is_not_the_askers_fault(status: int) -> None:
+    for words in (b"", b"<html>Sign in</html>", b'{"detail":"Not Found"}'):
+        failed = refusal(SOURCE, status, words, None)
+        assert (type(failed.error), failed.error.http_status) == (ModelMisconfigured, 502)
+        assert not failed.error.retryable and not failed.may_retry
+        assert SOURCE.address in failed.error.message
 
 
 def test_a_size_in_thousands_is_no_limit_in_tokens() -> None:
