@@ -43,8 +43,9 @@ _MOST_ASKED_LINES = 6
 class InputSource(Protocol):
     """A source of the user's inputs."""
 
-    async def read(self) -> str:
-        """Return the next input.
+    async def read(self, *, is_asked: bool = False) -> str:
+        """Return the next input. `is_asked`: something was asked, to which nothing that was typed before is
+        an answer.
 
         Raises:
             UserLeft: there will be none.
@@ -86,7 +87,7 @@ class ChatLoop:
             self._view.problem(error.message)
         while True:
             try:
-                text = await self._source.read()
+                text = await self._source.read(is_asked=bool(self._asks))
                 if self._keys:
                     text = self._keys.get(text.lower(), text)
                 if text and not await self._run_command(text):

@@ -63,7 +63,7 @@ class Typed:
     def __init__(self, *texts: str) -> None:
         self._texts = iter(texts)
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         text = next(self._texts, None)
         if text is None:
             raise UserLeft
@@ -183,10 +183,10 @@ async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() 
 class Pressed(Typed):
     """Inputs of a user who presses Ctrl-C once more, when the answer has ended and no prompt is there yet."""
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0)
-        return await super().read()
+        return await super().read(is_asked=is_asked)
 
 
 async def test_a_ctrl_c_between_an_answer_and_the_prompt_does_not_end_the_chat() -> None:
