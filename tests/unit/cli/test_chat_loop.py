@@ -9,7 +9,7 @@ from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
 from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
-from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
 from tests.unit.cli.emulator import Emulator
 
@@ -238,3 +238,14 @@ async def test_a_question_about_a_tool_is_answered_by_a_key() -> None:
     agent = Agent(asking)
     await talk(agent, "one", "a", "n", "rather not", "/session other", "y")
     assert [text for _, text in agent.asked] == ["one", "always", "no", "rather not", "y"]
+
+
+async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_is_told() -> None:
+    ask = AskedCall("appr_1", "call_1", "send", "{}", 1_800_000_000.0)
+    asking = (MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=(ask,))), TurnEnded("done"))
+    refused = ToolCall("call_2", "send", "{}", is_withheld=True, approval="appr_1")
+    settled = (MessageAdded(Message("assistant", (refused,), "tool_calls")), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "maybe?", "n")
+    assert shown.count("neither a yes nor a no") == 1
+    shown, _ = await talk(Agent(asking, settled), "one", "nein")
+    assert "neither" not in shown and "✗ send (not run)" in shown
