@@ -34,6 +34,7 @@ ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 _ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter; nothing else is a yes)"
 _ALWAYS = "a: always in this conversation   "
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
+_NEITHER = "neither a yes nor a no: nothing was run. Ask for it again, or decide with `nanobot approvals`."
 _QUESTION_HELP = "your next line is the answer   n: no answer   (then Enter)"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
@@ -43,8 +44,9 @@ _MOST_ASKED_LINES = 6
 class InputSource(Protocol):
     """A source of the user's inputs."""
 
-    async def read(self) -> str:
-        """Return the next input.
+    async def read(self, *, is_asked: bool = False) -> str:
+        """Return the next input. `is_asked`: something was asked, to which nothing that was typed before is
+        an answer.
 
         Raises:
             UserLeft: there will be none.
@@ -86,7 +88,7 @@ class ChatLoop:
             self._view.problem(error.message)
         while True:
             try:
-                text = await self._source.read()
+                text = await self._source.read(is_asked=bool(self._asks))
                 if self._keys:
                     text = self._keys.get(text.lower(), text)
                 if text and not await self._run_command(text):
@@ -123,11 +125,13 @@ class ChatLoop:
 
     async def _show(self, events: AsyncIterator[Event]) -> None:
         """Show a turn to its end, and what can be said to it."""
+        waiting = {asked.id for asked in self._asks}
         self._asks = _NOTHING_ASKED
 
         def note(event: Event) -> None:
             if isinstance(event, MessageAdded):
                 self._asks = event.message.asks
+                waiting.difference_update(call.approval for call in event.message.tool_calls)
 
         end = await follow(self._link, self._view, events, note)
         if end is None or end.outcome == "cancelled":
@@ -140,6 +144,8 @@ class ChatLoop:
             self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS))
         elif self._asks:
             self._view.note(_QUESTION_HELP)
+        elif waiting:
+            self._view.note(_NEITHER)
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------

@@ -366,6 +366,8 @@ def _events(name: str, payload: str) -> list[Event]:
         if name == "approval_asked":
             asks = msgspec.convert(content["approvals"], tuple[AskedCall, ...])
             return [MessageAdded(Message("assistant", (), asks=asks))]
+        if name == "approval_settled":
+            return [MessageAdded(Message("assistant", tuple(map(_settled, content["approvals"]))))]
         if name:
             return []
         if "error" in content:
@@ -383,6 +385,16 @@ def _result(content: dict[str, Any]) -> ToolResult:
         content["is_error"],
         tuple(file["filename"] for file in content.get("files", ())),
         msgspec.convert(plan, TaskPlan) if plan is not None else None,
+    )
+
+
+def _settled(content: dict[str, Any]) -> ToolCall:
+    return ToolCall(
+        content["call_id"],
+        content["tool"],
+        content["arguments"],
+        is_withheld=not content["approved"],
+        approval=content["id"],
     )
 
 

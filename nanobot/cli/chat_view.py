@@ -10,9 +10,10 @@ from rich.text import Text
 
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
-from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, title
+from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, settled_lines, title
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.message import Message
 
 _MAX_LIVE_LINES = 200
 _DIM, _RED, _GREEN, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
@@ -87,9 +88,9 @@ class RichView:
                 self._leave(self._tools.finish(result))
             self._wait()
             self.paint()
-        elif isinstance(event, MessageAdded) and event.message.asks:
+        elif isinstance(event, MessageAdded) and (told := _told(event.message)):
             self._settle(len(self._pending))
-            self._leave(asked_lines(event.message.asks))
+            self._leave(told)
 
     def paint(self) -> None:
         if self._tools.is_running:
@@ -141,17 +142,22 @@ class RichView:
             self._is_first = False
 
     def _coloured(self, told: Iterable[ToolLine]) -> list[str]:
-        return [f"{_COLOURS[line.tone]}{self._cut(line.text)}{_PLAIN}" for line in told]
+        return [f"{_COLOURS[line.tone]}{self._cut(line)}{_PLAIN}" for line in told]
 
-    def _cut(self, text: str) -> str:
-        most = self._screen.columns
-        text = text.expandtabs(4)
-        return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…"
+    def _cut(self, line: ToolLine) -> str:
+        most = self._screen.columns - cell_len(line.tail)
+        text = line.text.expandtabs(4)
+        return (text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…") + line.tail
 
     def _console(self) -> Console:
         return Console(
             file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False
         )
+
+
+def _told(message: Message) -> list[ToolLine]:
+    """Return what is to be seen of calls that people are, or were, asked about."""
+    return [*settled_lines(message), *asked_lines(message.asks)]
 
 
 def _tail(text: str) -> str:
@@ -189,8 +195,8 @@ class PlainView:
         elif isinstance(event, ToolFinished):
             for result in event.message.tool_results:
                 self._lines(self._tools.finish(result))
-        elif isinstance(event, MessageAdded) and event.message.asks:
-            self._lines(asked_lines(event.message.asks))
+        elif isinstance(event, MessageAdded):
+            self._lines(_told(event.message))
 
     def paint(self) -> None:
         """Does nothing: everything is written at once."""
@@ -202,7 +208,7 @@ class PlainView:
     def _lines(self, told: list[ToolLine]) -> None:
         for line in told:
             self._end_line()
-            self.note(line.text)
+            self.note(line.whole)
 
     def _end_line(self) -> None:
         if self._is_line_open:

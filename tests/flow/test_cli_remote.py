@@ -9,7 +9,7 @@ import pytest
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
 from nanobot.core.errors import ConfigError, ModelOverloaded, TurnNotFound
-from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded
 from nanobot.core.message import Message, Text, ToolCall
 from nanobot.testing import Say, ScriptedModel
 from tests.access import OWNER, give_key
@@ -65,6 +65,22 @@ async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(
     assert (started.call.name, started.call.arguments) == ("calculate", '{"expression":"6*7"}')
     assert finished.message.tool_results[0].content == "42"
     assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "done"
+
+
+async def test_what_has_become_of_a_call_that_was_asked_about_comes_with_the_next_turn(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    harness = await open_harness(ScriptedModel(CALL, "As you like."), policy=[{"tools": {"*": "ask"}}])
+    async with linked(harness, kind) as link:
+        await ask(link, "what is 6*7?")
+        events = await ask(link, "no")
+    messages = [event.message for event in events if isinstance(event, MessageAdded)]
+    (settled,) = [call for message in messages for call in message.tool_calls if call.approval]
+    assert (settled.name, settled.arguments, settled.is_withheld) == (
+        "calculate",
+        '{"expression": "6*7"}',
+        True,
+    )
 
 
 async def test_the_conversation_is_kept_under_its_key(open_harness: OpenHarness, kind: str) -> None:

@@ -9,7 +9,7 @@ from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
 from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
-from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
 from tests.unit.cli.emulator import Emulator
 
@@ -63,7 +63,7 @@ class Typed:
     def __init__(self, *texts: str) -> None:
         self._texts = iter(texts)
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         text = next(self._texts, None)
         if text is None:
             raise UserLeft
@@ -183,10 +183,10 @@ async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() 
 class Pressed(Typed):
     """Inputs of a user who presses Ctrl-C once more, when the answer has ended and no prompt is there yet."""
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0)
-        return await super().read()
+        return await super().read(is_asked=is_asked)
 
 
 async def test_a_ctrl_c_between_an_answer_and_the_prompt_does_not_end_the_chat() -> None:
@@ -238,3 +238,14 @@ async def test_a_question_about_a_tool_is_answered_by_a_key() -> None:
     agent = Agent(asking)
     await talk(agent, "one", "a", "n", "rather not", "/session other", "y")
     assert [text for _, text in agent.asked] == ["one", "always", "no", "rather not", "y"]
+
+
+async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_is_told() -> None:
+    ask = AskedCall("appr_1", "call_1", "send", "{}", 1_800_000_000.0)
+    asking = (MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=(ask,))), TurnEnded("done"))
+    refused = ToolCall("call_2", "send", "{}", is_withheld=True, approval="appr_1")
+    settled = (MessageAdded(Message("assistant", (refused,), "tool_calls")), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "maybe?", "n")
+    assert shown.count("neither a yes nor a no") == 1
+    shown, _ = await talk(Agent(asking, settled), "one", "nein")
+    assert "neither" not in shown and "✗ send (not run)" in shown

@@ -52,6 +52,20 @@ async def test_ctrl_c_at_an_empty_prompt_asks_and_a_second_one_leaves(tmp_path: 
             await read(tmp_path, keys)
 
 
+async def test_what_was_typed_before_a_question_is_no_answer_to_it_until_enter_is_pressed_again(
+    tmp_path: Path,
+) -> None:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        prompt = ChatPrompt(tmp_path, [], output=DummyOutput())
+        async with asyncio.timeout(10):
+            pipe.send_text("delete a.txt" + ENTER + "y" + UP + ENTER)
+            assert await prompt.read() == "delete a.txt"
+            pipe.send_text("es, do it" + ENTER)
+            assert await prompt.read(is_asked=True) == "yes, do it"
+            pipe.send_text("one" + ENTER + "two" + ENTER)
+            assert [await prompt.read(), await prompt.read()] == ["one", "two"]
+
+
 async def test_ctrl_d_leaves(tmp_path: Path) -> None:
     with pytest.raises(UserLeft):
         await read(tmp_path, CTRL_D)

@@ -110,7 +110,7 @@ def test_without_colours_the_text_is_written_as_it_comes() -> None:
     view.show(TextDelta("ld** \x1b[2J"))
     view.end()
     view.end()
-    assert stream.getvalue() == "**bo\n[current_time]\n· current_time (0.0 s)\nld** ␛[2J\n"
+    assert stream.getvalue() == "**bo\n[current_time]\n· current_time\nld** ␛[2J\n"
 
 
 def test_a_script_gets_the_answer_and_nothing_else() -> None:
