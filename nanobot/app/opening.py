@@ -29,6 +29,7 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.secret import load_secret
 from nanobot.stores.sqlite.store import open_store
 from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.leftovers import set_aside
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.tree import is_supported
 from nanobot.telemetry.metrics import Metrics
@@ -83,6 +84,7 @@ async def open_app(
     randomness = randomness or SystemRandomness()
     try:
         secret = await asyncio.to_thread(load_secret, config.data)
+        await asyncio.to_thread(set_aside, config.data)
         workspaces = _workspaces(config, store)
         personas = Personas()
         skills = open_skills(config, personas)
