@@ -251,15 +251,14 @@ def test_the_unit_and_the_image_keep_weights_with_the_other_data(where: str) -> 
 
 
 def test_all_that_a_data_directory_may_have_in_it_is_in_the_table() -> None:
-    from nanobot.app import shell
     from nanobot.stores import audit_log, blobs, secret
     from nanobot.stores.sqlite import opening
-    from nanobot.stores.workspaces import folder
+    from nanobot.stores.workspaces import folder, leftovers
     from nanobot.telemetry import logs
     from nanobot.tools.mcp import remembered
     from nanobot.tools.plugins import installed
 
-    folders = {blobs.FOLDER, folder.FOLDER, installed.FOLDER, shell.TEMPORARY_FOLDER, "skills", "models"}
+    folders = {blobs.FOLDER, folder.FOLDER, installed.FOLDER, leftovers.COMMANDS, "skills", "models"}
     files = {opening.DATABASE, opening.LOCK, audit_log.FILE, secret.FILE_NAME, logs.SALT_FILE}
     files |= {remembered.FILE, "chat_history", "local-model.log"}
     rows = "\n".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))
