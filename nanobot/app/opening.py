@@ -74,6 +74,7 @@ async def open_app(
         store = await stack.enter_async_context(_store(config, models, clock, observer, vectors))
         stack.push_async_callback(models.close)
         secret = await asyncio.to_thread(load_secret, config.data)
+        await asyncio.to_thread(set_aside, config.data)
         workspaces = await stack.enter_async_context(_workspaces(config, store))
         personas = Personas()
         skills, skill_jobs = await _skills(config, personas, models)
@@ -141,86 +142,7 @@ async def _store(
         vectors,
     )
     try:
-<<<<<<< HEAD
         yield store
-||||||| 1f1f1c59
-        secret = await asyncio.to_thread(load_secret, config.data)
-        workspaces = _workspaces(config, store)
-        personas = Personas()
-        skills = open_skills(config, personas)
-        jobs: tuple[PeriodicJob, ...] = ()
-        if skills is not None and any(takes_skills(model) for model in models.all):
-            await skills.load()
-            jobs = (skills.job,)
-        if config.audit.enabled:
-            audit = AuditLog(config.data, settings.audit_keeping(config))
-        async with (
-            _shell(config, workspaces, clock, randomness, skills, audit, store) as shell,
-            _mcp(config, clock, randomness) as mcp,
-        ):
-            app = App(
-                config,
-                store,
-                models,
-                clock,
-                randomness,
-                tools=(*tools, *shell.tools),
-                metrics=metrics,
-                observer=Observers((observer, shell.commands)) if shell.commands else observer,
-                secret=secret,
-                audit=audit,
-                workspaces=workspaces,
-                fetcher=fetcher,
-                source=source,
-                jobs=(*shell.jobs, *jobs),
-                personas=personas,
-                skills=skills,
-                mcp=mcp,
-            )
-            await app.load_accounts()
-            embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
-            async with _running(app, embedder):
-                yield app
-=======
-        secret = await asyncio.to_thread(load_secret, config.data)
-        await asyncio.to_thread(set_aside, config.data)
-        workspaces = _workspaces(config, store)
-        personas = Personas()
-        skills = open_skills(config, personas)
-        jobs: tuple[PeriodicJob, ...] = ()
-        if skills is not None and any(takes_skills(model) for model in models.all):
-            await skills.load()
-            jobs = (skills.job,)
-        if config.audit.enabled:
-            audit = AuditLog(config.data, settings.audit_keeping(config))
-        async with (
-            _shell(config, workspaces, clock, randomness, skills, audit, store) as shell,
-            _mcp(config, clock, randomness) as mcp,
-        ):
-            app = App(
-                config,
-                store,
-                models,
-                clock,
-                randomness,
-                tools=(*tools, *shell.tools),
-                metrics=metrics,
-                observer=Observers((observer, shell.commands)) if shell.commands else observer,
-                secret=secret,
-                audit=audit,
-                workspaces=workspaces,
-                fetcher=fetcher,
-                source=source,
-                jobs=(*shell.jobs, *jobs),
-                personas=personas,
-                skills=skills,
-                mcp=mcp,
-            )
-            await app.load_accounts()
-            embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
-            async with _running(app, embedder):
-                yield app
->>>>>>> seatbelt-green
     finally:
         if vectors is not None:
             await vectors.close()

@@ -126,25 +126,9 @@ class Chunks:
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
                 if event.message.client_calls:
-<<<<<<< HEAD
                     out.append(self._calls(cursor, event))
-                elif event.message.asks and self.tells_tools:
-                    fields: dict[str, object] = {
-                        "approvals": msgspec.to_builtins([each.shown for each in event.message.asks])
-                    }
-                    out.append(self._named(b"approval_asked", fields, cursor))
-||||||| 1f1f1c59
-                    out.append(self._calls(cursor, event.message))
-                elif event.message.asks and self.tells_tools:
-                    fields: dict[str, object] = {
-                        "approvals": msgspec.to_builtins([each.shown for each in event.message.asks])
-                    }
-                    out.append(self._named(b"approval_asked", fields, cursor))
-=======
-                    out.append(self._calls(cursor, event.message))
                 elif self.tells_tools:
                     out.append(self._approvals(cursor, event.message))
->>>>>>> terminal-green
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
             elif isinstance(event, ModelChosen):
