@@ -39,8 +39,8 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bmoro\b", ("Moro", "Eu moro")),
         (r"\bmijn\b", ("Mijn",)),
         (r"我", ("我",)),
-        (r"私", ("私",)),
-        (r"僕", ("僕",)),
+        (r"私", ("私", "我")),
+        (r"僕", ("僕", "我")),
     )
 )
 # How people begin who tell something of themselves.
@@ -79,6 +79,14 @@ _TRANSLATE = re.compile(
 )
 _LONGEST_TRANSLATE = 80
 _MOST_SAID = 12
+# How a model begins that asks for a text which it has.
+_ASKS_FOR_TEXT = (
+    "Sure", "Please", "Of course", "Certainly", "Could you", "Can you", "I'd ", "I can", "I'm",
+    "Bitte gib", "Bitte geb", "Natürlich", "Gerne", "Sicher", "Siehe",
+    "Bien sûr", "Veuillez", "Pouvez", "Claro", "Por favor", "Por supuesto", "Certo", "Per favore",
+    "Certamente",
+    "当然", "请", "もちろん",
+)  # fmt: skip
 
 
 def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
@@ -92,7 +100,8 @@ def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
     if len(text) > _LONGEST_TRANSLATE:
         return ()
     if _TRANSLATE.search(text):
-        return tuple(_beginning(said[-1][1], words=1)) if said and said[-1][0] == "assistant" else ()
+        is_answered = bool(said) and said[-1][0] == "assistant"
+        return (*_beginning(said[-1][1], words=1), *_ASKS_FOR_TEXT) if is_answered else ()
     if not names_language(text):
         return ()
     answers = []

@@ -121,7 +121,13 @@ def test_who_asks_may_have_it_worked_out(text: str) -> None:
     ],
 )
 def test_a_translation_does_not_begin_as_what_is_translated(said: list[str], beginnings: list[str]) -> None:
-    assert list(not_to_begin_as(exchanged(said[:-1]), said[-1])) == beginnings
+    found = not_to_begin_as(exchanged(said[:-1]), said[-1])
+    assert list(found[: len(beginnings)]) == beginnings
+
+
+def test_a_translation_does_not_ask_for_the_text_that_is_there() -> None:
+    said = exchanged(["La luna?", "La luna è lontana."])
+    assert {"Sure", "Please"} <= set(not_to_begin_as(said, "Traducila in inglese."))
 
 
 @pytest.mark.parametrize(
