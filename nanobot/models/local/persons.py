@@ -79,6 +79,7 @@ _TRANSLATE = re.compile(
 )
 _LONGEST_TRANSLATE = 80
 _MOST_SAID = 12
+_SHORT = 4
 # How a model begins that asks for a text which it has.
 _ASKS_FOR_TEXT = (
     "Sure", "Please", "Of course", "Certainly", "Could you", "Can you", "I'd ", "I can", "I'm",
@@ -117,7 +118,7 @@ def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
     if not _is_translated(answers):
         return ()
     # "La lune" becomes "la luna": the first word alone may well be the same.
-    return tuple(beginning.rstrip() for answer in answers for beginning in _beginning(answer, words=2))
+    return tuple(beginning for answer in answers for beginning in _beginning(answer, words=2))
 
 
 def _is_translated(answers: list[str]) -> bool:
@@ -130,7 +131,10 @@ def _beginning(text: str, words: int) -> list[str]:
     if match is None:
         return []
     # Chinese and Japanese have no spaces between words.
-    return [match[0][:3] if match[0] >= "\u3040" else match[0]]
+    if match[0] >= "\u3040":
+        return [match[0][:3]]
+    # What stands behind a short one tells it from longer words: "The " from "Then".
+    return [match[0] if len(match[0]) <= _SHORT else match[0].rstrip(" ,.;:!-–")]
 
 
 def tells(text: str) -> bool:
