@@ -12,6 +12,7 @@ from nanobot.core.model import ModelRequest
 from nanobot.models.local import notation
 from nanobot.models.local.conversation import words_of_user
 from nanobot.models.local.days import TODAY, asks_for_date, date_of, day_asked, names_place
+from nanobot.models.local.identity import openings_of_identity
 from nanobot.models.local.languages import (
     not_in_english,
     opening_of_day,
@@ -37,9 +38,9 @@ class Expected(msgspec.Struct, frozen=True):
     may_call: bool = False
 
 
-def expected(request: ModelRequest, turn: tuple[Message, ...]) -> Expected:
-    """Return what may come next in the current `turn`: after a result words alone, after an error perhaps
-    another call.
+def expected(request: ModelRequest, turn: tuple[Message, ...], name: str | None) -> Expected:
+    """Return what the agent of that `name` may write next in the current `turn`: after a result words alone,
+    after an error perhaps another call. `name`: None where the instructions may say otherwise who it is.
     """
     steps = sum(1 for message in turn if message.tool_calls)
     failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
@@ -48,7 +49,7 @@ def expected(request: ModelRequest, turn: tuple[Message, ...]) -> Expected:
     names = {tool.name for tool in request.tools}
     question = turn[0].text if turn and not steps else ""
     if question:
-        opened = _opened(request.messages, question)
+        opened = _opened(request.messages, question, name)
         if opened.openings:
             return Expected(notation.opened_grammar(opened.openings, opened.never))
         if call := _certain_call(words_of_user(request.messages), names):
@@ -143,10 +144,12 @@ def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
     return opening_of_today(said, today) if today is not None else ""
 
 
-def _opened(messages: tuple[Message, ...], question: str) -> Note:
+def _opened(messages: tuple[Message, ...], question: str, name: str | None) -> Note:
     """Return how the answer to the last message must begin; empty where that is left to the model."""
     if (note := note_of(question)).openings:
         return note
+    if name is not None and (openings := openings_of_identity(question, name)):
+        return Note(openings)
     if openings := openings_of_story(question):
         return Note(openings)
     before = next((each.text for each in reversed(messages) if each.role == "assistant"), "")

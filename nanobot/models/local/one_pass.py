@@ -109,7 +109,8 @@ class OnePass:
         self, request: ModelRequest, said: list[str]
     ) -> AsyncGenerator[Delta | Message, None]:
         turn = current_turn(request.messages)
-        comes = expected(request, turn)
+        name, instructions = self.split(request.system)
+        comes = expected(request, turn, None if instructions else name)
         temperature = 0.0 if len(turn) > 1 else _TEMPERATURE
         prompt = self._prompt(request, comes.grammar, temperature, is_usual=comes.is_usual)
         usage = Usage()

@@ -39,8 +39,8 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bmoro\b", ("Moro", "Eu moro")),
         (r"\bmijn\b", ("Mijn",)),
         (r"我", ("我",)),
-        (r"私", ("私",)),
-        (r"僕", ("僕",)),
+        (r"私", ("私", "我")),
+        (r"僕", ("僕", "我")),
     )
 )
 # How people begin who tell something of themselves.
@@ -79,6 +79,15 @@ _TRANSLATE = re.compile(
 )
 _LONGEST_TRANSLATE = 80
 _MOST_SAID = 12
+_SHORT = 4
+# How a model begins that asks for a text which it has.
+_ASKS_FOR_TEXT = (
+    "Sure", "Please", "Of course", "Certainly", "Could you", "Can you", "I'd ", "I can", "I'm",
+    "Bitte gib", "Bitte geb", "Natürlich", "Gerne", "Sicher", "Siehe",
+    "Bien sûr", "Veuillez", "Pouvez", "Claro", "Por favor", "Por supuesto", "Certo", "Per favore",
+    "Certamente",
+    "当然", "请", "もちろん",
+)  # fmt: skip
 
 
 def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
@@ -92,7 +101,8 @@ def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
     if len(text) > _LONGEST_TRANSLATE:
         return ()
     if _TRANSLATE.search(text):
-        return tuple(_beginning(said[-1][1], words=1)) if said and said[-1][0] == "assistant" else ()
+        is_answered = bool(said) and said[-1][0] == "assistant"
+        return (*_beginning(said[-1][1], words=1), *_ASKS_FOR_TEXT) if is_answered else ()
     if not names_language(text):
         return ()
     answers = []
@@ -108,7 +118,7 @@ def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
     if not _is_translated(answers):
         return ()
     # "La lune" becomes "la luna": the first word alone may well be the same.
-    return tuple(beginning.rstrip() for answer in answers for beginning in _beginning(answer, words=2))
+    return tuple(beginning for answer in answers for beginning in _beginning(answer, words=2))
 
 
 def _is_translated(answers: list[str]) -> bool:
@@ -121,7 +131,10 @@ def _beginning(text: str, words: int) -> list[str]:
     if match is None:
         return []
     # Chinese and Japanese have no spaces between words.
-    return [match[0][:3] if match[0] >= "\u3040" else match[0]]
+    if match[0] >= "\u3040":
+        return [match[0][:3]]
+    # What stands behind a short one tells it from longer words: "The " from "Then".
+    return [match[0] if len(match[0]) <= _SHORT else match[0].rstrip(" ,.;:!-–")]
 
 
 def tells(text: str) -> bool:

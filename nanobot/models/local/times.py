@@ -16,6 +16,13 @@ _ASKED = "|".join(
         r"what(?:['’]s| is) (?:the )?(?:(?:current|exact|local) )?(?:time|date)(?: is it)?",
         r"what(?:['’]s| is) today['’]s (?:date|day)",
         r"what time is it|what (?:week)?day(?: of the week)? (?:is it|is today|do we have)|what date is it",
+        r"(?:what|which) (?:year|month)(?: of the year)? (?:is it|is this|do we have|are we in)"
+        r"|what['’]s the current (?:year|month)",
+        r"(?:in )?welche[nmrs]? (?:jahr|monat) (?:ist|haben wir|sind wir)(?: es)?"
+        r"|(?:en )?quelle année (?:sommes[- ]nous|est[- ]on)"
+        r"|(?:en )?quel mois (?:sommes[- ]nous|est[- ]on)|(?:en )?qu[ée] (?:año|mes) (?:es|estamos)"
+        r"|(?:in )?che (?:anno|mese) (?:è|siamo)"
+        r"|(?:em )?que (?:ano|mês) (?:é|estamos)",
         r"(?:do you know|tell me|can you tell me) (?:the time|what time it is|what day it is|the date)",
         r"wie ?viel uhr (?:ist es|haben wir)|wie spät (?:ist es|haben wir)|wie spät ist",
         r"welche[rsn]? (?:wochentag|tag|datum) (?:ist|haben wir)(?: es)?|den wievielten haben wir"

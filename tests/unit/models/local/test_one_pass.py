@@ -411,6 +411,14 @@ async def test_an_email_is_not_refused(small: Machine) -> None:
     assert not accepts(small.asked[0].json["grammar"], "I'm sorry, but I can't assist with that.")
 
 
+async def test_the_agent_is_no_human_unless_its_instructions_say_who_it_is(small: Machine) -> None:
+    await small.ask(user("Are you a human?"))
+    await small.ask(user("Are you a human?"), system=f"{SYSTEM}\n\nYou are Maria, who sells tea.")
+    default, instructed = (asked.json["grammar"] for asked in small.asked)
+    assert not accepts(default, "Yes, I am a human.") and accepts(default, "No, I'm nanobot, an assistant.")
+    assert accepts(instructed, "Yes, I am a human.")
+
+
 async def test_a_poem_is_written_so_that_its_lines_differ(small: Machine) -> None:
     small.writes("Roses are red.")
     await small.ask(user("Write a poem."))

@@ -9,6 +9,9 @@ from nanobot.models.local.times import asks_now, may_ask_time
     "text",
     [
         "What time is it?",
+        "What year is it?",
+        "In welchem Jahr sind wir?",
+        "¿En qué mes estamos?",
         "Hi, what day is it today?",
         "What's the date today, please?",
         "what's today's date",
