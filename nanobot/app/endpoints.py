@@ -143,7 +143,7 @@ def find_access(
         )
     base_url = fields.base_url or find_base_url(provider, environment)
     # Checked before anything takes it apart.
-    Address(base_url)
+    _check_address(base_url, fields, address_variable(provider, environment), key_setting)
     provider = at_address(provider, base_url)
     if provider.tells_window:
         base_url = ollama_door(base_url)
@@ -164,6 +164,20 @@ def find_access(
     return ProviderAccess(
         base_url, wire_of(provider, fields), key.one, key.auth, transport, provider.tells_window
     )
+
+
+def _check_address(base_url: str, fields: EndpointFields, variable: str | None, key_setting: str) -> None:
+    """Return where `base_url` is an address.
+
+    Raises:
+        ConfigError: it is none; the message says where it was set.
+    """
+    try:
+        Address(base_url)
+    except ConfigError as error:
+        set_in = f"{key_setting.rpartition('.')[0]}.base_url"
+        where = set_in if fields.base_url or variable is None else variable
+        raise ConfigError(f"{where}: {error.message}") from None
 
 
 def places_of_key(provider: Provider, fields: EndpointFields, setting: str) -> str:

@@ -1,7 +1,8 @@
 """Where an API is, and how its key is sent."""
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
@@ -19,6 +20,26 @@ class KeyHeader(msgspec.Struct, frozen=True):
 
 
 BEARER = KeyHeader("Authorization", "Bearer ")
+
+
+_PUBLIC_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-language",
+        "anthropic-beta",
+        "anthropic-version",
+        "http-referer",
+        "openai-beta",
+        "openai-organization",
+        "openai-project",
+        "referer",
+        "user-agent",
+        "x-goog-user-project",
+        "x-title",
+    }
+)
+"""Headers that tell a provider who asks, and for what; of all others the value may be a secret."""
+_VALUES_WITHIN = LatePattern(r"[\s;,=]+")
 
 
 def ending(operations: str) -> LatePattern[str]:
@@ -59,6 +80,14 @@ class Address:
         self.host = host
         self.shown = urlunsplit(self._parts._replace(query=""))
 
+    @property
+    def query_values(self) -> tuple[str, ...]:
+        """What the query says, as it is written and as it is meant, but for the version of the API."""
+        fields = [part for part in self._parts.query.split("&") if not part.startswith("api-version=")]
+        meant = (value for _, value in parse_qsl("&".join(fields)))
+        written = (part.partition("=")[2] for part in fields)
+        return tuple(filter(None, dict.fromkeys((*meant, *written))))
+
     def url(self, path: str, query: str = "") -> str:
         """Return the URL of `path`, which begins with a slash; behind it stands the query of the base URL,
         then `query`.
@@ -90,4 +119,15 @@ def error_source(
     for key in (api_key or "", *(keys.secrets if keys is not None else ())):
         if not (key.isprintable() and key.isascii()):
             raise ConfigError(f"API key of {name}: a line break, or a character that is not ASCII, is in it")
-    return ErrorSource(name, model, address.shown, api_key or None, keys, tuple(transport.headers.values()))
+    further = (*address.query_values, *_secrets_in(transport.headers))
+    return ErrorSource(name, model, address.shown, api_key or None, keys, further)
+
+
+def _secrets_in(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield what must not be shown of headers: their values, and what stands in these behind the name of a
+    scheme or of a cookie.
+    """
+    for name, value in headers.items():
+        if name.lower() not in _PUBLIC_HEADERS:
+            yield value
+            yield from _VALUES_WITHIN.split(value)

@@ -39,7 +39,8 @@ _NO_API_STATUSES = frozenset({405, 407, 410, 411, 415, 421, 426})
 class ErrorSource(msgspec.Struct, frozen=True):
     """The provider that an error message speaks of.
 
-    `secret`, its key, is cut out of whatever it answers; so are those of `keys`, and `secret_headers`.
+    `secret`, its key, is cut out of whatever it answers; so are those of `keys`, and
+    `further_secrets`.
     """
 
     name: str
@@ -47,13 +48,14 @@ class ErrorSource(msgspec.Struct, frozen=True):
     address: str
     secret: str | None = None
     keys: KeySource | None = None
-    secret_headers: tuple[str, ...] = ()
+    further_secrets: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
+        """What must not be shown; the longest first, as one may be the beginning of another."""
         own = () if self.secret is None else (self.secret,)
-        return (*own, *(self.keys.secrets if self.keys is not None else ()), *self.secret_headers)
+        keys = self.keys.secrets if self.keys is not None else ()
+        return tuple(sorted((*own, *keys, *self.further_secrets), key=len, reverse=True))
 
     @property
     def question(self) -> str:
@@ -189,7 +191,7 @@ def _no_model(source: ErrorSource, message: str) -> RequestFailed:
 
 
 def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
-    has_key = source.secret or source.keys or source.secret_headers
+    has_key = source.secret or source.keys or source.further_secrets
     remedy = "check the API key and its account" if has_key else "it wants an API key and none is set"
     return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
 
