@@ -12,7 +12,7 @@ from nanobot.cli.terminal import one_line, size
 from nanobot.config import FILE, Config
 from nanobot.core.errors import StoreError
 from nanobot.stores import blobs, secret
-from nanobot.stores.folder_copy import copy_file, copy_folder, remove_copy
+from nanobot.stores.folder_copy import copy_file, copy_folder, give_owner, remove_copy
 from nanobot.stores.sqlite.opening import DATABASE
 from nanobot.stores.workspaces import folder as workspaces
 from nanobot.telemetry import logs
@@ -63,6 +63,8 @@ def _back_up_all(config: Config, target: Path) -> None:
         partial.mkdir(mode=0o700, parents=True)
         # First: of an upload that it knows, the content is there.
         offline_store(config).backup(partial / DATABASE)
+        # A server that cannot open it does not start.
+        give_owner((config.data / DATABASE).stat(), partial / DATABASE)
         for name in FOLDERS:
             left_out += copy_folder(config.data / name, partial / name)
         for name in FILES:

@@ -106,9 +106,14 @@ def _copy_content(opened: int, target: Path) -> None:
     _copy_state(found, target)
 
 
-def _copy_state(found: os.stat_result, target: Path) -> None:
+def give_owner(found: os.stat_result, target: Path) -> None:
+    """Let `target` belong to whom `found` belongs to, where this user may do so."""
     if hasattr(os, "chown"):
         with contextlib.suppress(PermissionError):
             os.chown(target, found.st_uid, found.st_gid)
+
+
+def _copy_state(found: os.stat_result, target: Path) -> None:
+    give_owner(found, target)
     target.chmod(stat.S_IMODE(found.st_mode))
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))

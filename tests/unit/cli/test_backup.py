@@ -1,6 +1,10 @@
 import json
+import os
 import stat
+import sys
 from pathlib import Path
+
+import pytest
 
 from tests.unit.cli.commandline import Nanobot
 from tests.unit.cli.stored import fill
@@ -72,3 +76,19 @@ def test_what_cannot_be_written_leaves_nothing(nanobot: Nanobot, tmp_path: Path)
     assert ran.status == 2 and "cannot write" in ran.err
     ran = nanobot("backup", "--all", str(tmp_path / "x"), "--data", str(tmp_path / "none"))
     assert ran.status != 0 and not (tmp_path / "x").exists() and not (tmp_path / "x.partial").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root gives files away")
+def test_copies_that_root_makes_belong_to_the_user_of_the_server(nanobot: Nanobot, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    fill(data)
+    (data / "files").mkdir()
+    (data / "files" / "file-1").write_text("an upload")
+    (data / "cache.secret").write_text("c")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 4321, 1234)
+    assert nanobot("backup", "--all", str(tmp_path / "copy"), "--data", str(data)).status == 0
+    copies = [path.stat() for path in (tmp_path / "copy").rglob("*")]
+    assert [(each.st_uid, each.st_gid) for each in copies] == [(4321, 1234)] * 4
+    # The copies themselves stay root's: who breaks into the server changes none.
+    assert (tmp_path / "copy").stat().st_uid == 0
