@@ -31,7 +31,7 @@ _KEYS = (
 )
 ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
 """What may be typed for an answer to the agent's question whether it may use a tool."""
-_ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter; nothing else is a yes)"
+_ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter, until {until}; nothing else is a yes)"
 _ALWAYS = "a: always in this conversation   "
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
 _NEITHER = "neither a yes nor a no: nothing was run. Ask for it again, or decide with `nanobot approvals`."
@@ -141,7 +141,8 @@ class ChatLoop:
         elif self._asks and self._asks[0].question is None:
             # What was asked for one participant of several can be agreed to once only.
             is_personal = any(asked.asker is not None for asked in self._asks)
-            self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS))
+            until = _clock_time(min(asked.expires_at for asked in self._asks), self._now())
+            self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS, until=until))
         elif self._asks:
             self._view.note(_QUESTION_HELP)
         elif waiting:
@@ -247,6 +248,12 @@ async def follow(
             task.cancel()
         await asyncio.gather(reading, *others, return_exceptions=True)
         view.end()
+
+
+def _clock_time(moment: float, now: float) -> str:
+    """Return a moment by the clock of this machine, with its date unless that is today's."""
+    then, today = time.localtime(moment), time.localtime(now)
+    return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
 
 
 async def _keep_painting(view: ChatView) -> None:

@@ -5,7 +5,7 @@ import io
 import msgspec
 import pytest
 
-from nanobot.agent.question import ASKED_BACK, WAITING
+from nanobot.agent.question import ASKED_BACK, WAITING, question
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
@@ -157,6 +157,20 @@ def test_what_a_call_would_change_stands_below_the_question_about_it() -> None:
     view.show(MessageAdded(Message("assistant", (), asks=(asked,))))
     view.end()
     assert emulator.text.splitlines() == ["May I?", "   one", "  -two", "  +2", "   three", "   four"]
+
+
+def test_how_a_question_is_answered_is_left_to_the_keys_of_the_chat() -> None:
+    emulator, view, _ = make(columns=40)
+    view.begin()
+    asked = AskedCall("appr_1", "c1", "run_command", '{"command": "ls"}', 1_800_000_000.0)
+    asking = question((asked,))
+    view.show(TextDelta(f"I will look.\n\n{asking.text}"))
+    view.paint()
+    view.show(MessageAdded(asking))
+    view.end()
+    assert emulator.text == (
+        'I will look.\n\nMay I make this call?\n\nrun_command\n\n {\n   "command": "ls"\n }'
+    )
 
 
 def test_calls_that_an_end_has_cut_off_are_told() -> None:
