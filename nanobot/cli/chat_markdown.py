@@ -10,7 +10,9 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.syntax import Syntax
 
+from nanobot.cli.chat_files import save_command
 from nanobot.cli.chat_math import keep_formulas
+from nanobot.core.workspace import FILE_ID_PREFIX
 
 _PARSER = keep_formulas(MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]))
 _CODE_THEME = "ansi_dark"
@@ -41,6 +43,15 @@ class _PlainMarkdown(Markdown):
     def __init__(self, text: str) -> None:
         super().__init__("", code_theme=_CODE_THEME, hyperlinks=False)
         self.parsed = _PARSER.parse(text)
+        for token in self.parsed:
+            for inside in token.children or ():
+                if inside.type == "link_open":
+                    inside.attrs["href"] = _shown_link(str(inside.attrs.get("href", "")))
+
+
+def _shown_link(target: str) -> str:
+    """Return where a link leads; of one to a file of the agent, what is typed to have it."""
+    return save_command(target) if target.startswith(FILE_ID_PREFIX) else target
 
 
 def finished(text: str) -> int:

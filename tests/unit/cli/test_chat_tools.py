@@ -236,10 +236,15 @@ def test_marks_that_are_for_the_model_are_not_shown() -> None:
     view.begin()
     view.show(ToolStarted(call("web_fetch", url="https://a")))
     view.show(finished("<untrusted 99066b71a8f3799f>\nPrices\n</untrusted 99066b71a8f3799f>"))
+    view.show(ToolStarted(call("read_file", file="b")))
+    view.show(finished('(b, from line 1)\n<file-e29f21f9 name="b">\nred\n</file-e29f21f9>'))
     view.show(ToolStarted(call("apply_patch", patch="*** Begin Patch\n*** Add File: a\n+1\n*** End Patch\n")))
     view.show(finished("patched", files=["a"]))
     view.end()
-    assert emulator.text == "· web_fetch https://a\n  Prices\n· apply_patch a\n  *** Add File: a\n  +1"
+    assert (
+        emulator.text
+        == "· web_fetch https://a\n  Prices\n· read_file b\n  (b, from line 1)\n  red\n· apply_patch a\n  *** Add File: a\n  +1"
+    )
 
 
 def test_a_call_that_was_stopped_is_told_so_in_words_for_people() -> None:
