@@ -3,12 +3,19 @@
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
-from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.completion import (
+    CompleteEvent,
+    Completer,
+    Completion,
+    PathCompleter,
+    WordCompleter,
+)
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import get_typeahead
@@ -22,6 +29,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from nanobot.cli.terminal import unread_keys
 
 _HISTORY = "chat_history"
+TAKES_A_PATH = "/attach"
 _PROMPT = "> "
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 """What keys other than those of letters send, and what brackets a paste."""
@@ -50,7 +58,7 @@ class ChatPrompt:
                 prompt_continuation=lambda width, line, is_soft_wrap: " " * width,
                 history=_history(directory),
                 key_bindings=_keys(),
-                completer=WordCompleter(list(commands), sentence=True),
+                completer=ChatCompleter(commands),
                 complete_while_typing=False,
                 enable_history_search=False,
                 output=output,
@@ -77,6 +85,20 @@ class ChatPrompt:
             except KeyboardInterrupt:
                 typed = ""
         raise UserLeft
+
+
+class ChatCompleter(Completer):
+    """Completes commands, and behind one that takes a file of this machine its path."""
+
+    def __init__(self, commands: Sequence[str]) -> None:
+        self._commands = WordCompleter(list(commands), sentence=True)
+        self._paths = PathCompleter(expanduser=True)
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
+        command, blank, path = document.text_before_cursor.partition(" ")
+        if blank and command == TAKES_A_PATH:
+            return self._paths.get_completions(Document(path), event)
+        return self._commands.get_completions(document, event)
 
 
 def _typed_ahead(source: Input) -> str:

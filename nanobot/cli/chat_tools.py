@@ -35,7 +35,11 @@ _SAID_BY_THE_QUESTION = frozenset({WAITING, ASKED_BACK})
 _SHOWS_ITS_CHANGES = frozenset({"edit_file", "write_file", "apply_patch"})
 _SHOWS_ITS_END = frozenset({"run_command", "python", "read_output"})
 """Tools whose output tells at its end how it went."""
-_FOR_THE_MODEL = re.compile(r"</?untrusted [0-9a-f]+>|\[exit status 0(?:, no output)?\]")
+_FOR_THE_MODEL = re.compile(
+    r"</?(?:untrusted |file-)[0-9a-f]+(?: name=.*)?>"
+    r"|\[exit status 0(?:, no output)?\]"
+    r"|\[Links? for the user: .*\]"
+)
 """Lines of results that tell a person nothing."""
 
 

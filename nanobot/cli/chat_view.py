@@ -1,24 +1,27 @@
 """How an answer is shown while it comes: as Markdown on a terminal, as plain text elsewhere."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from nanobot.agent.question import how_to_answer
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, settled_lines, title
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
-from nanobot.core.message import Message
+from nanobot.core.message import AskedCall, Message
 
 _MAX_LIVE_LINES = 200
 _DIM, _RED, _GREEN, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 _COLOURS: dict[Tone, str] = {"dim": _DIM, "added": _GREEN, "removed": _RED, "failed": _RED}
 _FENCES = ("```", "~~~")
+_SILENT_S = 3
+"""After so many seconds in which nothing came it is told that the answer is not at its end."""
 
 
 class ChatView(Protocol):
@@ -62,6 +65,8 @@ class RichView:
         self._tools = ToolReport(now)
         self._is_first = True
         self._began_at: float | None = None
+        self._spoke_at = 0.0
+        self._silent_s = 0
         self._is_stale = False
 
     def begin(self) -> None:
@@ -77,6 +82,7 @@ class RichView:
         if isinstance(event, TextDelta):
             self._pending += neutral(event.text.replace("\r", ""))
             self._began_at = None
+            self._spoke_at = self._now()
             self._is_stale = True
         elif isinstance(event, ToolStarted):
             self._settle(len(self._pending))
@@ -88,9 +94,11 @@ class RichView:
                 self._leave(self._tools.finish(result))
             self._wait()
             self.paint()
-        elif isinstance(event, MessageAdded) and (told := _told(event.message)):
+        elif isinstance(event, MessageAdded) and (event.message.asks or settled_lines(event.message)):
+            # The chat itself says how to answer: by which keys, and until when.
+            self._pending = self._pending.removesuffix(_spelt_out(event.message.asks))
             self._settle(len(self._pending))
-            self._leave(told)
+            self._leave(_told(event.message))
 
     def paint(self) -> None:
         if self._tools.is_running:
@@ -98,10 +106,20 @@ class RichView:
         elif self._began_at is not None:
             waited_s = int(self._now() - self._began_at)
             self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
-        elif self._is_stale:
-            self._settle(finished(self._pending))
-            self._screen.show(self._spaced(lines(_tail(self._pending), self._console())))
+        else:
+            self._paint_text()
         self._is_stale = False
+
+    def _paint_text(self) -> None:
+        silent_s = int(self._now() - self._spoke_at) if self._pending else 0
+        is_silent = silent_s >= _SILENT_S
+        if not self._is_stale and not (is_silent and silent_s != self._silent_s):
+            return
+        self._silent_s = silent_s
+        self._settle(finished(self._pending))
+        rendered = self._spaced(lines(_tail(self._pending), self._console()))
+        waiting = [f"{_DIM}… waiting {silent_s} s{_PLAIN}"] if is_silent else []
+        self._screen.show([*rendered, *waiting])
 
     def end(self) -> None:
         self._began_at = None
@@ -158,6 +176,11 @@ class RichView:
 def _told(message: Message) -> list[ToolLine]:
     """Return what is to be seen of calls that people are, or were, asked about."""
     return [*settled_lines(message), *asked_lines(message.asks)]
+
+
+def _spelt_out(asks: Sequence[AskedCall]) -> str:
+    """Return how the question says that it is answered."""
+    return how_to_answer(asks) if asks and asks[0].question is None else ""
 
 
 def _tail(text: str) -> str:

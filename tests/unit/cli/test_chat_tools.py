@@ -5,7 +5,7 @@ import io
 import msgspec
 import pytest
 
-from nanobot.agent.question import ASKED_BACK, WAITING
+from nanobot.agent.question import ASKED_BACK, WAITING, question
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
@@ -159,6 +159,20 @@ def test_what_a_call_would_change_stands_below_the_question_about_it() -> None:
     assert emulator.text.splitlines() == ["May I?", "   one", "  -two", "  +2", "   three", "   four"]
 
 
+def test_how_a_question_is_answered_is_left_to_the_keys_of_the_chat() -> None:
+    emulator, view, _ = make(columns=40)
+    view.begin()
+    asked = AskedCall("appr_1", "c1", "run_command", '{"command": "ls"}', 1_800_000_000.0)
+    asking = question((asked,))
+    view.show(TextDelta(f"I will look.\n\n{asking.text}"))
+    view.paint()
+    view.show(MessageAdded(asking))
+    view.end()
+    assert emulator.text == (
+        'I will look.\n\nMay I make this call?\n\nrun_command\n\n {\n   "command": "ls"\n }'
+    )
+
+
 def test_calls_that_an_end_has_cut_off_are_told() -> None:
     emulator, view, _ = make()
     view.begin()
@@ -222,10 +236,16 @@ def test_marks_that_are_for_the_model_are_not_shown() -> None:
     view.begin()
     view.show(ToolStarted(call("web_fetch", url="https://a")))
     view.show(finished("<untrusted 99066b71a8f3799f>\nPrices\n</untrusted 99066b71a8f3799f>"))
+    view.show(ToolStarted(call("read_file", file="b")))
+    view.show(finished('(b, from line 1)\n<file-e29f21f9 name="b">\nred\n</file-e29f21f9>'))
     view.show(ToolStarted(call("apply_patch", patch="*** Begin Patch\n*** Add File: a\n+1\n*** End Patch\n")))
     view.show(finished("patched", files=["a"]))
     view.end()
-    assert emulator.text == "· web_fetch https://a\n  Prices\n· apply_patch a\n  *** Add File: a\n  +1"
+    assert emulator.text.splitlines() == [
+        *("· web_fetch https://a", "  Prices"),
+        *("· read_file b", "  (b, from line 1)", "  red"),
+        *("· apply_patch a", "  *** Add File: a", "  +1"),
+    ]
 
 
 def test_a_call_that_was_stopped_is_told_so_in_words_for_people() -> None:
