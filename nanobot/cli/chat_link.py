@@ -99,7 +99,7 @@ class InProcess:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._written = WrittenFiles(app.workspaces)
+        self._written = WrittenFiles(app.resources.workspaces)
         self._turn_id: str | None = None
 
     async def ask(
