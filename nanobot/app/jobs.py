@@ -1,12 +1,17 @@
 """What a running server does again and again."""
 
+import asyncio
+from pathlib import Path
+
 from nanobot.access.keyring import REFRESH_S
 from nanobot.app import settings
 from nanobot.app.app import App
 from nanobot.app.periodic import PeriodicJob
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
+from nanobot.core.errors import StoreError
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.leftovers import remove_leftovers
 from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.submit.deliveries import FLUSH_EVERY_S
 
@@ -50,6 +55,11 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             every_s=ERASURES_EVERY_S,
             first_after_s=ERASURES_EVERY_S,
         ),
+        PeriodicJob(
+            name="delete what commands of an earlier server left",
+            run=lambda: _delete_leftovers(app.config.data),
+            every_s=CLEANUP_EVERY_S,
+        ),
         *_sweeping(app),
         PeriodicJob(
             name="delete old approvals",
@@ -63,6 +73,11 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
     )
+
+
+async def _delete_leftovers(data: Path) -> None:
+    if not await asyncio.to_thread(remove_leftovers, data):
+        raise StoreError(f"some of it cannot be deleted in {data}: see whom it belongs to")
 
 
 def _sweeping(app: App) -> tuple[PeriodicJob, ...]:

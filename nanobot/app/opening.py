@@ -30,6 +30,7 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.secret import load_secret
 from nanobot.stores.sqlite.store import open_store
 from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.leftovers import set_aside
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.tree import is_supported
 from nanobot.telemetry.metrics import Metrics
@@ -73,6 +74,7 @@ async def open_app(
         store = await stack.enter_async_context(_store(config, models, clock, observer, vectors))
         stack.push_async_callback(models.close)
         secret = await asyncio.to_thread(load_secret, config.data)
+        await asyncio.to_thread(set_aside, config.data)
         workspaces = await stack.enter_async_context(_workspaces(config, store))
         personas = Personas()
         skills, skill_jobs = await _skills(config, personas, models)

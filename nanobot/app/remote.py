@@ -69,7 +69,7 @@ def remote_model(
         clock=clock,
         random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
     )
-    if provider.tells_window:
+    if access.tells_window:
         # Few providers do.
         from nanobot.models.ollama import OllamaModel
 

@@ -16,7 +16,7 @@ from nanobot.core.accounts import ApiKey, Right, digest_of, new_token
 from nanobot.core.errors import StoreError
 from nanobot.core.offline import RunningServer
 
-_RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write")
+_RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
 _log = logging.getLogger(__name__)
 
 

@@ -8,7 +8,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.models.address import Address, KeyHeader
+from nanobot.models.address import Address, KeyHeader, ending
 from nanobot.models.answer import FormatTerms
 from nanobot.models.anthropic.answer import MessagesAnswerReader
 from nanobot.models.anthropic.proposals import proposals
@@ -23,6 +23,7 @@ ABILITIES: frozenset[Ability] = frozenset({"images", "tools", "reading_on"})
 model to few of the schemas that clients send.
 """
 
+_OPERATION = ending(r"(?:v1/)?(?:messages(?:/\w+)?|complete)|v1")
 _WIRE = ModelFormat(
     terms=FormatTerms(answer="answer of the Messages API", content="message", ending="stop_reason"),
     reserved=RESERVED_FIELDS,
@@ -35,14 +36,14 @@ _WIRE = ModelFormat(
 class AnthropicMessages(RemoteModel):
     """A model behind an API that speaks Anthropic's Messages.
 
-    The base URL may end with `/v1` or `/v1/messages`, or be without.
+    The base URL may end with `/v1` and the path of an operation, or be without.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
     """
 
     def __init__(self, settings: RemoteSettings, *, clock: Clock, random: random.Random) -> None:
-        address = Address(_root(settings.base_url) + "/v1")
+        address = Address(settings.base_url, _OPERATION, "/v1")
         super().__init__(
             settings, _WIRE, address=address, answer_url=address.url("/messages"), clock=clock, random=random
         )
@@ -67,9 +68,3 @@ class AnthropicMessages(RemoteModel):
         )
         reader = MessagesAnswerReader(self._source, self._provider, self._random, negotiation.answered)
         return Exchange(body, reader, partial(negotiation.adapts, body))
-
-
-def _root(base_url: str) -> str:
-    """Return the address below which `/v1/messages` is: it is set with that path, and without."""
-    root = base_url.strip().rstrip("/")
-    return root.removesuffix("/messages").removesuffix("/v1")

@@ -9,7 +9,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
 from nanobot.core.model import ModelRequest
-from nanobot.models.address import Address, KeyHeader
+from nanobot.models.address import Address, KeyHeader, ending
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange
 from nanobot.models.gemini.answer import ContentReader
@@ -21,6 +21,7 @@ from nanobot.models.negotiation import Negotiation, check_abilities
 from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
+_OPERATION = ending(r"models(?:/[^/]+:\w+)?")
 _WIRE = ModelFormat(
     terms=FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason"),
     reserved=RESERVED_FIELDS,
@@ -31,8 +32,9 @@ _WIRE = ModelFormat(
 class GeminiContent(RemoteModel):
     """A model behind an API that speaks `generateContent`.
 
-    The base URL may end with the version (`/v1beta`) and `/models`, or be without. The model may be the path
-    of one that is elsewhere (`tunedModels/mine`). Objects among the extra fields are joined field by field.
+    The base URL may end with the version (`/v1beta`) and `/models` or an operation, or be without. The model
+    may be the path of one that is elsewhere (`tunedModels/mine`). Objects among the extra fields are joined
+    field by field.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -84,12 +86,12 @@ class GeminiContent(RemoteModel):
 
 
 def _root(base_url: str) -> str:
-    """Return the address below which `/models` is: it is set with its version, and without.
+    """Return the address below which `/models` is: it is set with its version or an operation, and without.
 
     Raises:
         ConfigError: it is no address.
     """
     Address(base_url)
     parts = urlsplit(base_url.strip())
-    path = parts.path.rstrip("/").removesuffix("/models")
+    path = _OPERATION.sub("", parts.path).rstrip("/")
     return urlunsplit(parts._replace(path=path or "/v1beta"))

@@ -8,10 +8,9 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
-from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import ModelRequest
-from nanobot.models.address import Address
+from nanobot.models.address import OPENAI_OPERATION, Address
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange
 from nanobot.models.lessons import Lesson, missing, named
@@ -23,7 +22,6 @@ from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMe
 from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
-_COMPLETIONS_PATH = LatePattern(r"/chat/completions/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _WIRE = ModelFormat(
     terms=FormatTerms(answer="chat completion", content="choice", ending="finish_reason"),
@@ -34,7 +32,7 @@ _WIRE = ModelFormat(
 class OpenAIChat(RemoteModel):
     """A model behind an OpenAI-compatible API.
 
-    The base URL may end with the path of the completions. `opening`: messages that each request begins with.
+    The base URL may end with the path of an operation. `opening`: messages that each request begins with.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
@@ -48,7 +46,7 @@ class OpenAIChat(RemoteModel):
         random: random.Random,
         opening: tuple[OpeningMessage, ...] = (),
     ) -> None:
-        address = Address(_COMPLETIONS_PATH.sub("", settings.base_url.strip()))
+        address = Address(settings.base_url, OPENAI_OPERATION)
         super().__init__(
             settings,
             _WIRE,

@@ -8,10 +8,9 @@ from typing import get_args
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
-from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
 from nanobot.core.model import Ability, ModelRequest
-from nanobot.models.address import Address
+from nanobot.models.address import OPENAI_OPERATION, Address
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import Exchange
 from nanobot.models.lessons import Lesson, missing, named
@@ -29,7 +28,6 @@ _log = logging.getLogger(__name__)
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
 """What the format has fields for."""
 
-_PATH = LatePattern(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
 _WIRE = ModelFormat(
     terms=FormatTerms(answer="response", content="output", ending="response.completed"),
@@ -41,14 +39,14 @@ _WIRE = ModelFormat(
 class OpenAIResponses(RemoteModel):
     """A model behind an API that speaks OpenAI's Responses.
 
-    The base URL may end with the path of the responses, or of the chat completions.
+    The base URL may end with the path of an operation.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
     """
 
     def __init__(self, settings: RemoteSettings, *, clock: Clock, random: random.Random) -> None:
-        address = Address(_PATH.sub("", settings.base_url.strip()))
+        address = Address(settings.base_url, OPENAI_OPERATION)
         super().__init__(
             settings,
             _WIRE,

@@ -131,6 +131,8 @@ async def test_an_effort_is_asked_for_in_the_way_of_the_model(
         ("/v1beta/", "/v1beta"),
         ("/v1beta/models", "/v1beta"),
         ("/v1", "/v1"),
+        ("/v1beta/models/gemini-pro:generateContent", "/v1beta"),
+        ("/v1/models/gemini-pro:streamGenerateContent", "/v1"),
     ],
 )
 async def test_an_address_may_be_set_with_its_path_or_without(
