@@ -20,7 +20,7 @@ from nanobot.tools.mcp.messages import (
     ReadResource,
 )
 from nanobot.tools.mcp.reading import (
-    Shown,
+    ShownResult,
     plain,
     read_prompt,
     read_resource,
@@ -80,7 +80,7 @@ async def call_tool(client: Client, order: CallTool, asks: ServerAsks) -> Answer
     return Answered(order.id, "the server asks to be called again and again", is_error=True)
 
 
-async def shown_by(client: Client, order: ListResources | ReadResource | GetPrompt) -> Shown:
+async def shown_by(client: Client, order: ListResources | ReadResource | GetPrompt) -> ShownResult:
     """Return what a server shows besides its tools.
 
     Raises:
@@ -101,4 +101,4 @@ async def shown_by(client: Client, order: ListResources | ReadResource | GetProm
     more: list[str] = []
     resources = await all_pages(client.list_resources, "resources", more)
     shown = read_resource_list(resources, await list_templates(client))
-    return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
+    return ShownResult("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
