@@ -4,17 +4,17 @@ from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.agent.other_sessions import KnownPeople
 from nanobot.app import settings
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.core.accounts import TurnSettled, UnendedTurn
 
 
-class Accounts:
+class AccountsInUse:
     """The API keys, the quotas and the people of a server, kept in memory.
 
     From its construction on it counts every turn, so it is made before the engine starts.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: AppResources) -> None:
         config, store = resources.config, resources.store
         self._store = store
         self._metrics = resources.metrics

@@ -13,7 +13,7 @@ from nanobot.app.models import is_small
 from nanobot.app.personas import PersonasInUse
 from nanobot.app.policy import approval_settings, policy_rules
 from nanobot.app.reading import Reading
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.app.tools import all_tools, web_tools, workspace_tools
 from nanobot.core.policy import Policy
 from nanobot.core.recall import OtherSessions
@@ -26,7 +26,7 @@ from nanobot.tools.workspace.files import AgentFiles
 
 
 def make_toolset(
-    resources: Resources, reading: Reading, delegations: Delegations, others: OtherSessions | None
+    resources: AppResources, reading: Reading, delegations: Delegations, others: OtherSessions | None
 ) -> Toolset:
     """Return the tools of the agent; those of MCP servers come and go. `others`: the further sessions that a
     turn may be told of.
@@ -40,7 +40,7 @@ def make_toolset(
     return toolset
 
 
-def make_policy(resources: Resources, toolset: Toolset) -> Policy:
+def make_policy(resources: AppResources, toolset: Toolset) -> Policy:
     """Return which tools may be called where.
 
     Raises:
@@ -49,7 +49,7 @@ def make_policy(resources: Resources, toolset: Toolset) -> Policy:
     return Policy(policy_rules(resources.config, toolset.tools, _servers(resources)))
 
 
-def make_personas(resources: Resources, toolset: Toolset, policy: Policy) -> PersonasInUse:
+def make_personas(resources: AppResources, toolset: Toolset, policy: Policy) -> PersonasInUse:
     """Return who answers in which sessions. Both they and `policy` change with the settings.
 
     Raises:
@@ -68,7 +68,7 @@ def make_personas(resources: Resources, toolset: Toolset, policy: Policy) -> Per
 
 
 def make_agent(
-    resources: Resources, reading: Reading, toolset: Toolset, policy: Policy, others: OtherSessions | None
+    resources: AppResources, reading: Reading, toolset: Toolset, policy: Policy, others: OtherSessions | None
 ) -> Agent:
     """Return the agent. `others`: the further sessions that a turn may be told of."""
     config, store, clock = resources.config, resources.store, resources.clock
@@ -87,13 +87,13 @@ def make_agent(
     )
 
 
-def _servers(resources: Resources) -> tuple[str, ...]:
+def _servers(resources: AppResources) -> tuple[str, ...]:
     """Return the names of the MCP servers."""
     return tuple(resources.mcp.settings) if resources.mcp is not None else ()
 
 
 def _tools(
-    resources: Resources, reading: Reading, delegations: Delegations, others: OtherSessions | None
+    resources: AppResources, reading: Reading, delegations: Delegations, others: OtherSessions | None
 ) -> tuple[Tool, ...]:
     config, store = resources.config, resources.store
     clock, randomness = resources.clock, resources.randomness
@@ -119,14 +119,14 @@ def _tools(
     )
 
 
-def _skill_tools(resources: Resources, files: AgentFiles | None, reading: Reading) -> tuple[Tool, ...]:
+def _skill_tools(resources: AppResources, files: AgentFiles | None, reading: Reading) -> tuple[Tool, ...]:
     if resources.skills is None:
         return ()
     has_commands = any(tool.group == "shell" for tool in resources.tools)
     return resources.skills.tools(files, reading.workers, resources.randomness, has_commands=has_commands)
 
 
-def _memory_tools(resources: Resources) -> tuple[Tool, ...]:
+def _memory_tools(resources: AppResources) -> tuple[Tool, ...]:
     config, store = resources.config, resources.store
     clock, randomness = resources.clock, resources.randomness
     if not config.memory.enabled:

@@ -7,12 +7,12 @@ from starlette.types import ASGIApp
 from nanobot.access.admission import PartGate
 from nanobot.api.server import build_api
 from nanobot.app import settings
-from nanobot.app.accounts import Accounts
+from nanobot.app.accounts import AccountsInUse
 from nanobot.app.agent import make_agent, make_personas, make_policy, make_toolset
-from nanobot.app.entry import Entry
 from nanobot.app.models import is_small
 from nanobot.app.reading import Reading
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
+from nanobot.app.submitting import Submitting
 from nanobot.core.extraction import Extracting
 from nanobot.engine.compactor import Compactor
 from nanobot.engine.local import LocalEngine
@@ -28,7 +28,7 @@ class App:
         ConfigError: a setting cannot be used.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: AppResources) -> None:
         self.resources = resources
         self.config = resources.config
         self.store = resources.store
@@ -36,7 +36,7 @@ class App:
         self.clock = resources.clock
         self.randomness = resources.randomness
 
-        self.accounts = Accounts(resources)
+        self.accounts = AccountsInUse(resources)
         self.reading = Reading(resources)
         self.delegations = self._delegations()
 
@@ -50,8 +50,8 @@ class App:
         self.extracting = self._extracting()
         self.engine = self._engine()
 
-        self.entry = Entry(resources, self.accounts, self.reading, self.agent)
-        self.submitter = self.entry.submitter
+        self.submitting = Submitting(resources, self.accounts, self.reading, self.agent)
+        self.submitter = self.submitting.submitter
         self.asgi: ASGIApp = self._api()
 
     async def warm(self) -> None:
@@ -109,7 +109,7 @@ class App:
         return build_api(
             self.store,
             self.submitter,
-            self.entry.attachments,
+            self.submitting.attachments,
             self.clock,
             self.randomness,
             access=settings.http_access(config),

@@ -6,7 +6,7 @@ from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
 from nanobot.app.models import Models, is_small
 from nanobot.app.places import in_tables
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.config import Config
 from nanobot.core.errors import ConfigError
 from nanobot.core.persona import Personas
@@ -48,7 +48,7 @@ def _may_remember(toolset: Toolset, personas: Personas, policy: Policy) -> Calla
     return may
 
 
-def make_extractor(resources: Resources, agent: Agent, toolset: Toolset, policy: Policy) -> Extractor:
+def make_extractor(resources: AppResources, agent: Agent, toolset: Toolset, policy: Policy) -> Extractor:
     """Return what reads ended turns for facts, with the model that the settings name.
 
     Raises:

@@ -39,7 +39,9 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
-            name="note which answers were delivered", run=app.entry.deliveries.flush, every_s=FLUSH_EVERY_S
+            name="note which answers were delivered",
+            run=app.submitting.deliveries.flush,
+            every_s=FLUSH_EVERY_S,
         ),
         PeriodicJob(
             name="delete expired uploads",

@@ -14,7 +14,7 @@ from nanobot.app.jobs import CLEANUP_EVERY_S, INTERPRETERS_EVERY_S, periodic_job
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import SettingsSource
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList
@@ -83,7 +83,7 @@ async def open_app(
         )
         mcp = await stack.enter_async_context(_mcp(config, clock, randomness))
         app = App(
-            Resources(
+            AppResources(
                 config=config,
                 models=models,
                 clock=clock,
@@ -237,8 +237,8 @@ async def _running(app: App, embedder: Embedder | None) -> AsyncIterator[None]:
         finally:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
-            await app.entry.followers.close()
-            await app.entry.deliveries.close()
+            await app.submitting.followers.close()
+            await app.submitting.deliveries.close()
             await app.reading.workers.close()
             engine.cancel()
             for task in background:

@@ -1,7 +1,7 @@
 """What a server reads of others: files, URLs, JSON schemas."""
 
 from nanobot.app import settings
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.reading.documents import DocumentReader
 from nanobot.reading.fetch import Fetcher
 from nanobot.reading.schemas import WorkerSchemas
@@ -13,7 +13,7 @@ class Reading:
     work in.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: AppResources) -> None:
         config = resources.config
         self.workers = WorkerPool(clock=resources.clock)
         self.documents = DocumentReader(self.workers, settings.document_bounds(config))

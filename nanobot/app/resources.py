@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nanobot.tools.mcp.servers import McpServers
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
+class AppResources(msgspec.Struct, frozen=True, kw_only=True):
     """What is open before the parts of a server are made, and is closed after them.
 
     None: the settings, or this machine, have none. `secret` signs what the server hands out and takes back.

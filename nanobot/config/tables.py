@@ -309,7 +309,7 @@ class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
+    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: forever."""
 
     pattern: str
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]

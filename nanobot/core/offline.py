@@ -194,7 +194,7 @@ class ApiKeyWriter(Protocol):
         ...
 
     def revoke(self, name_or_id: str, now: float) -> ApiKey:
-        """Make the key invalid for ever, and return it.
+        """Make the key invalid forever, and return it.
 
         Raises:
             ConfigError: there is no such key, or it is revoked already.

@@ -199,7 +199,7 @@ class SessionEvent(msgspec.Struct, frozen=True):
 
 class RetentionRule(msgspec.Struct, frozen=True):
     """Sessions whose key fits `pattern` (`*`: any run of characters) are kept for `seconds` after their last
-    use; 0: for ever.
+    use; 0: forever.
     """
 
     pattern: str
@@ -248,7 +248,7 @@ class Sessions(Protocol):
 
     async def index_messages(self) -> bool:
         """Have searches find what was said until now, as `search` does by itself; return whether they find
-        all of it: not while an index that is being built anew lacks some of what was said before this start,
+        all of it: not while an index that is being rebuilt lacks some of what was said before this start,
         nor where nothing can be written.
         """
         ...

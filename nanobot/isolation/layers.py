@@ -112,6 +112,17 @@ async def run_layer_audit(
                 partial(_searchable, app, has_vectors=isolated.memory.vectors),
             )
             await audit.run()
+    return _report(audit, options, sessions, model, client, time.monotonic() - started)
+
+
+def _report(
+    audit: LayerAudit,
+    options: LayerOptions,
+    sessions: Sequence[AuditedSession],
+    model: SearchingModel,
+    client: InspectingClient,
+    seconds: float,
+) -> LayerReport:
     return LayerReport(
         people=options.people,
         groups=options.groups,
@@ -119,7 +130,7 @@ async def run_layer_audit(
         links=audit.links,
         erased=audit.erased,
         seed=options.seed,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         prompts=model.prompts,
         told=audit.told,
         recalled=model.recalled,

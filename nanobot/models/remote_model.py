@@ -16,7 +16,7 @@ from nanobot.models.lessons import Lessons
 from nanobot.models.remote_settings import RemoteSettings
 
 
-class WireFormat(msgspec.Struct, frozen=True, kw_only=True):
+class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     """What is the same for all models that are asked in one wire format.
 
     `reserved`: the fields that it writes, which `extra_body` must not have. `auth`: how a key is sent where
@@ -42,7 +42,7 @@ class RemoteModel:
     def __init__(
         self,
         settings: RemoteSettings,
-        wire: WireFormat,
+        wire: ModelFormat,
         *,
         address: Address,
         answer_url: str,

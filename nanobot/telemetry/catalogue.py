@@ -99,7 +99,7 @@ class RequestSeries:
         )
 
 
-class Series:
+class AllSeries:
     """All of them."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from nanobot.core.ids import time_of
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.observer import Observer
 from nanobot.core.turn import Turn
-from nanobot.telemetry.catalogue import Series
+from nanobot.telemetry.catalogue import AllSeries
 from nanobot.telemetry.series import Count, HistogramBuckets, gauge, gauges
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -63,7 +63,7 @@ class Metrics(Observer):
         self._started_at = clock.now()
         self._live: dict[str, _LiveTurn] = {}
         self._of_models: dict[str, _ModelSeries] = {}
-        self._series = Series()
+        self._series = AllSeries()
         # Looked up once: each turn and each request counts on these.
         self._waits, self._words, self._answering = (
             self._series.turns.wait.of(),

@@ -15,7 +15,7 @@ from nanobot.models.anthropic.proposals import proposals
 from nanobot.models.anthropic.request import RESERVED_FIELDS, encode
 from nanobot.models.client import Exchange
 from nanobot.models.negotiation import Negotiation
-from nanobot.models.remote_model import RemoteModel, WireFormat
+from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
 ABILITIES: frozenset[Ability] = frozenset({"images", "tools", "reading_on"})
@@ -24,7 +24,7 @@ model to few of the schemas that clients send.
 """
 
 _OPERATION = ending(r"(?:v1/)?(?:messages(?:/\w+)?|complete)|v1")
-_WIRE = WireFormat(
+_WIRE = ModelFormat(
     terms=FormatTerms(answer="answer of the Messages API", content="message", ending="stop_reason"),
     reserved=RESERVED_FIELDS,
     auth=KeyHeader("x-api-key"),

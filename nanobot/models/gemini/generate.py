@@ -18,11 +18,11 @@ from nanobot.models.gemini.proposals import proposals
 from nanobot.models.gemini.request import RESERVED_FIELDS, encode
 from nanobot.models.lessons import missing
 from nanobot.models.negotiation import Negotiation, check_abilities
-from nanobot.models.remote_model import RemoteModel, WireFormat
+from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
 _OPERATION = ending(r"models(?:/[^/]+:\w+)?")
-_WIRE = WireFormat(
+_WIRE = ModelFormat(
     terms=FormatTerms(answer="answer of the Gemini API", content="candidate", ending="finishReason"),
     reserved=RESERVED_FIELDS,
     auth=KeyHeader("x-goog-api-key"),

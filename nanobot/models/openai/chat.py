@@ -19,11 +19,11 @@ from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.openai.canonical import canonical
 from nanobot.models.openai.proposals import proposals
 from nanobot.models.openai.request import RESERVED_FIELDS, LimitField, OpeningMessage, SentTools, encode
-from nanobot.models.remote_model import RemoteModel, WireFormat
+from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
 _OPENAI_HOST = "api.openai.com"
-_WIRE = WireFormat(
+_WIRE = ModelFormat(
     terms=FormatTerms(answer="chat completion", content="choice", ending="finish_reason"),
     reserved=RESERVED_FIELDS,
 )

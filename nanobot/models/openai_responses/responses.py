@@ -20,7 +20,7 @@ from nanobot.models.openai_responses.items import REASONING, Taken, fingerprints
 from nanobot.models.openai_responses.proposals import NO_REPLAY, proposals
 from nanobot.models.openai_responses.refused import RefusedReasoning
 from nanobot.models.openai_responses.request import RESERVED_FIELDS, encode
-from nanobot.models.remote_model import RemoteModel, WireFormat
+from nanobot.models.remote_model import ModelFormat, RemoteModel
 from nanobot.models.remote_settings import RemoteSettings
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
 """What the format has fields for."""
 
 _OPENAI_HOST = "api.openai.com"
-_WIRE = WireFormat(
+_WIRE = ModelFormat(
     terms=FormatTerms(answer="response", content="output", ending="response.completed"),
     reserved=RESERVED_FIELDS,
     abilities=ABILITIES,

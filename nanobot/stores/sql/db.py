@@ -186,15 +186,11 @@ class SearchIndex(Protocol):
         ...
 
     def rebuild_some(self, db: Db) -> bool:
-        """Take some of what is missing of an index that is being built anew into it; return whether there may
-        be more to do.
-        """
+        """Add some of what an index that is being rebuilt lacks; return whether there may be more to do."""
         ...
 
     def is_whole(self, db: Db) -> bool:
-        """Return whether all that was said before this start can be in the index: it is not being built
-        anew.
-        """
+        """Return whether all that was said before this start can be in the index: it is not being rebuilt."""
         ...
 
     def clean_some(self, db: Db) -> bool:

@@ -63,7 +63,7 @@ def match(
     """Return what the messages that a client sent before the `new` ones mean for the transcript.
 
     `is_whole`: nothing stands before them. `may_repeat`: a message that is the only question of the session
-    so far is asked anew, not for another answer. `recent`: saves work where the client sent the list before.
+    so far is asked again, not for another answer. `recent`: saves work where the client sent the list before.
     """
     if not len(sent):
         return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)

@@ -41,7 +41,7 @@ def followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     """Return the number of the turn that the new one follows.
 
     Raises:
-        TurnNotFound: it is none of this session.
+        TurnNotFound: it is not of this session.
     """
     if turn_id is None:
         return None

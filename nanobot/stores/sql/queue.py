@@ -107,7 +107,7 @@ def enqueue(db: Db, n: int, session: int, plan: Plan, payer: str | None) -> None
 
     Turns that wait are started by rank. That of a turn is its number, or a step more than the last of the
     same payer that has no more of its own session ahead: payers take turns, and so do the sessions of one,
-    and nobody waits for ever.
+    and nobody waits forever.
     """
     (ahead,) = db.execute("SELECT count(*) FROM dispatch WHERE session = ?", (session,)).fetchone()
     rank = n

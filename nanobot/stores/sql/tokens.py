@@ -15,7 +15,7 @@ from nanobot.core.late_pattern import LatePattern
 
 VERSION = f"4/{unicodedata.unidata_version}"
 """Changes whenever a text may have other tokens than before, or comes into the index in other slices: an
-index of another version is built anew.
+index of another version is rebuilt.
 """
 MOST_CHARACTERS = 400_000
 """How much of a message is searched; in its folded form as well, in which one character may become 18."""

@@ -228,7 +228,7 @@ class Writer:
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.
 
-        A failure there, such as a damaged message, must not end the thread: everybody would wait for ever.
+        A failure there, such as a damaged message, must not end the thread: everybody would wait forever.
         """
         if self._spare is None:
             return None

@@ -29,9 +29,9 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _socket_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the socket be left alone, once something was gathered, for as long as a test runs."""
-    monkeypatch.setattr("nanobot.models.http11._LEAST_PAUSE_S", 0.0)
-    monkeypatch.setattr("nanobot.models.http11._MOST_PAUSE_S", 60.0)
-    monkeypatch.setattr("nanobot.models.http11._PAUSE_SHARE", 1e-9)
+    monkeypatch.setattr("nanobot.models.http11_answer._LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr("nanobot.models.http11_answer._MOST_PAUSE_S", 60.0)
+    monkeypatch.setattr("nanobot.models.http11_answer._PAUSE_SHARE", 1e-9)
 
 
 class LateAudience:

@@ -44,7 +44,7 @@ from nanobot.stores.sql.ports.shared import Shared
 
 _log = logging.getLogger(__name__)
 _MOST_REBUILT_A_SEARCH = 8
-"""How many steps the index that is being built anew comes forward with each search."""
+"""How many steps the index that is being rebuilt comes forward with each search."""
 
 
 class SqlSessions:

@@ -3,9 +3,9 @@
 from nanobot.access.admission import Gate
 from nanobot.agent.loop import Agent
 from nanobot.app import settings
-from nanobot.app.accounts import Accounts
+from nanobot.app.accounts import AccountsInUse
 from nanobot.app.reading import Reading
-from nanobot.app.resources import Resources
+from nanobot.app.resources import AppResources
 from nanobot.submit.attachments import Attachments
 from nanobot.submit.deliveries import Deliveries
 from nanobot.submit.followers import Followers
@@ -13,12 +13,14 @@ from nanobot.submit.kept_files import KeptFiles
 from nanobot.submit.submitter import Submitter
 
 
-class Entry:
+class Submitting:
     """`submitter` takes requests for turns, for the agent. `attachments` reads what they refer to,
     `followers` knows who waits for their answers, `deliveries` which of these have arrived.
     """
 
-    def __init__(self, resources: Resources, accounts: Accounts, reading: Reading, agent: Agent) -> None:
+    def __init__(
+        self, resources: AppResources, accounts: AccountsInUse, reading: Reading, agent: Agent
+    ) -> None:
         config, store, clock = resources.config, resources.store, resources.clock
         models, personas = resources.models, resources.personas
         self.deliveries = Deliveries(store)
@@ -40,7 +42,7 @@ class Entry:
         )
 
 
-def _attachments(resources: Resources, reading: Reading) -> Attachments:
+def _attachments(resources: AppResources, reading: Reading) -> Attachments:
     config, store = resources.config, resources.store
     keeping = settings.file_settings(config)
     kept_files = KeptFiles(
