@@ -60,6 +60,8 @@ _ALPHABETIC_RUN = LatePattern(f"[{_ALPHABETIC}]")
 # Before these characters, no script does without spaces, and no word has signs that are no letters.
 _BEYOND = LatePattern("[\\u0900-\\U0010ffff]")
 _WORD = LatePattern(r"[^\W_]+")
+_ASCII_WORDS = bytes(ord(chr(byte) if chr(byte).isalnum() else " ") for byte in range(256))
+"""Turns what is no letter and no digit into spaces."""
 
 
 def folded(text: str) -> str:
@@ -96,7 +98,7 @@ def runs(text: str) -> Iterator[tuple[str, bool]]:
 def distinct_runs(text: str) -> list[tuple[str, bool]]:
     """Return what `runs` yields, each once."""
     if _is_plain(text):
-        return [(word[:LONGEST], False) for word in dict.fromkeys(_WORD.findall(text))]
+        return [(word[:LONGEST], False) for word in dict.fromkeys(_words(text))]
     return list(dict.fromkeys(runs(text)))
 
 
@@ -105,6 +107,14 @@ def _is_plain(text: str) -> bool:
     most texts of many languages, whose words are then found at a tenth of the cost.
     """
     return text.isascii() or not _BEYOND.search(text)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text that is plain."""
+    if text.isascii():
+        # At a fourth of what the pattern costs.
+        return text.encode().translate(_ASCII_WORDS).decode().split()
+    return _WORD.findall(text)
 
 
 def has_words(text: str, fewest: int) -> bool:
@@ -158,7 +168,7 @@ def tokens_of(text: str) -> list[str]:
     """Return the tokens of a text that `folded` returned."""
     if _is_plain(text):
         if len(text) < _LONG:
-            return [word[:LONGEST] for word in _WORD.findall(text)]
+            return [word[:LONGEST] for word in _words(text)]
         # Word by word: other threads stand still while one search runs to its end.
         return [match[0][:LONGEST] for match in _WORD.finditer(text)]
     tokens: list[str] = []
