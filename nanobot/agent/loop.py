@@ -180,7 +180,7 @@ class Agent:
         """Return how many tokens of history must be loaded because files and results in `history` are not
         shown whole; 0 where it is enough.
         """
-        if is_plain(history.messages):
+        if history.is_text or is_plain(history.messages):
             return 0
         budget_tokens = self.budget(turn, model)
         excess = self.unshown_tokens(history.messages, budget_tokens)
