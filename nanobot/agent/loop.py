@@ -41,6 +41,7 @@ from nanobot.core.cut_result import READ_RESULT
 from nanobot.core.dispatch import History, LeftOut
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
+    ContextView,
     Message,
     Text,
     ToolCall,
@@ -194,7 +195,7 @@ class Agent:
         """Return how many tokens of history must be loaded because files and results in `history` are not
         shown whole; 0 where it is enough.
         """
-        if is_plain(history.messages):
+        if history.is_text or is_plain(history.messages):
             return 0
         budget_tokens = self.budget(turn, model)
         excess = self.unshown_tokens(history.messages, budget_tokens)
@@ -206,6 +207,14 @@ class Agent:
         """Return how many tokens the files and results in `messages` have more than what is shown of them."""
         shown = result_budget(budget_tokens, self._settings.result_share)
         return uncut_excess(messages, budget_tokens) + results_excess(messages, shown)
+
+    async def look_back(self, turn: Turn, model: Model, messages: int) -> None:
+        """Look for what the first messages of the session say about the turn, as the next turn will, whose
+        text has most of its words in common with this one: what can be kept ready for it is, then.
+        """
+        recaller = self._recaller
+        if recaller is not None and recaller.is_of_use(turn, model):
+            await recaller.recall(turn, ContextView(0, messages, 0), self.budget(turn, model))
 
     def check_length(self, turn: Turn, model: Model) -> None:
         """Return where each new message of the turn fits the window by itself, and the instructions do.

@@ -224,3 +224,9 @@ class SearchIndex(Protocol):
     def newest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
         """Return the ids of those that match, newest first, at most so many."""
         ...
+
+    def oldest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
+        """Return the ids of those that match, oldest first, at most so many: cheap also where very many
+        match.
+        """
+        ...

@@ -65,6 +65,8 @@ _ALPHABETIC_RUN = LatePattern(f"[{_ALPHABETIC}]")
 # Before these characters, no script does without spaces, and no word has signs that are no letters.
 _BEYOND = LatePattern("[\\u0900-\\U0010ffff]")
 _WORD = LatePattern(r"[^\W_]+")
+_ASCII_WORDS = bytes(ord(chr(byte) if chr(byte).isalnum() else " ") for byte in range(256))
+"""Turns what is no letter and no digit into spaces."""
 
 
 def folded(text: str) -> str:
@@ -101,7 +103,7 @@ def runs(text: str) -> Iterator[tuple[str, bool]]:
 def distinct_runs(text: str) -> list[tuple[str, bool]]:
     """Return what `runs` yields, each once."""
     if _is_plain(text):
-        return [(word[:LONGEST], False) for word in dict.fromkeys(_WORD.findall(text))]
+        return [(word[:LONGEST], False) for word in dict.fromkeys(_plain_words(text))]
     return list(dict.fromkeys(runs(text)))
 
 
@@ -110,6 +112,14 @@ def _is_plain(text: str) -> bool:
     most texts of many languages, whose words are then found at a tenth of the cost.
     """
     return text.isascii() or not _BEYOND.search(text)
+
+
+def _plain_words(text: str) -> list[str]:
+    """Return the words of a text that is plain."""
+    if text.isascii():
+        # At a fourth of what the pattern costs.
+        return text.encode().translate(_ASCII_WORDS).decode().split()
+    return _WORD.findall(text)
 
 
 def has_words(text: str, fewest: int) -> bool:
@@ -203,7 +213,7 @@ def _words(text: str, characters: dict[str, None]) -> list[str]:
     spaces.
     """
     if _is_plain(text):
-        return [word[:LONGEST] for word in _WORD.findall(text)]
+        return [word[:LONGEST] for word in _plain_words(text)]
     found: list[str] = []
     for run, is_unspaced in runs(text):
         if is_unspaced:
