@@ -132,9 +132,9 @@ class Database(Protocol):
         """
         ...
 
-    async def write_piece(self, job: Job[T], /) -> T:
-        """Do as `write` for a piece of something long: jobs that wait go first, and none waits for more than
-        one piece. Pieces are done in the order in which they were asked for.
+    async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        """Do as `write` for a piece of something long, or for what is large: jobs that wait go first, and
+        none waits for more than one piece. Pieces are done in the order in which they were asked for.
         """
         ...
 
