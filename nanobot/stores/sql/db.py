@@ -181,8 +181,10 @@ class SearchIndex(Protocol):
         """Take some of what is committed into the index; return whether there may be more."""
         ...
 
-    def index_session(self, db: Db, session: int) -> None:
-        """Take some of the session's new messages into the index."""
+    def index_session(self, db: Db, session: int) -> bool:
+        """Take some of the session's new messages into the index; return whether it is at a long one, which
+        comes in in pieces.
+        """
         ...
 
     def rebuild_some(self, db: Db) -> bool:
