@@ -152,7 +152,7 @@ def _check_room(db: Db, turn: Turn, load: Load, limits: Limits, capacity: Capaci
             " have ended",
             retry_after_s=1,
         )
-    if not load.can_start(turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
+    if not load.can_start(db, turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
         queue.check_room(db, turn.key_id, limits.max_waiting)
 
 
@@ -229,10 +229,10 @@ def _run_again(
     now: float,
 ) -> Claim | None:
     """Start the turn now where nothing is before it, else put it in the queue."""
-    if not load.can_start(turn, capacity):
+    if not load.can_start(db, turn, capacity):
         queue.enqueue(db, n, head.session, plan, turn.key_id)
         return None
-    queue.hold(db, n, head.session, capacity, now)
+    queue.hold(db, n, head.session, turn.key_id, capacity, now)
     queue.start(db, head, n, plan, now)
     return queue.load_claim(db, n, head, capacity, plan.input)
 
@@ -255,11 +255,11 @@ def _take(
     """Start the turn now where nothing stands before it, else put it in the queue."""
     turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
-    if load.can_start(turn, capacity):
+    if load.can_start(db, turn, capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out, load.known))
-        queue.hold(db, n, head.session, capacity, now)
+        queue.hold(db, n, head.session, turn.key_id, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
         queue.enqueue(db, n, head.session, plan, turn.key_id)

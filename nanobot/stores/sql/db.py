@@ -132,9 +132,9 @@ class Database(Protocol):
         """
         ...
 
-    async def write_piece(self, job: Job[T], /) -> T:
-        """Do as `write` for a piece of something long: jobs that wait go first, and none waits for more than
-        one piece. Pieces are done in the order in which they were asked for.
+    async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        """Do as `write` for a piece of something long, or for what is large: jobs that wait go first, and
+        none waits for more than one piece. Pieces are done in the order in which they were asked for.
         """
         ...
 
@@ -181,8 +181,10 @@ class SearchIndex(Protocol):
         """Take some of what is committed into the index; return whether there may be more."""
         ...
 
-    def index_session(self, db: Db, session: int) -> None:
-        """Take some of the session's new messages into the index."""
+    def index_session(self, db: Db, session: int) -> bool:
+        """Take some of the session's new messages into the index; return whether it is at a long one, which
+        comes in in pieces.
+        """
         ...
 
     def rebuild_some(self, db: Db) -> bool:

@@ -16,7 +16,7 @@ from nanobot.core.memory import (
 )
 from nanobot.core.origin import READ_ORIGINS, Origin
 from nanobot.core.scopes import Layer, LayerReach
-from nanobot.stores.sql import facts, reaches, tellers, tokens, transcript
+from nanobot.stores.sql import facts, reaches, short_texts, tellers, transcript
 from nanobot.stores.sql.db import Db, Value
 from nanobot.stores.sql.links import names_of
 
@@ -168,8 +168,8 @@ def _worded(text: str) -> str:
 
 
 def _says_same(fact: MemoryFact, text: str, subject: str) -> bool:
-    return tokens.folded(fact.text) == tokens.folded(text) and (
-        not subject or tokens.folded(fact.subject) == tokens.folded(subject)
+    return short_texts.folded(fact.text) == short_texts.folded(text) and (
+        not subject or short_texts.folded(fact.subject) == short_texts.folded(subject)
     )
 
 
@@ -271,11 +271,11 @@ def readable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: b
     for fact in known:
         if fact.id == which:
             return fact
-    words = tokens.folded(one_line(which))
+    words = short_texts.folded(one_line(which))
     if not by_text or not words:
         raise facts.nothing_such(which)
-    found = [fact for fact in known if tokens.folded(fact.text) == words]
-    found = found or [fact for fact in known if words in tokens.folded(f"{fact.subject} {fact.text}")]
+    found = [fact for fact in known if short_texts.folded(fact.text) == words]
+    found = found or [fact for fact in known if words in short_texts.folded(f"{fact.subject} {fact.text}")]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -292,7 +292,7 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
     fact = writable_one(db, key, which, rules)
     _check_word(fact, by)
     versions = db.execute("SELECT body, source_key FROM fact WHERE id = ?", (fact.id,)).fetchall()
-    said = {tokens.folded(facts.decode(body).text) for body, _ in versions}
+    said = {short_texts.folded(facts.decode(body).text) for body, _ in versions}
     for source_key in {key, *(source_key for _, source_key in versions)}:
         _leave_unread(db, source_key)
     db.execute("DELETE FROM fact WHERE id = ?", (fact.id,))
@@ -301,7 +301,7 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
         (fact.layer, fact.owner),
     ).fetchall()
     for n, id_, body in undone:
-        if tokens.folded(facts.decode(body).text) in said:
+        if short_texts.folded(facts.decode(body).text) in said:
             db.execute("DELETE FROM fact WHERE n = ?", (n,))
             _settle(db, id_)
     return fact

@@ -18,7 +18,7 @@ VERSION = f"4/{unicodedata.unidata_version}"
 index of another version is rebuilt.
 """
 MOST_CHARACTERS = 400_000
-"""How much of a message is searched; in its folded form as well, in which one character may become 18."""
+"""How much of a message is searched, and of its folded form, which may be longer."""
 STRETCH = 16 * 1024
 """So many characters are taken apart at once."""
 MOST_DIFFERENT = 32_768
@@ -34,6 +34,8 @@ through all words with it, of everybody's messages.
 _ALONE = "\u00b7"
 """Stands before characters that follow after the end."""
 _PIECE = 256
+_LONGER = 4
+"""A few characters stand for up to eighteen; a word of them alone is no word."""
 _BREAKS = " \t\n\r.,;:!?()[]{}<>\"'/\\+=|\u2026\u3001\u3002\uff0c\uff0e\uff01\uff1f\uff1a\uff1b"
 _LOOKED_BACK = 1_024
 
@@ -85,7 +87,8 @@ def folded(text: str) -> str:
 def _folded(word: str) -> str:
     if word.isascii():
         return word.lower()
-    word = _MARKS.sub("", unicodedata.normalize("NFKD", word))
+    taken_apart = unicodedata.normalize("NFKD", word)[: _LONGER * len(word) + LONGEST]
+    word = _MARKS.sub("", taken_apart)
     if _ARABIC.search(word):
         word = word.translate(_ARABIC_FORMS)
     return unicodedata.normalize("NFC", word.casefold())

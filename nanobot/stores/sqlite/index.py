@@ -149,17 +149,19 @@ def index_session(
     *,
     most_messages: int = _MOST_MESSAGES_A_STEP,
     most_characters: int = _MOST_CHARACTERS_A_STEP,
-) -> None:
+) -> bool:
     found = db.execute(
         "SELECT indexed_seq, last_seq FROM session WHERE id = ? AND last_seq > indexed_seq"
         " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming')",
         (session,),
     ).fetchone()
-    if found is not None:
-        step = _Step(most_messages, most_characters)
-        indexed_seq, last_seq = found
-        _index_session(db, session, indexed_seq, last_seq, step)
-        step.write(db, _INSERT)
+    if found is None:
+        return False
+    step = _Step(most_messages, most_characters)
+    indexed_seq, last_seq = found
+    is_at_long_one = _index_session(db, session, indexed_seq, last_seq, step)
+    step.write(db, _INSERT)
+    return is_at_long_one
 
 
 class _Step(msgspec.Struct):
@@ -193,8 +195,8 @@ class _Step(msgspec.Struct):
             db.execute(statement, (id_, text))
 
 
-def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: _Step) -> None:
-    """Take some of the session's new messages into the index."""
+def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: _Step) -> bool:
+    """Take some of the session's new messages into the index; return whether it is at a long one now."""
     seq, is_whole = indexed_seq, True
     for id_, body in db.execute(
         "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
@@ -215,6 +217,7 @@ def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: 
         " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
         (session,),
     )
+    return not is_whole
 
 
 def _take_in(db: Db, id_: int, body: bytes, step: _Step) -> bool:

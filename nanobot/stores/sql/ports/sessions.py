@@ -51,6 +51,7 @@ class SqlSessions:
     """Sessions in an SQL database."""
 
     def __init__(self, shared: Shared, deleting: Deleting) -> None:
+        self._shared = shared
         self._database = shared.database
         self._index = shared.index
         self._workspaces = shared.workspaces
@@ -205,7 +206,7 @@ class SqlSessions:
         def job(db: Db) -> tuple[Row, ...]:
             return catalogue.add_messages(db, key=session_key, messages=messages, now=self._clock.now())
 
-        return await self._database.write(job)
+        return await self._shared.write_said(messages, job)
 
     async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
         write, making = self._database.write, self._key_for_making()
