@@ -20,6 +20,7 @@ from nanobot.app.models import (
     missing_openmp,
     missing_weights,
     passed_over,
+    reads_examples_first,
     weights_directory,
 )
 from nanobot.app.opening import open_app
@@ -47,6 +48,7 @@ __all__ = [
     "open_app",
     "own_tools",
     "passed_over",
+    "reads_examples_first",
     "scope_rules",
     "weights_directory",
 ]

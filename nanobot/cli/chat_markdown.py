@@ -45,7 +45,10 @@ class _PlainMarkdown(Markdown):
         self.parsed = _PARSER.parse(text)
         for token in self.parsed:
             for inside in token.children or ():
-                if inside.type == "link_open":
+                if inside.type == "softbreak":
+                    # Models write poems and addresses so.
+                    inside.type = "hardbreak"
+                elif inside.type == "link_open":
                     inside.attrs["href"] = _shown_link(str(inside.attrs.get("href", "")))
 
 

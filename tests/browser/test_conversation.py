@@ -229,6 +229,20 @@ async def test_a_message_whose_answer_to_the_post_was_lost_is_sent_again_and_run
     assert (await page.text("article.asked")).count("Only once") == 1
 
 
+async def test_the_lines_of_a_poem_stay_lines(page: Page, provider: Upstream) -> None:
+    """Models write them with single line ends."""
+    provider.then(streamed(text("Rain, it comes,\nwith every drop,\n\n* soft\n  touch")))
+    await page.ask("Write a poem")
+    await page.until(answers(1))
+    shown = await page.text("article.answer .markdown")
+    assert [line.strip() for line in shown.splitlines() if line.strip()] == [
+        "Rain, it comes,",
+        "with every drop,",
+        "soft",
+        "touch",
+    ]
+
+
 @pytest.mark.parametrize("fails", [True, False], ids=["failed", "done"])
 async def test_a_turn_that_ends_before_the_server_has_said_that_it_took_the_message_is_over_on_the_page(
     page: Page, provider: Upstream, fails: bool

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.core.message import Message
+from nanobot.core.message import File, Message
 from nanobot.core.model import ModelRequest
 from nanobot.models.local import notation
 from nanobot.models.local.conversation import words_of_user
@@ -119,11 +119,16 @@ def _call_or_words(
     as_before = not_to_begin_as(before, question) if question else ()
     grammar = notation.answer_grammar(
         sorted(names),
-        # At the beginning there is nothing to recall: questions for that are known by their words.
-        may_recall=bool(before) and not is_answered,
+        # At the beginning there is nothing to recall: questions for that are known by their words. Who sends
+        # a file asks about that.
+        may_recall=bool(before) and not is_answered and not _has_file(turn[0]),
         not_first=_not_first(question, said, as_before),
     )
     return Expected(grammar, is_usual=not as_before, may_call=bool(names))
+
+
+def _has_file(message: Message) -> bool:
+    return any(isinstance(part, File) for part in message.parts)
 
 
 def _not_first(question: str, said: list[str], as_before: Sequence[str]) -> tuple[str, ...]:

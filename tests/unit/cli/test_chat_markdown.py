@@ -101,3 +101,8 @@ def test_a_link_to_a_file_of_the_agent_says_what_is_typed_to_have_it() -> None:
 
 def test_code_has_one_blank_line_above_and_below() -> None:
     assert lines("a\n\n```\nb\n\nc\n```\n\nd", console()) == ["a", "", " b", "", " c", "", "d"]
+
+
+def test_the_lines_of_a_poem_stay_lines() -> None:
+    """Models write them with single line ends."""
+    assert lines("Rain, it comes,\nwith every drop.", console()) == ["Rain, it comes,", "with every drop."]

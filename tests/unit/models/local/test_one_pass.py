@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from nanobot.context import prompt
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, user
 from nanobot.core.persona import Persona
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
@@ -433,3 +433,16 @@ async def test_a_question_for_a_day_in_another_place_may_name_its_zone(small: Ma
     small.writes("[current_time Asia/Tokyo]")
     await small.ask(user("What day is tomorrow in Tokyo?"))
     assert accepts(small.asked[0].json["grammar"], "[current_time Asia/Tokyo]")
+
+
+async def test_a_message_with_a_file_is_not_answered_from_what_was_said_before(small: Machine) -> None:
+    """The small model asked for that, and repeated its answer before."""
+    asked = Message("user", (Text("What does the lamp cost?"), File("prices.csv", "item,price\nlamp,12")))
+    before = (user("My dog is called Nero."), assistant("I will remember that."))
+    small.writes("12.")
+    await small.ask(*before, asked)
+    small.writes("12.")
+    await small.ask(*before, user("What does the lamp cost?"))
+    with_file, without = (each.json["grammar"] for each in small.asked)
+    assert not accepts(with_file, "[recall]") and accepts(with_file, "The lamp costs 12.")
+    assert accepts(without, "[recall]")
