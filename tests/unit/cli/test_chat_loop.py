@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from nanobot.cli.chat_files import Attachment, WrittenFile
 from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
@@ -14,6 +16,7 @@ from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound, Upload
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
 from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
+from nanobot.core.tool_question import ToolQuestion
 from tests.unit.cli.emulator import Emulator
 
 
@@ -304,3 +307,7 @@ async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_
     assert shown.count("neither a yes nor a no") == 1
     shown, _ = await talk(Agent(asking, settled), "one", "nein")
     assert "neither" not in shown and "✗ send (not run)" in shown
+    form = msgspec.structs.replace(ask, question=ToolQuestion("t", "Who?"))
+    asking = (MessageAdded(Message("assistant", (Text("Who?"),), "stop", asks=(form,))), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "Ann, 7")
+    assert "that was no answer: the tool goes on waiting" in shown
