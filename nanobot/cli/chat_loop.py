@@ -259,7 +259,7 @@ async def follow(
 
     view.begin()
     reading = asyncio.create_task(read())
-    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(view))]
+    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(view, link))]
 
     def interrupt() -> None:
         if stop_requested.is_set():
@@ -278,11 +278,11 @@ async def follow(
         view.end()
 
 
-async def _keep_painting(view: ChatView) -> None:
+async def _keep_painting(view: ChatView, link: Link) -> None:
     """Paint at a steady rate, and use at most a fifth of the time for it."""
     while True:
         began_at = time.monotonic()
-        view.paint()
+        view.paint(link.trouble)
         await asyncio.sleep(max(_FRAME_S, 4 * (time.monotonic() - began_at)))
 
 

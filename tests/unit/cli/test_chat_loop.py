@@ -26,6 +26,8 @@ class Agent:
     `asked` holds key and text.
     """
 
+    trouble = ""
+
     def __init__(self, *script: Sequence[Event], listed: tuple[Session, ...] = ()) -> None:
         self.script = list(script) or [(TextDelta("ok"), TurnEnded("done"))]
         self.asked: list[tuple[str, str]] = []
