@@ -5,7 +5,7 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -46,7 +46,9 @@ _MOST_ASKED_LINES = 6
 
 
 class InputSource(Protocol):
-    """A source of the user's inputs."""
+    """A source of the user's inputs. `known_keys`: of conversations, which it may offer."""
+
+    known_keys: Sequence[str]
 
     async def read(self, *, is_asked: bool = False) -> str:
         """Return the next input. `is_asked`: something was asked, to which nothing that was typed before is
@@ -183,6 +185,7 @@ class ChatLoop:
         self._asks = _NOTHING_ASKED
         # What was meant for one conversation does not go to another.
         self._attached.clear()
+        self._source.known_keys = list(dict.fromkeys([*self._source.known_keys, self.session_key]))
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 
@@ -203,6 +206,8 @@ class ChatLoop:
 
     async def _list(self) -> None:
         sessions = await self._link.sessions(_MAX_SESSIONS)
+        listed = [session.key for session in sessions]
+        self._source.known_keys = list(dict.fromkeys([*self._source.known_keys, *listed]))
         for session in sessions:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated_at))
             self._view.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")

@@ -104,7 +104,7 @@ class Remote:
     @property
     def trouble(self) -> str:
         is_broken = self._turn is not None and self._turn.is_broken
-        return f"no connection to {self._url}, trying again" if is_broken else ""
+        return f"no connection, trying again: {self._url}" if is_broken else ""
 
     async def ask(
         self, session_key: str, text: str, files: Sequence[Attachment] = ()

@@ -189,6 +189,8 @@ def _gist(tool: str, arguments: str) -> str:
         return ""
     if tool in ("edit_file", "write_file"):
         return _text(given, "path")
+    if tool == "run_command":
+        return _text(given, "command") + (" &" if given.get("background") is True else "")
     if tool == "apply_patch":
         return ", ".join(dict.fromkeys(_PATCHED.findall(_text(given, "patch")[: 64 * 1024])))
     values = {name: value if isinstance(value, str) else _json(value) for name, value in given.items()}

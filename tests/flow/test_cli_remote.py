@@ -277,7 +277,7 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_harness:
         finally:
             await remote.close()
     assert said(events) == "first second"
-    assert troubles == [f"no connection to {cutter_url}, trying again"] and not remote.trouble
+    assert troubles == [f"no connection, trying again: {cutter_url}"] and not remote.trouble
     assert cutter.connections > 1
     assert len(model.requests) == 1
 

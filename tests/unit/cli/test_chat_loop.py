@@ -83,6 +83,8 @@ class Agent:
 class Typed:
     """Inputs, one after another; then the user leaves."""
 
+    known_keys: Sequence[str] = ()
+
     def __init__(self, *texts: str) -> None:
         self._texts = iter(texts)
 
@@ -214,6 +216,13 @@ async def test_sessions_are_listed_safely() -> None:
     assert "12 messages  a:b�" in shown
     shown, _ = await talk(Agent(), "/sessions")
     assert "there is no conversation yet" in shown
+
+
+async def test_conversations_that_were_listed_or_left_are_offered_for_completion() -> None:
+    source = Typed("/new", "/sessions")
+    agent = Agent(listed=(Session("wx:dm:bob", 12, 0.0, 0.0), Session("cli:dm:ann", 2, 0.0, 0.0)))
+    await ChatLoop(agent, source, PlainView(Emulator(), is_terminal=True), "cli:dm:ann").run()
+    assert source.known_keys == ["cli:dm:ann", "wx:dm:bob"]
 
 
 async def test_a_turn_that_fails_or_is_refused_is_told_and_the_chat_goes_on() -> None:

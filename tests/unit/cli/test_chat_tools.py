@@ -38,6 +38,8 @@ def finished(content: str, id_: str = "c1", **more: object) -> ToolFinished:
     ("made", "shown"),
     [
         (call("run_command", command="ls\n -l"), "run_command ls -l"),
+        (call("run_command", command="make", timeout_s=9, background=False), "run_command make"),
+        (call("run_command", command="make serve", background=True), "run_command make serve &"),
         (call("grep", pattern="x", limit=3), "grep pattern=x limit=3"),
         (call("current_time"), "current_time"),
         (call("edit_file", **EDIT), "edit_file src/a.py"),
