@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from nanobot.cli.chat_files import shown_path
-from nanobot.core.message import AskedCall
+from nanobot.cli.chat_tools import title
+from nanobot.core.message import AskedCall, ToolCall
 from nanobot.core.tool_question import ToolQuestion
 
 _YES_NO = {"y": "yes", "n": "no"}
@@ -31,6 +32,26 @@ def answer_help(asks: Sequence[AskedCall], now: float) -> str:
     # What was asked for one participant of several can be agreed to once only.
     always = _ALWAYS if all(asked.asker is None for asked in asks) else ""
     return f"y: yes, this once   {always}n: no   (then Enter, until {until}; nothing else is a yes)"
+
+
+def still_open(asks: Sequence[AskedCall], now: float) -> str:
+    """Return what is told where the user leaves without an answer."""
+    until = _clock_time(min(asked.expires_at for asked in asks), now)
+    return f"the question stands until {until}, and is shown again when this conversation is continued"
+
+
+def unanswered(asks: Sequence[AskedCall]) -> str:
+    """Return what is told where what the user said has settled nothing of what was asked."""
+    if asks[0].question is not None:
+        return "that was no answer: the tool goes on waiting for one, see `nanobot approvals`"
+    calls = [f"  {title(ToolCall(asked.call_id, asked.tool, asked.arguments))}" for asked in asks]
+    return "\n".join(
+        (
+            "not run, as that was neither a yes nor a no:",
+            *calls,
+            "ask for it again, or decide with `nanobot approvals`",
+        )
+    )
 
 
 def _question_help(id_: str, question: ToolQuestion) -> str:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from nanobot.cli.chat_answers import answer_help, answer_keys
+from nanobot.cli.chat_answers import answer_help, answer_keys, still_open, unanswered
 from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, attach, save, save_to
 from nanobot.cli.chat_link import Link
 from nanobot.cli.chat_prompt import UserLeft
@@ -38,8 +38,6 @@ _KEYS = (
     "Ctrl-C stops an answer; at an empty prompt, twice, it leaves. Up brings back earlier inputs."
 )
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
-_NEITHER = "neither a yes nor a no: nothing was run. Ask for it again, or decide with `nanobot approvals`."
-_NO_ANSWER = "that was no answer: the tool goes on waiting for one, see `nanobot approvals`"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 _MOST_ASKED_LINES = 6
@@ -100,6 +98,8 @@ class ChatLoop:
                 if text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
+                if self._asks:
+                    self._view.note(still_open(self._asks, self._now()))
                 return
             except NanobotError as error:
                 self._view.problem(error.message)
@@ -141,8 +141,8 @@ class ChatLoop:
             self._view.problem(end.error.message)
         elif self._asks:
             self._view.note(answer_help(self._asks, self._now()))
-        elif waiting:
-            self._view.note(_NEITHER if all(asked.question is None for asked in before) else _NO_ANSWER)
+        elif left := [asked for asked in before if asked.id in waiting]:
+            self._view.note(unanswered(left))
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------

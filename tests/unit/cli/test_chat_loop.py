@@ -315,9 +315,15 @@ async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_
     refused = ToolCall("call_2", "send", "{}", is_withheld=True, approval="appr_1")
     settled = (MessageAdded(Message("assistant", (refused,), "tool_calls")), TurnEnded("done"))
     shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "maybe?", "n")
-    assert shown.count("neither a yes nor a no") == 1
+    assert shown.count("not run, as that was neither a yes nor a no:\n  send\n") == 1
+    other = msgspec.structs.replace(ask, id="appr_2", arguments='{"to": "ann"}')
+    both = (MessageAdded(Message("assistant", (Text("?"),), "stop", asks=(ask, other))), TurnEnded("done"))
+    shown, _ = await talk(Agent(both, settled), "one", "go on")
+    assert "neither a yes nor a no:\n  send ann\nask for it again" in shown
     shown, _ = await talk(Agent(asking, settled), "one", "nein")
     assert "neither" not in shown and "✗ send (not run)" in shown
+    shown, _ = await talk(Agent(asking), "one")
+    assert "the question stands until " in shown.splitlines()[-1]
     form = msgspec.structs.replace(ask, question=ToolQuestion("t", "Who?"))
     asking = (MessageAdded(Message("assistant", (Text("Who?"),), "stop", asks=(form,))), TurnEnded("done"))
     shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "Ann, 7")
