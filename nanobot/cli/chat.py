@@ -142,8 +142,8 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
     """Yield the connection to the agent.
 
     Raises:
-        ConfigError, StoreError: the agent cannot be started here; if a server uses the data directory, the
-            message says how to talk to that.
+        ConfigError, StoreError: the agent cannot be started here; if something else uses the data directory,
+            the message says what to do.
     """
     remote = _remote(target)
     if remote is not None:
@@ -159,11 +159,11 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(open_app(config, models))
-        except StoreLocked:
+        except StoreLocked as error:
+            # Not a server, most likely: one says where it is.
             raise StoreLocked(
-                f"{config.data} is in use by a running nanobot: talk to it with "
-                f"`nanobot chat --url http://127.0.0.1:{config.server.port}`, "
-                "or name another directory with --data"
+                f"{error.message}. If it is another chat: several can use one directory while `nanobot serve`"
+                " runs on it. If it is a server, name its address with --url"
             ) from None
         warming = asyncio.create_task(app.models.warm())
         try:

@@ -44,6 +44,11 @@ def latest_of(newest_first: Sequence[tuple[str | None, str, str]]) -> LatestTurn
 class Link(Protocol):
     """A way to the agent. One turn at a time."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes of the turn for the moment; empty where nothing is wrong."""
+        ...
+
     def ask(self, session_key: str, text: str, files: Sequence[Attachment] = ()) -> AsyncIterator[Event]:
         """Submit a turn, with files that go along, and yield what happens in it, `TurnEnded` last; texts of
         several steps come with what joins them.
@@ -96,6 +101,8 @@ class Link(Protocol):
 
 class InProcess:
     """The agent of this process."""
+
+    trouble = ""
 
     def __init__(self, app: App) -> None:
         self._app = app

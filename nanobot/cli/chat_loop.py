@@ -5,10 +5,11 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Protocol
 
+from nanobot.cli.chat_answers import answer_help, answer_keys, still_open, unanswered
 from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, attach, save, save_to
 from nanobot.cli.chat_link import Link
 from nanobot.cli.chat_prompt import UserLeft
@@ -36,20 +37,16 @@ _KEYS = (
     "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. "
     "Ctrl-C stops an answer; at an empty prompt, twice, it leaves. Up brings back earlier inputs."
 )
-ANSWER_KEYS = {"y": "yes", "n": "no", "a": "always"}
-"""What may be typed for an answer to the agent's question whether it may use a tool."""
-_ANSWER_HELP = "y: yes, this once   {always}n: no   (then Enter, until {until}; nothing else is a yes)"
-_ALWAYS = "a: always in this conversation   "
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
-_NEITHER = "neither a yes nor a no: nothing was run. Ask for it again, or decide with `nanobot approvals`."
-_QUESTION_HELP = "your next line is the answer   n: no answer   (then Enter)"
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
 _MOST_ASKED_LINES = 6
 
 
 class InputSource(Protocol):
-    """A source of the user's inputs."""
+    """A source of the user's inputs. `known_keys`: of conversations, which it may offer."""
+
+    known_keys: Sequence[str]
 
     async def read(self, *, is_asked: bool = False) -> str:
         """Return the next input. `is_asked`: something was asked, to which nothing that was typed before is
@@ -97,24 +94,15 @@ class ChatLoop:
         while True:
             try:
                 text = await self._source.read(is_asked=bool(self._asks))
-                if self._keys:
-                    text = self._keys.get(text.lower(), text)
+                text = answer_keys(self._asks).get(text.lower(), text)
                 if text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
+                if self._asks:
+                    self._view.note(still_open(self._asks, self._now()))
                 return
             except NanobotError as error:
                 self._view.problem(error.message)
-
-    @property
-    def _keys(self) -> Mapping[str, str]:
-        """What may be typed in place of words: nothing where the answer to a tool may be any text."""
-        if not self._asks:
-            return {}
-        asks = self._asks[0].question
-        if asks is None:
-            return ANSWER_KEYS
-        return {"n": "no"} if asks.fields and not asks.takes_yes else {"y": "yes", "n": "no"}
 
     async def _show_latest(self) -> bool:
         """Show what was said last in the conversation; what is not answered yet is, as it comes. Return
@@ -137,7 +125,8 @@ class ChatLoop:
 
     async def _show(self, events: AsyncIterator[Event]) -> None:
         """Show a turn to its end, and what can be said to it."""
-        waiting = {asked.id for asked in self._asks}
+        before = self._asks
+        waiting = {asked.id for asked in before}
         self._asks = _NOTHING_ASKED
 
         def note(event: Event) -> None:
@@ -150,15 +139,10 @@ class ChatLoop:
             self._view.note("stopped")
         elif end.error is not None:
             self._view.problem(end.error.message)
-        elif self._asks and self._asks[0].question is None:
-            # What was asked for one participant of several can be agreed to once only.
-            is_personal = any(asked.asker is not None for asked in self._asks)
-            until = _clock_time(min(asked.expires_at for asked in self._asks), self._now())
-            self._view.note(_ANSWER_HELP.format(always="" if is_personal else _ALWAYS, until=until))
         elif self._asks:
-            self._view.note(_QUESTION_HELP)
-        elif waiting:
-            self._view.note(_NEITHER)
+            self._view.note(answer_help(self._asks, self._now()))
+        elif left := [asked for asked in before if asked.id in waiting]:
+            self._view.note(unanswered(left))
         self._view.note("")
 
     # Commands -------------------------------------------------------------------------------------
@@ -201,6 +185,7 @@ class ChatLoop:
         self._asks = _NOTHING_ASKED
         # What was meant for one conversation does not go to another.
         self._attached.clear()
+        self._source.known_keys = list(dict.fromkeys([*self._source.known_keys, self.session_key]))
         self.session_key = key
         self._view.note(f"the conversation is now {neutral(key)}")
 
@@ -221,6 +206,8 @@ class ChatLoop:
 
     async def _list(self) -> None:
         sessions = await self._link.sessions(_MAX_SESSIONS)
+        listed = [session.key for session in sessions]
+        self._source.known_keys = list(dict.fromkeys([*self._source.known_keys, *listed]))
         for session in sessions:
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated_at))
             self._view.note(f"{used}  {session.messages:5} messages  {neutral(session.key)}")
@@ -277,7 +264,7 @@ async def follow(
 
     view.begin()
     reading = asyncio.create_task(read())
-    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(view))]
+    others = [asyncio.create_task(stop()), asyncio.create_task(_keep_painting(view, link))]
 
     def interrupt() -> None:
         if stop_requested.is_set():
@@ -296,17 +283,11 @@ async def follow(
         view.end()
 
 
-def _clock_time(moment: float, now: float) -> str:
-    """Return a moment by the clock of this machine, with its date unless that is today's."""
-    then, today = time.localtime(moment), time.localtime(now)
-    return time.strftime("%H:%M" if then[:3] == today[:3] else "%Y-%m-%d %H:%M", then)
-
-
-async def _keep_painting(view: ChatView) -> None:
+async def _keep_painting(view: ChatView, link: Link) -> None:
     """Paint at a steady rate, and use at most a fifth of the time for it."""
     while True:
         began_at = time.monotonic()
-        view.paint()
+        view.paint(link.trouble)
         await asyncio.sleep(max(_FRAME_S, 4 * (time.monotonic() - began_at)))
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -29,7 +29,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from nanobot.cli.terminal import unread_keys
 
 _HISTORY = "chat_history"
-TAKES_A_PATH = "/attach"
+TAKES_A_PATH, TAKES_A_KEY = "/attach", "/session"
 _PROMPT = "> "
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 """What keys other than those of letters send, and what brackets a paste."""
@@ -45,8 +45,9 @@ class ChatPrompt:
 
     def __init__(self, directory: Path, commands: Sequence[str], output: Output | None = None) -> None:
         """`directory`: where the history is kept. `output`: where the prompt is shown; None: on the terminal,
-        even if the answers go to a file.
+        even if the answers go to a file. `known_keys`: those of conversations, for completion.
         """
+        self.known_keys: Sequence[str] = ()
         # On a terminal without movements of the cursor there is a prompt without any, where none is named.
         self._is_dumb = output is None and is_dumb_terminal() and sys.stdout.isatty()
         if output is None and not self._is_dumb:
@@ -58,7 +59,7 @@ class ChatPrompt:
                 prompt_continuation=lambda width, line, is_soft_wrap: " " * width,
                 history=_history(directory),
                 key_bindings=_keys(),
-                completer=ChatCompleter(commands),
+                completer=ChatCompleter(commands, lambda: self.known_keys),
                 complete_while_typing=False,
                 enable_history_search=False,
                 output=output,
@@ -88,16 +89,19 @@ class ChatPrompt:
 
 
 class ChatCompleter(Completer):
-    """Completes commands, and behind one that takes a file of this machine its path."""
+    """Completes commands, and what follows: the path of a file of this machine, one of the known `keys`."""
 
-    def __init__(self, commands: Sequence[str]) -> None:
+    def __init__(self, commands: Sequence[str], keys: Callable[[], Sequence[str]]) -> None:
         self._commands = WordCompleter(list(commands), sentence=True)
         self._paths = PathCompleter(expanduser=True)
+        self._keys = WordCompleter(lambda: list(keys()), sentence=True)
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
-        command, blank, path = document.text_before_cursor.partition(" ")
+        command, blank, rest = document.text_before_cursor.partition(" ")
         if blank and command == TAKES_A_PATH:
-            return self._paths.get_completions(Document(path), event)
+            return self._paths.get_completions(Document(rest), event)
+        if blank and command == TAKES_A_KEY:
+            return self._keys.get_completions(Document(rest), event)
         return self._commands.get_completions(document, event)
 
 

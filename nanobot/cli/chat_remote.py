@@ -101,6 +101,11 @@ class Remote:
     async def close(self) -> None:
         await self._http.close()
 
+    @property
+    def trouble(self) -> str:
+        is_broken = self._turn is not None and self._turn.is_broken
+        return f"no connection, trying again: {self._url}" if is_broken else ""
+
     async def ask(
         self, session_key: str, text: str, files: Sequence[Attachment] = ()
     ) -> AsyncIterator[Event]:
@@ -144,6 +149,7 @@ class Remote:
                         if isinstance(event, TurnEnded):
                             return
             except ConnectionBroken as broken:
+                turn.is_broken = True
                 # A server that has never answered is most likely at another URL: no waiting for that.
                 was_connected = was_connected or not broken.never_connected
                 pause_s = next(pauses, None)
@@ -271,6 +277,7 @@ class _RemoteTurn:
         self._http = http
         self._url = url
         self._streams = True
+        self.is_broken = False
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield what is new, over one connection.
@@ -281,6 +288,7 @@ class _RemoteTurn:
         """
         try:
             async with self._connect() as response:
+                self.is_broken = False
                 await self._set_turn_id(response.headers.get("x-turn-id"))
                 if response.status != 200:
                     yield await self._refusal(response)

@@ -18,6 +18,7 @@ from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.plan import NO_PLAN, TaskPlan
 from nanobot.core.unseen import escaped, without_unseen
+from nanobot.tools.web.untrusted import MEANING
 
 Tone = Literal["dim", "added", "removed", "failed"]
 MOST_CHANGED_LINES = 24
@@ -37,6 +38,7 @@ _SHOWS_ITS_END = frozenset({"run_command", "python", "read_output"})
 """Tools whose output tells at its end how it went."""
 _FOR_THE_MODEL = re.compile(
     r"</?(?:untrusted |file-)[0-9a-f]+(?: name=.*)?>"
+    rf"|{re.escape(MEANING)}"
     r"|\[exit status 0(?:, no output)?\]"
     r"|\[Links? for the user: .*\]"
 )
@@ -187,6 +189,8 @@ def _gist(tool: str, arguments: str) -> str:
         return ""
     if tool in ("edit_file", "write_file"):
         return _text(given, "path")
+    if tool == "run_command":
+        return _text(given, "command") + (" &" if given.get("background") is True else "")
     if tool == "apply_patch":
         return ", ".join(dict.fromkeys(_PATCHED.findall(_text(given, "patch")[: 64 * 1024])))
     values = {name: value if isinstance(value, str) else _json(value) for name, value in given.items()}

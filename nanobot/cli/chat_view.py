@@ -35,8 +35,8 @@ class ChatView(Protocol):
         """Show an event, now or at the next `paint`."""
         ...
 
-    def paint(self) -> None:
-        """Bring the screen up to date."""
+    def paint(self, trouble: str = "") -> None:
+        """Bring the screen up to date. `trouble`: why nothing comes for the moment."""
         ...
 
     def end(self) -> None:
@@ -66,7 +66,7 @@ class RichView:
         self._is_first = True
         self._began_at: float | None = None
         self._spoke_at = 0.0
-        self._silent_s = 0
+        self._below: list[str] = []
         self._is_stale = False
 
     def begin(self) -> None:
@@ -100,26 +100,27 @@ class RichView:
             self._settle(len(self._pending))
             self._leave(_told(event.message))
 
-    def paint(self) -> None:
+    def paint(self, trouble: str = "") -> None:
+        below = self._coloured([ToolLine(one_line(trouble), "failed")]) if trouble else []
         if self._tools.is_running:
-            self._screen.show(self._coloured(self._tools.lines()))
+            self._screen.show([*self._coloured(self._tools.lines()), *below])
         elif self._began_at is not None:
             waited_s = int(self._now() - self._began_at)
-            self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
+            thinking = f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"
+            self._screen.show([thinking, *below])
         else:
-            self._paint_text()
+            self._paint_text(below)
         self._is_stale = False
 
-    def _paint_text(self) -> None:
+    def _paint_text(self, trouble: list[str]) -> None:
         silent_s = int(self._now() - self._spoke_at) if self._pending else 0
-        is_silent = silent_s >= _SILENT_S
-        if not self._is_stale and not (is_silent and silent_s != self._silent_s):
+        told = [f"{_DIM}… waiting {silent_s} s{_PLAIN}"] if silent_s >= _SILENT_S else []
+        below = [*told, *trouble]
+        if not self._is_stale and below == self._below:
             return
-        self._silent_s = silent_s
+        self._below = below
         self._settle(finished(self._pending))
-        rendered = self._spaced(lines(_tail(self._pending), self._console()))
-        waiting = [f"{_DIM}… waiting {silent_s} s{_PLAIN}"] if is_silent else []
-        self._screen.show([*rendered, *waiting])
+        self._screen.show([*self._spaced(lines(_tail(self._pending), self._console())), *below])
 
     def end(self) -> None:
         self._began_at = None
@@ -202,6 +203,7 @@ class PlainView:
         self._stream = stream
         self._tools = ToolReport(now)
         self._clean = neutral if is_terminal else str
+        self._trouble = ""
         self._is_line_open = False
 
     def begin(self) -> None:
@@ -221,8 +223,12 @@ class PlainView:
         elif isinstance(event, MessageAdded):
             self._lines(_told(event.message))
 
-    def paint(self) -> None:
-        """Does nothing: everything is written at once."""
+    def paint(self, trouble: str = "") -> None:
+        """Write a trouble when it begins; everything else is written at once."""
+        if trouble and trouble != self._trouble:
+            self._end_line()
+            self.problem(trouble)
+        self._trouble = trouble
 
     def end(self) -> None:
         self._lines(self._tools.end())
@@ -268,9 +274,9 @@ class AnswerCollector:
             if self._view is not None:
                 self._view.show(event)
 
-    def paint(self) -> None:
+    def paint(self, trouble: str = "") -> None:
         if self._view is not None:
-            self._view.paint()
+            self._view.paint(trouble)
 
     def end(self) -> None:
         if self._view is not None:

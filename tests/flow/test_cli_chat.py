@@ -421,13 +421,15 @@ async def test_a_server_can_be_asked_from_a_script(open_harness: OpenHarness, tm
     )
 
 
-async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(
+async def test_a_directory_that_another_chat_or_a_server_holds_is_told_with_what_to_do(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     harness = await open_harness()
     ran = await run(tmp_path, "--model", "echo", "--data", str(harness.data), "-m", "hi")
     assert (ran.status, ran.out) == (2, "")
-    assert "nanobot chat --url http://127.0.0.1:8900" in ran.err and ran.err.count("\n") == 1
+    assert f"in use by another nanobot (process {os.getpid()})" in ran.err
+    assert "several can use one directory while `nanobot serve` runs on it" in ran.err
+    assert "http://" not in ran.err and ran.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

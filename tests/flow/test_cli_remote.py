@@ -251,23 +251,33 @@ async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon
 
 
 async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_harness: OpenHarness) -> None:
-    """The text arrives once, whole, and the model is asked once."""
+    """The text arrives once, whole, and the model is asked once; meanwhile it says what the trouble is."""
     more = asyncio.Event()
+
+    async def goes_on_once_the_break_is_told() -> None:
+        while not remote.trouble:
+            await asyncio.sleep(0)
+        troubles.append(remote.trouble)
+        more.set()
+
     model = ScriptedModel(Say(("first ", "second"), between=more))
     harness = await open_harness(model)
     async with _Cutter(harness) as cutter:
-        remote = Remote(cutter.url, None, "nanobot")
+        cutter_url = cutter.url
+        remote = Remote(cutter_url, None, "nanobot")
         try:
             events: list[Event] = []
-            async with asyncio.timeout(BOUND_S):
+            troubles: list[str] = []
+            async with asyncio.timeout(BOUND_S), asyncio.TaskGroup() as group:
                 async for event in remote.ask("k", "hello"):
                     events.append(event)
-                    if not more.is_set():
-                        more.set()
+                    if said(events) == "first ":
+                        group.create_task(goes_on_once_the_break_is_told())
                         cutter.cut()
         finally:
             await remote.close()
     assert said(events) == "first second"
+    assert troubles == [f"no connection, trying again: {cutter_url}"] and not remote.trouble
     assert cutter.connections > 1
     assert len(model.requests) == 1
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from nanobot.cli.chat_files import Attachment, WrittenFile
 from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
@@ -14,6 +16,7 @@ from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound, Upload
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
 from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
+from nanobot.core.tool_question import ToolQuestion
 from tests.unit.cli.emulator import Emulator
 
 
@@ -22,6 +25,8 @@ class Agent:
 
     `asked` holds key and text.
     """
+
+    trouble = ""
 
     def __init__(self, *script: Sequence[Event], listed: tuple[Session, ...] = ()) -> None:
         self.script = list(script) or [(TextDelta("ok"), TurnEnded("done"))]
@@ -77,6 +82,8 @@ class Agent:
 
 class Typed:
     """Inputs, one after another; then the user leaves."""
+
+    known_keys: Sequence[str] = ()
 
     def __init__(self, *texts: str) -> None:
         self._texts = iter(texts)
@@ -211,6 +218,13 @@ async def test_sessions_are_listed_safely() -> None:
     assert "there is no conversation yet" in shown
 
 
+async def test_conversations_that_were_listed_or_left_are_offered_for_completion() -> None:
+    source = Typed("/new", "/sessions")
+    agent = Agent(listed=(Session("wx:dm:bob", 12, 0.0, 0.0), Session("cli:dm:ann", 2, 0.0, 0.0)))
+    await ChatLoop(agent, source, PlainView(Emulator(), is_terminal=True), "cli:dm:ann").run()
+    assert source.known_keys == ["cli:dm:ann", "wx:dm:bob"]
+
+
 async def test_a_turn_that_fails_or_is_refused_is_told_and_the_chat_goes_on() -> None:
     error = TurnError(ModelOverloaded.code, "the provider is overloaded", 503)
     agent = Agent((TextDelta("half"), TurnEnded("failed", error=error)), (TextDelta("ok"), TurnEnded("done")))
@@ -301,6 +315,16 @@ async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_
     refused = ToolCall("call_2", "send", "{}", is_withheld=True, approval="appr_1")
     settled = (MessageAdded(Message("assistant", (refused,), "tool_calls")), TurnEnded("done"))
     shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "maybe?", "n")
-    assert shown.count("neither a yes nor a no") == 1
+    assert shown.count("not run, as that was neither a yes nor a no:\n  send\n") == 1
+    other = msgspec.structs.replace(ask, id="appr_2", arguments='{"to": "ann"}')
+    both = (MessageAdded(Message("assistant", (Text("?"),), "stop", asks=(ask, other))), TurnEnded("done"))
+    shown, _ = await talk(Agent(both, settled), "one", "go on")
+    assert "neither a yes nor a no:\n  send ann\nask for it again" in shown
     shown, _ = await talk(Agent(asking, settled), "one", "nein")
     assert "neither" not in shown and "✗ send (not run)" in shown
+    shown, _ = await talk(Agent(asking), "one")
+    assert "the question stands until " in shown.splitlines()[-1]
+    form = msgspec.structs.replace(ask, question=ToolQuestion("t", "Who?"))
+    asking = (MessageAdded(Message("assistant", (Text("Who?"),), "stop", asks=(form,))), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "Ann, 7")
+    assert "that was no answer: the tool goes on waiting" in shown

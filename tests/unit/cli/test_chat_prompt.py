@@ -68,9 +68,11 @@ async def test_what_was_typed_before_a_question_is_no_answer_to_it_until_enter_i
             assert [await prompt.read(), await prompt.read()] == ["one", "two"]
 
 
-def test_tab_completes_commands_and_the_path_of_a_file_that_is_to_go_along(tmp_path: Path) -> None:
+def test_tab_completes_commands_paths_of_files_that_are_to_go_along_and_keys_of_conversations(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "kites.csv").touch()
-    completer = ChatCompleter(["/help", "/attach"])
+    completer = ChatCompleter(["/help", "/attach"], lambda: ["cli:dm:ann:2", "wx:dm:bob"])
 
     def completed(typed: str) -> list[str]:
         event = CompleteEvent(completion_requested=True)
@@ -79,6 +81,7 @@ def test_tab_completes_commands_and_the_path_of_a_file_that_is_to_go_along(tmp_p
 
     assert completed("/he") == ["/help"]
     assert completed(f"/attach {tmp_path}/ki") == [f"/attach {tmp_path}/kites.csv"]
+    assert completed("/session cli:") == ["/session cli:dm:ann:2"]
     assert completed("help me with /at") == []
 
 

@@ -13,6 +13,7 @@ from nanobot.cli.chat_view import PlainView, RichView
 from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.plan import PlanStep, TaskPlan
+from nanobot.tools.web.untrusted import MEANING
 from tests.unit.cli.emulator import Emulator
 from tests.unit.cli.test_chat_view import Watch
 
@@ -37,6 +38,8 @@ def finished(content: str, id_: str = "c1", **more: object) -> ToolFinished:
     ("made", "shown"),
     [
         (call("run_command", command="ls\n -l"), "run_command ls -l"),
+        (call("run_command", command="make", timeout_s=9, background=False), "run_command make"),
+        (call("run_command", command="make serve", background=True), "run_command make serve &"),
         (call("grep", pattern="x", limit=3), "grep pattern=x limit=3"),
         (call("current_time"), "current_time"),
         (call("edit_file", **EDIT), "edit_file src/a.py"),
@@ -235,7 +238,7 @@ def test_marks_that_are_for_the_model_are_not_shown() -> None:
     emulator, view, _ = make()
     view.begin()
     view.show(ToolStarted(call("web_fetch", url="https://a")))
-    view.show(finished("<untrusted 99066b71a8f3799f>\nPrices\n</untrusted 99066b71a8f3799f>"))
+    view.show(finished(f"{MEANING}\n<untrusted 99066b71a8f3799f>\nPrices\n</untrusted 99066b71a8f3799f>"))
     view.show(ToolStarted(call("read_file", file="b")))
     view.show(finished('(b, from line 1)\n<file-e29f21f9 name="b">\nred\n</file-e29f21f9>'))
     view.show(ToolStarted(call("apply_patch", patch="*** Begin Patch\n*** Add File: a\n+1\n*** End Patch\n")))

@@ -91,6 +91,35 @@ def test_where_an_answer_stops_in_the_middle_it_says_for_how_long_nothing_has_co
     assert emulator.text == "Half an answer."
 
 
+def test_while_there_is_no_connection_it_says_so_whatever_is_under_way() -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.paint("no connection")
+    assert emulator.text == "thinking…\nno connection"
+    view.show(TextDelta("Half an"))
+    for trouble, told in (("", ""), ("no connection", "\nno connection"), ("", "")):
+        view.paint(trouble)
+        assert emulator.text == f"Half an{told}"
+    view.show(ToolStarted(ToolCall("c1", "wait", "{}")))
+    view.paint("no connection")
+    assert emulator.text == "Half an\n· wait\nno connection"
+    view.end()
+    assert emulator.text == "Half an\n✗ wait (not finished)"
+
+
+def test_without_colours_a_trouble_is_told_when_it_begins() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, is_terminal=True, now=Watch())
+    view.begin()
+    view.show(TextDelta("Half an"))
+    for trouble in ("", "no connection", "no connection", "", "no connection"):
+        view.paint(trouble)
+    view.show(TextDelta(" answer."))
+    view.end()
+    told = "error: no connection\n"
+    assert stream.getvalue() == f"Half an\n{told}{told} answer.\n"
+
+
 def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() -> None:
     emulator, view, _ = make(columns=60)
     view.begin()
