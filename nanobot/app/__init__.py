@@ -1,9 +1,9 @@
 """The composition root: builds a running server from its settings, and takes it down again.
 
 Knows: every other package, and the order in which their parts start and stop. Does not know: how any of them
-  works. Start at `opening.py` and `app.py`; `models.py` makes the models, `endpoints.py` finds where they are
-  asked, `settings.py` turns the settings into those of each package, `periodic.py` runs the
-  `jobs.py` that are done again and again.
+  works. Start at `opening.py`, which opens what the parts share (`resources.py`), and `app.py`, which lists
+  them. `models.py` makes the models, `endpoints.py` finds where they are asked, `settings.py` turns the
+  settings into those of each package, `periodic.py` runs the `jobs.py` that are done again and again.
 """
 
 from nanobot.app.app import App

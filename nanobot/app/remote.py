@@ -16,6 +16,7 @@ from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import ModelName, Provider, Wire
 from nanobot.models.refusals import ErrorSource
+from nanobot.models.remote_settings import RemoteSettings
 
 if TYPE_CHECKING:
     from nanobot.models.anthropic.messages import AnthropicMessages
@@ -49,7 +50,7 @@ def remote_model(
         # Rather than wait for long, another model is asked.
         retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
     )
-    model: Model = _class_of(access.wire)(
+    settings = RemoteSettings(
         name=str(name),
         model=name.model,
         base_url=access.base_url,
@@ -58,12 +59,15 @@ def remote_model(
         transport=access.transport,
         extra_body=fields.body,
         context_tokens=fields.context_tokens or provider.context_tokens,
-        clock=clock,
-        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
         timeouts=timeouts,
         max_retries=table.max_retries,
         max_answer_chars=table.max_answer_chars,
         abilities=_abilities(fields, provider),
+    )
+    model: Model = _class_of(access.wire)(
+        settings,
+        clock=clock,
+        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
     )
     if access.tells_window:
         # Few providers do.

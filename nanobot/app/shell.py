@@ -19,6 +19,7 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tool
+from nanobot.stores.workspaces.leftovers import COMMANDS
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.removing import remove_tree
 from nanobot.tools.network.networks import CommandNetworks, Note
@@ -33,7 +34,6 @@ from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
 from nanobot.tools.workspace.files import SessionUploads
 
-TEMPORARY_FOLDER = "commands"
 _OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ async def open_shell(
     if layer is None or workspaces is None:
         yield None
         return
-    sandbox = LinuxSandbox(config.data / TEMPORARY_FOLDER, layer, clock, randomness, remove_tree)
+    sandbox = LinuxSandbox(config.data / COMMANDS, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
     networks = None
     if rules is not None:

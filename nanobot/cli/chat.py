@@ -15,7 +15,7 @@ import msgspec
 from nanobot import __version__
 from nanobot.app import check_models, choose_model, make_models, open_app
 from nanobot.cli.chat_link import InProcess, Link
-from nanobot.cli.chat_loop import COMMANDS, ChatLoop, follow
+from nanobot.cli.chat_loop import COMPLETED, ChatLoop, follow
 from nanobot.cli.chat_prompt import ChatPrompt
 from nanobot.cli.chat_remote import Remote, is_this_machine
 from nanobot.cli.chat_screen import Screen
@@ -192,7 +192,7 @@ async def chat(target: ChatTarget, key: str) -> int:
         view.note(
             f"nanobot {__version__}, {target.title}\nconversation {key}; /help says more, Ctrl-D leaves\n"
         )
-        await ChatLoop(link, ChatPrompt(target.config.data, COMMANDS), view, key).run()
+        await ChatLoop(link, ChatPrompt(target.config.data, COMPLETED), view, key).run()
     return 0
 
 

@@ -1,23 +1,27 @@
 """How an answer is shown while it comes: as Markdown on a terminal, as plain text elsewhere."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from nanobot.agent.question import how_to_answer
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
-from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, title
+from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, settled_lines, title
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.message import AskedCall, Message
 
 _MAX_LIVE_LINES = 200
 _DIM, _RED, _GREEN, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 _COLOURS: dict[Tone, str] = {"dim": _DIM, "added": _GREEN, "removed": _RED, "failed": _RED}
 _FENCES = ("```", "~~~")
+_SILENT_S = 3
+"""After so many seconds in which nothing came it is told that the answer is not at its end."""
 
 
 class ChatView(Protocol):
@@ -61,6 +65,8 @@ class RichView:
         self._tools = ToolReport(now)
         self._is_first = True
         self._began_at: float | None = None
+        self._spoke_at = 0.0
+        self._silent_s = 0
         self._is_stale = False
 
     def begin(self) -> None:
@@ -76,6 +82,7 @@ class RichView:
         if isinstance(event, TextDelta):
             self._pending += neutral(event.text.replace("\r", ""))
             self._began_at = None
+            self._spoke_at = self._now()
             self._is_stale = True
         elif isinstance(event, ToolStarted):
             self._settle(len(self._pending))
@@ -87,9 +94,11 @@ class RichView:
                 self._leave(self._tools.finish(result))
             self._wait()
             self.paint()
-        elif isinstance(event, MessageAdded) and event.message.asks:
+        elif isinstance(event, MessageAdded) and (event.message.asks or settled_lines(event.message)):
+            # The chat itself says how to answer: by which keys, and until when.
+            self._pending = self._pending.removesuffix(_spelt_out(event.message.asks))
             self._settle(len(self._pending))
-            self._leave(asked_lines(event.message.asks))
+            self._leave(_told(event.message))
 
     def paint(self) -> None:
         if self._tools.is_running:
@@ -97,10 +106,20 @@ class RichView:
         elif self._began_at is not None:
             waited_s = int(self._now() - self._began_at)
             self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
-        elif self._is_stale:
-            self._settle(finished(self._pending))
-            self._screen.show(self._spaced(lines(_tail(self._pending), self._console())))
+        else:
+            self._paint_text()
         self._is_stale = False
+
+    def _paint_text(self) -> None:
+        silent_s = int(self._now() - self._spoke_at) if self._pending else 0
+        is_silent = silent_s >= _SILENT_S
+        if not self._is_stale and not (is_silent and silent_s != self._silent_s):
+            return
+        self._silent_s = silent_s
+        self._settle(finished(self._pending))
+        rendered = self._spaced(lines(_tail(self._pending), self._console()))
+        waiting = [f"{_DIM}… waiting {silent_s} s{_PLAIN}"] if is_silent else []
+        self._screen.show([*rendered, *waiting])
 
     def end(self) -> None:
         self._began_at = None
@@ -141,17 +160,27 @@ class RichView:
             self._is_first = False
 
     def _coloured(self, told: Iterable[ToolLine]) -> list[str]:
-        return [f"{_COLOURS[line.tone]}{self._cut(line.text)}{_PLAIN}" for line in told]
+        return [f"{_COLOURS[line.tone]}{self._cut(line)}{_PLAIN}" for line in told]
 
-    def _cut(self, text: str) -> str:
-        most = self._screen.columns
-        text = text.expandtabs(4)
-        return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…"
+    def _cut(self, line: ToolLine) -> str:
+        most = self._screen.columns - cell_len(line.tail)
+        text = line.text.expandtabs(4)
+        return (text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…") + line.tail
 
     def _console(self) -> Console:
         return Console(
             file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False
         )
+
+
+def _told(message: Message) -> list[ToolLine]:
+    """Return what is to be seen of calls that people are, or were, asked about."""
+    return [*settled_lines(message), *asked_lines(message.asks)]
+
+
+def _spelt_out(asks: Sequence[AskedCall]) -> str:
+    """Return how the question says that it is answered."""
+    return how_to_answer(asks) if asks and asks[0].question is None else ""
 
 
 def _tail(text: str) -> str:
@@ -189,8 +218,8 @@ class PlainView:
         elif isinstance(event, ToolFinished):
             for result in event.message.tool_results:
                 self._lines(self._tools.finish(result))
-        elif isinstance(event, MessageAdded) and event.message.asks:
-            self._lines(asked_lines(event.message.asks))
+        elif isinstance(event, MessageAdded):
+            self._lines(_told(event.message))
 
     def paint(self) -> None:
         """Does nothing: everything is written at once."""
@@ -202,7 +231,7 @@ class PlainView:
     def _lines(self, told: list[ToolLine]) -> None:
         for line in told:
             self._end_line()
-            self.note(line.text)
+            self.note(line.whole)
 
     def _end_line(self) -> None:
         if self._is_line_open:

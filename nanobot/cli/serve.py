@@ -145,7 +145,7 @@ async def serve(
                     config,
                     listener,
                     choice,
-                    is_key_needed=app.keys.has_any or not is_loopback(config.server.host),
+                    is_key_needed=app.accounts.keys.has_any or not is_loopback(config.server.host),
                 )
 
             server.when_listening = when_listening

@@ -62,8 +62,8 @@ class ReadOnlyStore(Protocol):
         """
         ...
 
-    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
-        """Return all versions of a fact, newest first.
+    def fact_versions(self, session_key: str, which: str) -> tuple[MemoryFact, ...]:
+        """Return all versions of the fact with this id or text, newest first.
 
         Raises:
             FactNotFound

@@ -6,7 +6,9 @@ import json
 from http import HTTPStatus
 
 from nanobot.core.scopes import DEFAULT_RULES
-from nanobot.isolation.attempts import ATTEMPTS, SAME, chat_body, export, form, own_sessions
+from nanobot.isolation.attacker import own_sessions
+from nanobot.isolation.attempts import ATTEMPTS
+from nanobot.isolation.bodies import SAME, chat_body, export, form
 from nanobot.isolation.client import Attempt, Reply, Requester, path_of
 from nanobot.isolation.recording_model import CALL, FAIL, SEARCH, WAIT, WRITE
 from nanobot.isolation.tenants import Resources, Tenant

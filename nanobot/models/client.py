@@ -27,7 +27,6 @@ _ERROR_BODY_S = 5.0
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _MISSING_VALID_S = 600.0
 _MAX_ADAPTATIONS = 6
-MAX_ANSWER_CHARS = 1_000_000
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
-        max_answer_chars: int = MAX_ANSWER_CHARS,
+        max_answer_chars: int,
     ) -> None:
         self._source = source
         self._connection = connection

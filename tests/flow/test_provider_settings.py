@@ -17,6 +17,7 @@ from nanobot.core.errors import ModelError
 from nanobot.core.model import Model
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.providers import ModelName
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.models.transport import Transport
 from nanobot.testing import FakeClock
 from tests.anthropic_api import answer as messages_answer
@@ -397,14 +398,16 @@ async def test_a_model_that_is_neither_in_the_list_nor_known_by_itself_is_not_re
 ) -> None:
     async with Upstream(listing("models/listed", alias="alias-latest")) as upstream:
         checked = OpenAIChat(
-            name=f"openai:{model}",
-            model=model,
-            base_url=upstream.url,
-            api_key="k",
-            context_tokens=8_000,
+            RemoteSettings(
+                name=f"openai:{model}",
+                model=model,
+                base_url=upstream.url,
+                api_key="k",
+                context_tokens=8_000,
+                transport=Transport(lists_all=True),
+            ),
             clock=clock,
             random=random.Random(1),
-            transport=Transport(lists_all=True),
         )
         if is_there:
             await checked.check()

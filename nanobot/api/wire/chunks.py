@@ -7,7 +7,7 @@ import msgspec
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
-from nanobot.api.wire.tool_events import tool_finished
+from nanobot.api.wire.tool_events import approvals_settled, tool_finished
 from nanobot.core.event import (
     Event,
     MessageAdded,
@@ -127,11 +127,8 @@ class Chunks:
                 self._note(event.message)
                 if event.message.client_calls:
                     out.append(self._calls(cursor, event))
-                elif event.message.asks and self.tells_tools:
-                    fields: dict[str, object] = {
-                        "approvals": msgspec.to_builtins([each.shown for each in event.message.asks])
-                    }
-                    out.append(self._named(b"approval_asked", fields, cursor))
+                elif self.tells_tools:
+                    out.append(self._approvals(cursor, event.message))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
             elif isinstance(event, ModelChosen):
@@ -199,6 +196,14 @@ class Chunks:
             finished = tool_finished(event.message)
             return b"" if finished is None else self._named(b"tool_finished", finished, cursor)
         return b""
+
+    def _approvals(self, cursor: int, message: Message) -> bytes:
+        """Return the event for a message that asks about calls, or says what has become of such."""
+        if message.asks:
+            asked = msgspec.to_builtins([each.shown for each in message.asks])
+            return self._named(b"approval_asked", {"approvals": asked}, cursor)
+        settled = approvals_settled(message)
+        return self._named(b"approval_settled", {"approvals": settled}, cursor) if settled else b""
 
     def _named(self, name: bytes, fields: dict[str, object], cursor: int) -> bytes:
         content = msgspec.json.encode(fields)

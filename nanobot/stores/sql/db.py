@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from nanobot.core.scopes import ScopeRules
 from nanobot.stores.sql.recent_messages import RecentMessages
+from nanobot.stores.sql.slices import Slices
 from nanobot.stores.sql.tokens import Phrase
 
 T = TypeVar("T")
@@ -92,6 +93,13 @@ class Db(Protocol):
     @property
     def recent(self) -> RecentMessages:
         """Messages of the sessions that were used last; emptied where a transaction is rolled back."""
+        ...
+
+    @property
+    def slices(self) -> Slices:
+        """Long texts on their way into the search index or out of it; emptied where a transaction is rolled
+        back.
+        """
         ...
 
     def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:
@@ -193,8 +201,10 @@ class SearchIndex(Protocol):
         """Go on writing over what was taken out of the index; return whether there may be more to do."""
         ...
 
-    def forget(self, db: Db, session: int, first_seq: int, last_seq: int) -> None:
-        """Take some of a session's messages out of the index; their rows are still there."""
+    def forget(self, db: Db, session: int, first_seq: int, last_seq: int) -> int:
+        """Take some of a session's messages out of the index; their rows are still there. Return the number
+        of the last one up to which none is in it: less than `last_seq` where there is more to do.
+        """
         ...
 
     def sessions(self) -> str:

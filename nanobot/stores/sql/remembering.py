@@ -107,8 +107,8 @@ def change(
         words["subject"] = one_line(words["subject"], MOST_SUBJECT_CHARACTERS)
     after = msgspec.structs.replace(before, **words, **flags)
     if any(getattr(after, name) != getattr(before, name) for name in words):
-        # As its owner says it now, wherever it came from.
-        after = msgspec.structs.replace(after, origin="user", valid_from=now, turn_id=None)
+        # It is the word of whoever changes it now, wherever it came from.
+        after = msgspec.structs.replace(after, origin=change.origin, valid_from=now, turn_id=None)
         _insert(db, key, after, None)
     return after
 
@@ -255,14 +255,19 @@ def writable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: b
     Raises:
         FactNotFound, NotAllowed
     """
-    fact = _meant(facts.standing(db, key=key, rules=rules), which, by_text=by_text)
+    fact = readable_one(db, key, which, rules, by_text=by_text)
     if (fact.layer, fact.owner) not in ((each.layer, each.owner) for each in reaches.writable_of(db, key)):
         raise NotAllowed(f"this session may read this fact of the {fact.layer}, not change it")
     return fact
 
 
-def _meant(known: Sequence[MemoryFact], which: str, *, by_text: bool) -> MemoryFact:
-    """Return the fact with this id, this text, or the only one with this in its text."""
+def readable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: bool = True) -> MemoryFact:
+    """Return the fact in reach of the session with this id, this text, or the only one with this in its text.
+
+    Raises:
+        FactNotFound
+    """
+    known = facts.standing(db, key=key, rules=rules)
     for fact in known:
         if fact.id == which:
             return fact

@@ -20,6 +20,9 @@ from nanobot.core.ids import Randomness
 from nanobot.tools.sandbox.command import Command, CommandLimits, Network
 from nanobot.tools.sandbox.linux import Layer, LayerName, LinuxSandbox
 
+if sys.platform != "win32":
+    import fcntl
+
 _LIMITS = CommandLimits(wall_s=20.0, memory_bytes=512 << 20, disk_bytes=64 << 20, processes=64)
 ATTEMPTS = 14
 """How many attempts a probe makes; see `attempts.py`."""
@@ -77,7 +80,7 @@ async def _probe(
     layer: Layer, data: Path, clock: Clock, randomness: Randomness, network: Network | None = None
 ) -> ProbeResult:
     try:
-        async with _folders(data) as (directory, outside):
+        async with probe_folders(data) as (directory, outside):
             report = await _report(layer, directory, outside, clock, randomness, network)
     except (OSError, ToolError, msgspec.DecodeError) as error:
         return ProbeResult(layer.name, None, str(error))
@@ -89,22 +92,37 @@ async def _probe(
 
 
 @contextlib.asynccontextmanager
-async def _folders(data: Path) -> AsyncIterator[tuple[Path, Path]]:
-    """Yield a directory for the files of a probe, and one that its command must not reach.
+async def probe_folders(data: Path) -> AsyncIterator[tuple[Path, Path]]:
+    """Yield a directory for the files of a probe, and one that its command must not reach. Meanwhile they are
+    locked, so that a server that starts can tell them from those of a probe that was killed.
 
     Raises:
         OSError: nothing can be written there.
     """
     base = data if await asyncio.to_thread(data.is_dir) else None
-    made: list[Path] = []
+    made: list[tuple[Path, int]] = []
     try:
         for prefix, parent in (("probe-", base), ("nanobot-probe-", None)):
-            made.append(Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix, dir=parent)))
-        directory, outside = made
+            made.append(await asyncio.to_thread(_make_locked, prefix, parent))
+        (directory, _), (outside, _) = made
         yield directory, outside
     finally:
-        for each in made:
+        for each, lock in made:
             await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
+            os.close(lock)
+
+
+def _make_locked(prefix: str, parent: Path | None) -> tuple[Path, int]:
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = os.open(made, os.O_RDONLY)
+        # Some file systems lock nothing; nobody else takes it for one that nobody locks there either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        if os.fstat(lock).st_nlink and made.exists():
+            return made, lock
+        # A server that started a moment ago has taken it for a leftover.
+        os.close(lock)
 
 
 async def probe_network(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> str:

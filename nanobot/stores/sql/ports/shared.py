@@ -41,6 +41,14 @@ class Blobs(Protocol):
         """
         ...
 
+    def read_piece(self, file_id: str, start: int, most: int) -> bytes:
+        """Return up to so many bytes of the content from `start` on; none at its end.
+
+        Raises:
+            UploadNotFound, StoreError
+        """
+        ...
+
     def delete(self, file_ids: Iterable[str]) -> None:
         """Delete the contents, as far as they exist."""
         ...

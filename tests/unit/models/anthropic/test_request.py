@@ -10,6 +10,7 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.unit.models.anthropic.talk import KEY, LOOK, model_at
 from tests.unit.models.asking import HELLO, body_of, failure, heard
@@ -168,11 +169,13 @@ async def test_the_limit_of_an_answer_is_a_quarter_of_the_window_at_most_32_000(
     upstream: Upstream, clock: PausedClock, window: int, limit: int
 ) -> None:
     model = AnthropicMessages(
-        name="anthropic:m",
-        model="m",
-        base_url=upstream.url,
-        api_key=KEY,
-        context_tokens=window,
+        RemoteSettings(
+            name="anthropic:m",
+            model="m",
+            base_url=upstream.url,
+            api_key=KEY,
+            context_tokens=window,
+        ),
         clock=clock,
         random=random.Random(1),
     )

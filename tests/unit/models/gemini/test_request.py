@@ -5,10 +5,10 @@ import pytest
 
 from nanobot.core.errors import ConfigError, ModelLacksAbility
 from nanobot.core.message import Image, Message, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import EVERYTHING, ModelRequest
 from nanobot.core.tool import ToolChoice
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.gemini.generate import ABILITIES, GeminiContent
+from nanobot.models.gemini.generate import GeminiContent
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, body_of, failure, heard
 from tests.unit.models.gemini.speech import KEY, LOOK, model_at
@@ -166,7 +166,7 @@ def test_a_key_with_a_line_break_is_refused(upstream: Upstream, clock: PausedClo
 async def test_what_the_settings_say_is_lacking_is_never_tried(
     upstream: Upstream, clock: PausedClock
 ) -> None:
-    model = model_at(upstream, clock, abilities=ABILITIES - {"tools", "images"})
+    model = model_at(upstream, clock, abilities=EVERYTHING - {"tools", "images"})
     image = Message("user", (Image("data:image/png;base64,AA=="),))
     assert isinstance(await failure(model, ModelRequest("", (user("hi"),), (LOOK,))), ModelLacksAbility)
     assert isinstance(await failure(model, ModelRequest("", (image,))), ModelLacksAbility)

@@ -12,7 +12,8 @@ from nanobot.core.errors import ModelLacksAbility, ModelRejectedRequest
 from nanobot.core.message import user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
 from tests.unit.models.asking import failure, heard
 from tests.unit.models.openai.asking import KEY, model_at
