@@ -43,7 +43,7 @@ class Attachment(msgspec.Struct, frozen=True):
         return {"type": "file", "file": {"filename": self.name, "file_data": encoded}}
 
 
-class WrittenFile(msgspec.Struct, frozen=True):
+class SavableFile(msgspec.Struct, frozen=True):
     """A file that the agent has written. `path`: as the agent calls it."""
 
     path: str

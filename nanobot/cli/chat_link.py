@@ -9,7 +9,7 @@ from nanobot.access.caller import EVERYBODY
 from nanobot.api.wire.content import file_part, image_part
 from nanobot.api.written_files import WrittenFiles
 from nanobot.app import App
-from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, WrittenFile
+from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
 from nanobot.core.message import Message, Part, Text, joint
@@ -82,7 +82,7 @@ class Link(Protocol):
         """
         ...
 
-    async def files(self, session_key: str) -> tuple[WrittenFile, ...]:
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
         """Return what the agent has written in the conversation, at most `MOST_WRITTEN`, the newest first.
 
         Raises:
@@ -157,9 +157,9 @@ class InProcess:
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return await self._app.store.sessions(limit=limit)
 
-    async def files(self, session_key: str) -> tuple[WrittenFile, ...]:
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
         shown, _ = await self._written.page(session_key, limit=MOST_WRITTEN, after=None, order="desc")
-        return tuple(WrittenFile(file.filename, file.bytes) for file in shown)
+        return tuple(SavableFile(file.filename, file.bytes) for file in shown)
 
     async def written(self, session_key: str, path: str) -> bytes:
         _, content = await self._written.open(session_key, f"{FILE_ID_PREFIX}{path}")

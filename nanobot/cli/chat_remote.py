@@ -27,7 +27,7 @@ from nanobot.cli.chat_errors import (
     refused,
     unreachable,
 )
-from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, WrittenFile
+from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
 from nanobot.cli.chat_link import MOST_LATEST, LatestTurn, latest_of
 from nanobot.cli.chat_stream import ConnectionBroken, answer_of, end_of, events_in
 from nanobot.core.errors import ConfigError, StreamingOff, TurnNotFound
@@ -167,10 +167,10 @@ class Remote:
         body = await self._read("/v1/sessions", {"limit": limit})
         return (await self._decoded(body, _SessionList)).data
 
-    async def files(self, session_key: str) -> tuple[WrittenFile, ...]:
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
         body = await self._read("/v1/files", {"purpose": WRITTEN_PURPOSE, "limit": MOST_WRITTEN}, session_key)
         rows = (await self._decoded(body, _FileList)).data
-        return tuple(WrittenFile(row.filename, row.bytes) for row in rows)
+        return tuple(SavableFile(row.filename, row.bytes) for row in rows)
 
     async def written(self, session_key: str, path: str) -> bytes:
         name = quote(f"{FILE_ID_PREFIX}{path}", safe="")

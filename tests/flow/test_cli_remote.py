@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nanobot.cli.chat_files import Attachment, WrittenFile
+from nanobot.cli.chat_files import Attachment, SavableFile
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
 from nanobot.core.errors import ConfigError, ModelOverloaded, NanobotError, TurnNotFound
@@ -110,7 +110,7 @@ async def test_what_the_agent_has_written_is_listed_and_read_in_its_conversation
     async with linked(harness, kind) as link:
         assert await link.files("k") == ()
         await ask(link, "write", "k")
-        assert await link.files("k") == (WrittenFile("my docs/ä.md", 7),)
+        assert await link.files("k") == (SavableFile("my docs/ä.md", 7),)
         assert await link.written("k", "my docs/ä.md") == b"# Kites"
         assert await link.files("other") == ()
         for key, path in (("other", "my docs/ä.md"), ("k", "none"), ("k", "../ä.md"), ("k", "")):

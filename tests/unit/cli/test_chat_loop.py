@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanobot.cli.chat_files import Attachment, WrittenFile
+from nanobot.cli.chat_files import Attachment, SavableFile
 from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
 from nanobot.cli.chat_prompt import UserLeft
@@ -69,9 +69,9 @@ class Agent:
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return self.listed
 
-    async def files(self, session_key: str) -> tuple[WrittenFile, ...]:
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
         written = self.has_written.get(session_key, {})
-        return tuple(WrittenFile(path, len(content)) for path, content in written.items())
+        return tuple(SavableFile(path, len(content)) for path, content in written.items())
 
     async def written(self, session_key: str, path: str) -> bytes:
         try:
