@@ -11,34 +11,51 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
+from nanobot.tools.sandbox import ps_tree
 from nanobot.tools.sandbox.command import Command, CommandLimits, Network
-from nanobot.tools.sandbox.linux import Layer, LayerName, LinuxSandbox
+from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer, LayerName
+from nanobot.tools.sandbox.seatbelt import SANDBOX_EXEC
 
 if sys.platform != "win32":
     import fcntl
 
 _LIMITS = CommandLimits(wall_s=20.0, memory_bytes=512 << 20, disk_bytes=64 << 20, processes=64)
 ATTEMPTS = 14
-"""How many attempts a probe makes; see `attempts.py`."""
+"""How many attempts a probe makes on Linux; see `attempts.py`."""
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """What came out for a layer: None where it does not hold, for the reason in `why`."""
+    """What came out for a layer: None where it does not hold, for the reason in `why`. `attempts`: how many
+    were refused.
+    """
 
     name: LayerName
     layer: Layer | None
     why: str = ""
+    attempts: int = ATTEMPTS
 
 
 class _Report(msgspec.Struct, frozen=True):
     broken: list[str]
     lacking: list[str]
+    tried: int = ATTEMPTS
+    left: int = 0
+
+
+async def probe_sandbox_exec(
+    data: Path, clock: Clock, randomness: Randomness, path: str = SANDBOX_EXEC
+) -> tuple[ProbeResult, ...]:
+    """Return the result of the only layer of macOS, as `probe_layers` does. `path`: the program."""
+    if not await asyncio.to_thread(Path(path).exists):
+        return (ProbeResult("sandbox-exec", None, f"there is no {path}"),)
+    return (await _probe(Layer(sandbox_exec=path), data, clock, randomness),)
 
 
 async def probe_layers(data: Path, clock: Clock, randomness: Randomness) -> tuple[ProbeResult, ...]:
@@ -88,7 +105,7 @@ async def _probe(
         return ProbeResult(layer.name, None, f"a command could {', '.join(report.broken)}")
     if report.lacking:
         return ProbeResult(layer.name, None, f"a command lacks: {', '.join(report.lacking)}")
-    return ProbeResult(layer.name, layer)
+    return ProbeResult(layer.name, layer, attempts=report.tried)
 
 
 @contextlib.asynccontextmanager
@@ -158,34 +175,58 @@ async def _report(
     randomness: Randomness,
     network: Network | None,
 ) -> _Report:
-    sandbox = LinuxSandbox(directory / "state", layer, clock, randomness)
+    sandbox = LaunchedSandbox(directory / "state", layer, clock, randomness)
     workspace = directory / "workspace"
     await asyncio.to_thread(_make, directory, workspace, outside, sandbox)
-    victim = await asyncio.to_thread(_start_victim)
-    try:
-        with socket.create_server(("127.0.0.1", 0)) as port:
-            probe = {
-                "file": str(outside / "file"),
-                "pid": victim.pid,
-                "port": port.getsockname()[1],
-                "has_network": network is not None,
-            }
-            running = await sandbox.start_order(
-                Command((), workspace, limits=_LIMITS, network=network), {"probe": probe, "environment": {}}
-            )
-            output = b""
-            while chunk := await running.read():
-                output += chunk
-            ending = await running.wait()
-    finally:
-        await asyncio.to_thread(_end_victim, victim)
+    async with contextlib.AsyncExitStack() as stack:
+        probe = await _aims(stack, layer, outside)
+        if layer.sandbox_exec:
+            probe["other"] = await _other(stack, sandbox, directory / "other")
+        running = await sandbox.start_order(
+            Command((), workspace, limits=_LIMITS, network=network),
+            {"probe": {**probe, "has_network": network is not None}, "environment": {}},
+        )
+        output = b""
+        while chunk := await running.read():
+            output += chunk
+        ending = await running.wait()
     if ending.status != 0:
         said = output.decode(errors="replace").strip().splitlines()
         raise ToolError(ending.why or (said[-1] if said else f"it ended with status {ending.status}"))
-    return msgspec.json.decode(output, type=_Report)
+    report = msgspec.json.decode(output, type=_Report)
+    if report.left and await asyncio.to_thread(ps_tree.runs, report.left):
+        report.broken.append("leave a process behind")
+    return report
 
 
-def _make(directory: Path, workspace: Path, outside: Path, sandbox: LinuxSandbox) -> None:
+async def _aims(stack: contextlib.AsyncExitStack, layer: Layer, outside: Path) -> dict[str, Any]:
+    """Return what the attempts of a probe are aimed at; it goes with the stack."""
+    victim = await asyncio.to_thread(_start_victim)
+    stack.push_async_callback(asyncio.to_thread, _end_victim, victim)
+    port = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    aims = {"file": str(outside / "file"), "pid": victim.pid, "port": port.getsockname()[1]}
+    if layer.sandbox_exec:
+        made = stack.enter_context(socket.socket(socket.AF_UNIX))
+        made.bind(str(outside / "socket"))
+        made.listen()
+        aims.update(socket=str(outside / "socket"), program=str(outside / "program"), home=str(Path.home()))
+    return aims
+
+
+async def _other(stack: contextlib.AsyncExitStack, sandbox: LaunchedSandbox, workspace: Path) -> int:
+    """Start a command of another workspace; return the number of its process."""
+    await asyncio.to_thread(workspace.mkdir, mode=0o700)
+    command = ("/bin/sh", "-c", "echo $$; read line")
+    running = await sandbox.start(Command(command, workspace, limits=_LIMITS, has_input=True))
+    stack.push_async_callback(running.wait)
+    stack.callback(running.stop)
+    said = await running.read()
+    if not said.strip().isdigit():
+        raise ToolError(said.decode(errors="replace").strip() or (await running.wait()).why)
+    return int(said)
+
+
+def _make(directory: Path, workspace: Path, outside: Path, sandbox: LaunchedSandbox) -> None:
     sandbox.open()
     directory.chmod(0o755)
     workspace.mkdir(mode=0o700)
@@ -194,6 +235,9 @@ def _make(directory: Path, workspace: Path, outside: Path, sandbox: LinuxSandbox
     file.write_text("canary")
     # Only the sandbox stands between it and the command, not who it belongs to.
     file.chmod(0o666)
+    program = outside / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o777)
 
 
 def _start_victim() -> "subprocess.Popen[bytes]":
