@@ -215,5 +215,8 @@ class TurnTranscript:
         ends = known.ends[:start]
         before = ends[-1] if ends else known.skipped_tokens
         self._known = msgspec.structs.replace(
-            known, messages=(*known.messages[:start], *messages), ends=ends + ends_of(messages, before)
+            known,
+            messages=(*known.messages[:start], *messages),
+            ends=ends + ends_of(messages, before),
+            is_text=False,
         )

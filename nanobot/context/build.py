@@ -141,7 +141,7 @@ def build(
             may be left out.
     """
     # Asked once for the whole window: nearly all transcripts are.
-    is_text = is_plain(history.messages)
+    is_text = history.is_text or is_plain(history.messages)
     part = history.turn
     cut_tools: tuple[ToolSpec, ...] = ()
     if not is_text or (part is not None and part.is_shortened):
@@ -272,5 +272,8 @@ def with_added(history: History, messages: tuple[Message, ...]) -> History:
     ends = history.ends or ends_of(history.messages, history.skipped_tokens)
     before = ends[-1] if ends else history.skipped_tokens
     return msgspec.structs.replace(
-        history, messages=history.messages + messages, ends=ends + ends_of(messages, before)
+        history,
+        messages=history.messages + messages,
+        ends=ends + ends_of(messages, before),
+        is_text=history.is_text and is_plain(messages),
     )

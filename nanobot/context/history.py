@@ -7,6 +7,7 @@ import msgspec
 
 from nanobot.context.files import least_tokens
 from nanobot.context.participants import named
+from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
     Audio,
@@ -193,6 +194,11 @@ def is_plain(messages: tuple[Message, ...]) -> bool:
         ):
             return False
     return True
+
+
+def told_if_text(history: History) -> History:
+    """Return `history` with whether each message is one text, so that this is not asked again."""
+    return msgspec.structs.replace(history, is_text=is_plain(history.messages))
 
 
 def _add_step(whole: list[Message], message: Message, following: tuple[Message, ...]) -> None:

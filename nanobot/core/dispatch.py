@@ -34,6 +34,7 @@ class History(msgspec.Struct, frozen=True):
     the first part of that; `ends` gives for each message the estimate up to its
     end, counted from the conversation's start. `known`: what is remembered in reach of the session; `state`:
     what its agent keeps for its work. `turn`: the part of the turn that runs, where it is told apart.
+    `is_text`: it is known that each message is one text, as `context.history.is_plain` tells.
     """
 
     messages: tuple[Message, ...]
@@ -44,6 +45,7 @@ class History(msgspec.Struct, frozen=True):
     known: KnownFacts = NO_FACTS
     state: AgentState = NO_STATE
     turn: TurnPart | None = None
+    is_text: bool = False
 
 
 LeftOut = Callable[[int], int]

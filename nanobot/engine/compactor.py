@@ -62,7 +62,7 @@ class ModelSource(Protocol):
 
 class _Job(msgspec.Struct):
     """`keep_tokens`: how much of the newest part stays without; `least_tokens`: less is not worth a summary.
-    `problem`: why there is none.
+    `asked`: the turn that made the conversation long, and its model. `problem`: why there is none.
     """
 
     payer: Payer
@@ -70,6 +70,7 @@ class _Job(msgspec.Struct):
     keep_tokens: int
     least_tokens: int
     done: asyncio.Event
+    asked: tuple[Turn, Model] | None = None
     added: int = 0
     newest: Compacted | None = None
     messages: int = 0
@@ -140,9 +141,8 @@ class Compactor:
         if self._not_before.get(key, 0.0) > self._clock.now():
             return
         payer = Payer(key, turn.key_id, settings.model or turn.model)
-        self._begin(
-            _Job(payer, budget, int(settings.keep_share * budget), budget // _LEAST_SHARE, asyncio.Event())
-        )
+        keep_tokens = int(settings.keep_share * budget)
+        self._begin(_Job(payer, budget, keep_tokens, budget // _LEAST_SHARE, asyncio.Event(), (turn, model)))
 
     def _begin(self, job: _Job) -> None:
         self._jobs[job.payer.session_key] = job
@@ -239,6 +239,9 @@ class Compactor:
                 if not await self._compact(job):
                     job.problem = ModelBadAnswer(_TOO_LITTLE)
                     self._put_off(key)
+                elif job.asked is not None and job.messages:
+                    # What has gone out of view is looked through now, and not by the next turn.
+                    await self._agent.look_back(*job.asked, job.messages)
             except NanobotError as error:
                 job.problem = error
                 text = error.code if isinstance(error, ModelError) else error.message

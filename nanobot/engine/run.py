@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
+from nanobot.context.history import told_if_text
 from nanobot.core.clock import Clock, Retry, retries
 from nanobot.core.compaction import StepSummary
 from nanobot.core.dispatch import Claim, History
@@ -179,8 +180,10 @@ class Run:
             history = await self._history(model)
         if compactor is not None and await compactor.wait_for(turn, model, history):
             history = await self._history(model)
-        if history.skipped_tokens and (more := self._agent.unloaded_tokens(turn, model, history)):
-            history = await self._store.history(turn.session_key, more, is_whole=not turn.may_cut)
+        if history.skipped_tokens:
+            history = told_if_text(history)
+            if more := self._agent.unloaded_tokens(turn, model, history):
+                history = await self._store.history(turn.session_key, more, is_whole=not turn.may_cut)
         await self._agent.run(
             turn,
             model,

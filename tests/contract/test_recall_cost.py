@@ -15,7 +15,7 @@ from nanobot.stores.sql import tokens
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.database import ThreadedDatabase
 from tests.contract.store_harness import StoreHarness, open_sqlite
-from tests.watched_database import each_step
+from tests.watched_database import each_statement, each_step
 
 SAID = "The weather report of yesterday evening mentions nothing special about the harbour number"
 SHORT, LONG = 2_000, 20_000
@@ -109,3 +109,17 @@ async def test_terms_that_most_messages_have_are_not_counted_again_each_turn(har
     again = await steps(harness, lambda: recall(harness, "long"))
     await harness.close()
     assert 0 < again <= 0.2 * first, f"{first} steps, then {again}"
+
+
+async def test_a_word_that_few_messages_have_is_looked_up_once(harness: StoreHarness) -> None:
+    assert isinstance(harness.store, SqlStore)
+    assert isinstance(harness.store.database, ThreadedDatabase)
+    lookups: list[str] = []
+    text = f"{SAID} 4711 of the parrot"
+    for _ in range(2):
+        lookups.clear()
+        with each_statement(harness.store.database.connections, lookups.append):
+            found = await harness.store.search_messages(text, (Reach("long"),), limit=8, is_asked=False)
+    await harness.close()
+    assert [each.text for each in found] == [f"{SAID} 4711"]
+    assert len([each for each in lookups if "MATCH" in each]) == len(("4711", "parrot", "parr*", "the topic"))

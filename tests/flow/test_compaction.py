@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from nanobot.core.model import ModelRequest
+from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.testing import Say, ScriptedModel, call
 from tests.asgi import Exchange
 from tests.harness import Harness, OpenHarness
@@ -130,6 +131,27 @@ async def test_the_next_turn_does_not_wait_for_a_summary(open_harness: OpenHarne
     assert harness.app.compactor.is_writing("a")
     release.set()
     await harness.app.compactor.settled()
+
+
+async def test_what_has_gone_out_of_view_is_in_the_index_before_the_next_turn_looks_for_it(
+    open_harness: OpenHarness,
+) -> None:
+    script = Remembering("They talked about the weather.")
+    harness = await open_harness(ScriptedModel(script), agent=WINDOW)
+    store = harness.app.store
+    assert isinstance(store, SqlStore)
+    summaries = 0
+    for text in fillers(20):
+        await talk(harness, "a", text)
+        if len(script.asked_to_summarise) > summaries:
+            summaries = len(script.asked_to_summarise)
+            last, indexed = await store.database.read(
+                lambda db: db.execute(
+                    "SELECT max(c.last_seq), s.indexed_seq FROM session s, compaction c"
+                ).fetchone()
+            )
+            assert indexed >= last
+    assert summaries > 1
 
 
 async def test_the_provider_is_paid_for_summaries_by_the_session(open_harness: OpenHarness) -> None:

@@ -32,7 +32,13 @@ def canonical(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     Where messages are added to a conversation, the result begins as before.
     """
-    return messages if _is_canonical(messages) else _rebuilt(messages)
+    if _is_canonical(messages):
+        return messages
+    # As where a summary stands before the first question.
+    first, rest = messages[:1], messages[1:]
+    if rest and _is_canonical(first) and _is_canonical(rest):
+        return (Message("user", _joined(first[0].parts, rest[0].parts)), *rest[1:])
+    return _rebuilt(messages)
 
 
 def _is_canonical(messages: tuple[Message, ...]) -> bool:

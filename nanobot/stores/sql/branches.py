@@ -43,14 +43,18 @@ def shown_tip(db: Db, session: int) -> int:
     return int(tip)
 
 
+SETTLED_TIP = (
+    "coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
+    " WHERE d.session = s.id AND d.owner IS NOT NULL), s.tip)"
+)
+"""The expression on a row of `session s` for where the transcript ended before the turn that runs now, if one
+does.
+"""
+
+
 def settled_tip(db: Db, session: int) -> int:
     """Return where the transcript ended before the turn that runs now, if one does."""
-    (tip,) = db.execute(
-        "SELECT coalesce((SELECT t.base_tip FROM dispatch d JOIN turn t ON t.n = d.turn"
-        " WHERE d.session = s.id AND d.owner IS NOT NULL), s.tip)"
-        " FROM session s WHERE s.id = ?",
-        (session,),
-    ).fetchone()
+    (tip,) = db.execute(f"SELECT {SETTLED_TIP} FROM session s WHERE s.id = ?", (session,)).fetchone()
     return int(tip)
 
 

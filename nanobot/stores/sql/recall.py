@@ -15,19 +15,16 @@ from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
 from nanobot.stores.sql import branches, summary_search, terms, tokens, topics, transcript, varied
 from nanobot.stores.sql.common_terms import CommonTerms
+from nanobot.stores.sql.counted_terms import COMMON_SHARE, LEAST_COMMON, CountedTerm, counted
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.fusion import fused
-from nanobot.stores.sql.terms import Term
+from nanobot.stores.sql.terms import Named, Term
 
 MOST_PAGED = 50
 _MOST_SESSIONS = 12
 _MOST_LOOKUPS = 120
 _FEWEST_TERMS = 8
-_COMMON_SHARE = 0.05
-_LEAST_COMMON = 64
 _MOST_COMMON = 1_000
-_SAMPLE = 320
-"""In so many messages at both ends of a long session it is seen which terms say nothing."""
 _FEW = 8
 _UNKNOWN_SHARE = 0.25
 """How much a term counts of what it would say, where no message has it."""
@@ -127,17 +124,20 @@ def search(
         frozenset((line.session, line.key) for line in lines), sum(line.indexed for line in lines)
     )
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
-    asked = terms.terms(text)[:most_terms]
+    asked = terms.named(text)[:most_terms]
     matches: dict[int, _Match] = {}
     says: dict[Term, float] = {}
     total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
-    if len(matches) < _TOO_FEW and (alone := terms.single_characters(text)[:most_terms]):
+    if len(matches) < _TOO_FEW and (alone := terms.named_characters(text)[:most_terms]):
         total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
     with_words = frozenset(matches)
     # A message that has most of what the words say together is likely the one that is meant.
     is_sure = any(match.score >= _SURE_SHARE * total for match in matches.values())
-    about = topics.terms(text, _SURE_TOPIC_WEIGHT if is_sure else 1.0)[:most_terms]
+    about = topics.named(text, _SURE_TOPIC_WEIGHT if is_sure else 1.0)[:most_terms]
     total += _look_up(db, index, lines, about, matches, says, common, is_asked=False)
+    if not (matches or near or any(each.messages is None for each in reach)):
+        # As most messages of a conversation: nothing is compared.
+        return Hits(behind=behind)
     best = _best(matches, _LEAST_SHARE * total)
     own = tokens.folded(" ".join(text.split()))
     fewest_words = 0 if is_asked else FEWEST_WORDS
@@ -164,7 +164,7 @@ def search(
         weight = _SURE_WEIGHT if is_sure else _WEIGHT
         nearest = [each.passage for each in by_meaning]
         shown = list(fused(shown, nearest, lambda passage: tokens.folded(passage.text), weight))
-    sought = [phrase.tokens[0] for term in asked for phrase in term.phrases]
+    sought = [phrase.tokens[0] for each in asked if shown for phrase in terms.term(each).phrases]
     passages = tuple(
         msgspec.structs.replace(passage, text=excerpt(passage.text, sought, characters))
         for passage in shown[skip : skip + limit]
@@ -189,25 +189,26 @@ def _lines(db: Db, reach: Sequence[Reach]) -> list[_Line]:
     """Return the transcripts in reach, those of the most recently used sessions where they are many."""
     lines: list[tuple[float, _Line]] = []
     for each in reach:
-        session = db.execute(
-            "SELECT id, indexed_seq, updated_at FROM session WHERE key = ?", (each.session_key,)
-        ).fetchone()
-        if session is None:
-            continue
-        number, indexed_seq, updated_at = session
-        if (line := _line(db, number, indexed_seq, each)) is not None:
-            lines.append((updated_at, line))
+        session = db.execute(_SESSION, (each.session_key,)).fetchone()
+        if session is not None and (line := _line(db, each, *session[:-1])) is not None:
+            lines.append((session[-1], line))
     lines.sort(key=lambda item: item[0], reverse=True)
     return [line for _, line in lines[:_MOST_SESSIONS]]
 
 
-def _line(db: Db, session: int, indexed_seq: int, reach: Reach) -> _Line | None:
+_SESSION = (
+    f"SELECT s.id, s.indexed_seq, {branches.SETTLED_TIP},"
+    " NOT EXISTS (SELECT 1 FROM branch WHERE session = s.id), s.updated_at FROM session s WHERE s.key = ?"
+)
+
+
+def _line(db: Db, reach: Reach, session: int, indexed_seq: int, tip: int, is_straight: int) -> _Line | None:
     """Return the beginning of the live transcript that is in reach; None: there is nothing of it."""
-    tip = branches.settled_tip(db, session)
     left = reach.messages if reach.messages is not None else tip
+    whole = ((1, tip),) if tip else ()
     stretches: list[tuple[int, int]] = []
     size = 0
-    for first, last in transcript.stretches_in(db, session, tip, "asc"):
+    for first, last in whole if is_straight else transcript.stretches_in(db, session, tip, "asc"):
         if size >= left:
             break
         last = min(last, first + left - size - 1)
@@ -226,7 +227,7 @@ def _look_up(
     db: Db,
     index: SearchIndex,
     lines: Sequence[_Line],
-    asked: Sequence[Term],
+    asked: Sequence[Named],
     matches: dict[int, _Match],
     says_of: dict[Term, float],
     known: set[int],
@@ -241,24 +242,28 @@ def _look_up(
     such do they count all the same, for who asks, in the newest messages.
     """
     size = sum(line.indexed for line in lines)
-    common = min(max(_LEAST_COMMON, int(_COMMON_SHARE * size)), _MOST_COMMON)
+    common = min(max(LEAST_COMMON, int(COMMON_SHARE * size)), _MOST_COMMON)
     # In a short conversation, a few messages may be the only ones on its matter.
     common = min(common, max(_FEW, int(_MOST_SHARE * size)))
-    every = list(_counted(db, index, lines, asked, common + 1, known))
-    counted = _queried(index, [each for each in every if each[0] <= common])
-    says_of.update((term, _says(size, number, term)) for number, _, term in counted)
-    if is_asked and not matches and not any(number for number, _, _ in counted):
-        counted = _queried(index, [(_NEWEST, term) for number, term in every if number])[:_FEWEST_TERMS]
+    longest_first = sorted(lines, key=lambda line: line.indexed, reverse=True)
+    sessions = {line.session: line.indexed for line in longest_first}
+    found = counted(db, index, sessions, asked, common + 1, known)
+    says_of.update((each.term, _says(size, each)) for each in found)
+    if is_asked and not matches and not any(each.number for each in found):
+        rest = [each for each in map(terms.term, asked) if each not in says_of]
+        found = [CountedTerm(_NEWEST, index.any_of(each.phrases), each) for each in rest]
+        found.sort(key=lambda each: each.rarity)
+        del found[_FEWEST_TERMS:]
     total = 0.0
     rows = 0
-    for number, query, term in counted:
-        says = _says(size, number, term)
-        total += says if number else _UNKNOWN_SHARE * says
-        if not number or rows >= _MOST_ROWS:
+    for each in found:
+        says = _says(size, each)
+        total += says if each.number else _UNKNOWN_SHARE * says
+        if not each.number or rows >= _MOST_ROWS:
             continue
-        rows += number
+        rows += each.number
         for line in lines:
-            ids = index.newest(db, query, line.stretches[0][0], line.stretches[-1][1], number)
+            ids = each.newest(db, index, line.session, line.stretches[0][0], line.stretches[-1][1])
             for id_ in line.only(ids):
                 if id_ in matches:
                     matches[id_].score += says
@@ -267,69 +272,9 @@ def _look_up(
     return total
 
 
-def _queried(index: SearchIndex, counted: Sequence[tuple[int, Term]]) -> list[tuple[int, str, Term]]:
-    """Return the terms with their queries, those that the fewest messages have first."""
-    queried = [(number, index.any_of(term.phrases), term) for number, term in counted]
-    queried.sort(key=lambda each: (each[0], each[1], each[2].weight))
-    return queried
-
-
-def _says(size: int, number: int, term: Term) -> float:
+def _says(size: int, each: CountedTerm) -> float:
     """Return how much a term says that so many of `size` messages have."""
-    return term.weight * math.log(1 + (size + 1) / (number + 0.5))
-
-
-def _counted(
-    db: Db, index: SearchIndex, lines: Sequence[_Line], asked: Sequence[Term], most: int, known: set[int]
-) -> Iterator[tuple[int, Term]]:
-    """Yield for each term how many messages of the sessions have it, counted up to `most`. Those with so many
-    are added to the `known` ones.
-    """
-    longest = max(lines, key=lambda line: line.indexed)
-    common: list[Term] = []
-    words: list[str] = []
-    for term in asked:
-        number = most
-        # As most terms of a long conversation: for these, nothing is asked, nor made ready.
-        if (name := hash(term.phrases)) not in known and not _begins_one_of(words, common, term):
-            query = index.any_of(term.phrases)
-            number = 0 if not _is_everywhere(db, index, longest, query) else most
-            for line in lines:
-                if number >= most:
-                    break
-                number += index.count(db, query, *transcript.message_ids(line.session, 0), most - number)
-        if number >= most:
-            known.add(name)
-            if len(term.phrases) == 1:
-                common.append(term)
-        yield number, term
-
-
-def _begins_one_of(words: list[str], common: Sequence[Term], term: Term) -> bool:
-    """Return whether the term is the beginning of one of the `common` ones: messages with that word have it,
-    too. `words`: the words of the first of these, to which those of the others are added.
-    """
-    begun = tuple([" ".join(phrase.tokens) for phrase in term.phrases if phrase.is_open])
-    if not begun:
-        return False
-    words.extend([" ".join(each.phrases[0].tokens) for each in common[len(words) :]])
-    return any(word.startswith(begun) for word in words)
-
-
-def _is_everywhere(db: Db, index: SearchIndex, line: _Line, query: str) -> bool:
-    """Return whether a long session has many messages that match both at its beginning and at its end.
-
-    To count them all would take the longer the longer it is. At both, as something may have been talked about
-    for a while only.
-    """
-    if line.indexed < _LEAST_COMMON / _COMMON_SHARE:
-        return False
-    most = int(_COMMON_SHARE * _SAMPLE)
-    return all(
-        index.count(db, query, *transcript.message_ids(line.session, first, first + _SAMPLE - 1), most)
-        == most
-        for first in (1, line.indexed - _SAMPLE + 1)
-    )
+    return each.term.weight * math.log(1 + (size + 1) / (each.number + 0.5))
 
 
 # By the text --------------------------------------------------------------------------------------

@@ -14,8 +14,7 @@ from typing import Final
 import msgspec
 
 from nanobot.stores.sql import tokens
-from nanobot.stores.sql.terms import Term, without_arabic_prefix
-from nanobot.stores.sql.tokens import Phrase
+from nanobot.stores.sql.terms import Named, Term, term, without_arabic_prefix
 
 _FILE: Final = Path(__file__).with_name("topics.txt")
 _RULES: Final = 1
@@ -76,12 +75,17 @@ def indexed(text: str) -> str:
     return " ".join(map(_token, sorted(found))) if len(found) <= _MOST_TOLD else ""
 
 
-def terms(text: str, weight: float = 1.0) -> list[Term]:
-    """Return a term for each topic that a text asks for, with that weight."""
+def terms(text: str) -> list[Term]:
+    """Return a term for each topic that a text asks for."""
+    return list(map(term, named(text)))
+
+
+def named(text: str, weight: float = 1.0) -> list[Named]:
+    """Return what `terms` returns by their names, with that weight."""
     found = topics(text)
     if len(found) > _MOST_TOPICS:
         return []
-    return [Term((Phrase((_token(topic),), False),), weight) for topic in sorted(found)]
+    return [(_token(topic), weight) for topic in sorted(found)]
 
 
 def topics(text: str) -> frozenset[str]:

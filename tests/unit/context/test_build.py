@@ -4,13 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nanobot.agent.toolset import Toolset
 from nanobot.context import prompt
 from nanobot.context.build import build, history_budget, tools_size, with_added
+from nanobot.context.history import is_plain, told_if_text
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ContextOverflow
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.core.turn import Sampling, Turn
@@ -77,6 +80,36 @@ def steps_of(number: int) -> tuple[Message, ...]:
         return ()
     results = (Message("tool", (ToolResult(call.id, str(number)),)) for call in calls)
     return Message("assistant", (Text("Let me work it out."), *calls), "tool_calls"), *results
+
+
+NOT_ONE_TEXT = (
+    Message("user", (Text("Ann here"),), name="Ann"),
+    Message("user", (Text("a"), Text("b"))),
+    Message("user", (Text(""),)),
+    Message("assistant", (Text("cut o"),), "length"),
+    Message("assistant", (ToolCall("c1", "calculate", "{}"),), "tool_calls"),
+    Message("tool", (ToolResult("c1", "3"),)),
+    Message("user", (File("notes.txt", "word " * 40),)),
+)
+some_messages = st.lists(
+    st.sampled_from([user("hi"), user("and?"), said("yes"), said("no"), *NOT_ONE_TEXT]), max_size=8
+).map(tuple)
+
+
+@given(some_messages, some_messages)
+def test_a_request_is_the_same_whether_or_not_it_is_known_that_all_is_text(
+    before: tuple[Message, ...], added: tuple[Message, ...]
+) -> None:
+    history = History((*before, user("hi")))
+    noted = told_if_text(history)
+    assert noted.is_text == is_plain(history.messages)
+    assert not history.is_text
+    for known, unknown in ((noted, history), (with_added(noted, added), with_added(history, added))):
+        assert known.is_text <= is_plain(known.messages)
+        requests = [
+            build(turn(), each, tools=TOOLS, budget_tokens=20_000, now=NOON) for each in (known, unknown)
+        ]
+        assert body(requests[0]) == body(requests[1])
 
 
 # The prefix ---------------------------------------------------------------------------------------

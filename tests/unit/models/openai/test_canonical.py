@@ -124,6 +124,22 @@ def test_whatever_was_stored_the_strictest_provider_takes_it(messages: tuple[Mes
     check(sent(shown, notes="Today is Monday."))
 
 
+@given(
+    st.lists(st.sampled_from(["a", " ", "words\n\nand more", "é😀"]), max_size=9),
+    st.sampled_from(["S", "in two\n\nparts"]),
+)
+def test_a_summary_before_the_first_question_is_one_message_with_it(said: list[str], summary: str) -> None:
+    talk = tuple(
+        Message(("user", "assistant")[number % 2], (Text(text),)) for number, text in enumerate(said)
+    )
+    whole = canonical((user(summary), *talk))
+    # What is no text is never a special case.
+    image = Image("data:image/png;base64,AA==")
+    beside = canonical((Message("user", (image, Text(summary))), *talk))
+    parts = tuple([part for part in beside[0].parts if part != image])
+    assert whole == (Message("user", parts), *beside[1:])
+
+
 Check = Callable[[list[dict[str, Any]]], None]
 NO_REASONING = Thinking("", attached("moonshot", "reasoning_content", b"null"))
 CHECKS: dict[str, Check] = {
