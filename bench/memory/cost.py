@@ -3,6 +3,7 @@ summaries, and with everything sent.
 """
 
 import asyncio
+import re
 import statistics
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ TURNS: Final = 2_000
 _SHOWN: Final = (20, 50, 100, 200, 500, 1_000, 2_000)
 _AROUND: Final = 10
 _BESIDE: Final = 100
+_ENOUGH: Final = 200
+"""So many turns are more than is shown without a summary."""
 PLOT: Final = Path(__file__).parents[2] / "docs" / "conversation-cost.svg"
 _QUESTION: Final = (
     "In the year {number} of the journey, what did the travellers see beyond the mountains? " * 4
@@ -24,11 +27,22 @@ _ANSWER: Final = (
 )
 
 
+_MOST_YEARS: Final = 280
+
+
+def summarise(text: str) -> str:
+    """Return a summary that keeps what the questions were about: one that does not is not used, and then the
+    oldest messages are merely left out.
+    """
+    years = list(dict.fromkeys(re.findall(r"\d{2,}", text)))[-_MOST_YEARS:]
+    return f"Asked what was seen in the years {', '.join(years)}: plains, rivers, herds and towers."
+
+
 async def conversation(turns: int, *, sends_all: bool) -> tuple[list[Took], list[Took], list[Took]]:
     """Return what each turn took of one conversation, then of its further turns, and of those of a new one
     that alternated with them: the machine was the same for both.
     """
-    reading = Reading(_ANSWER, lambda text: "The travellers saw plains, rivers, herds and towers. " * 20)
+    reading = Reading(_ANSWER, summarise)
     tables: dict[str, dict[str, object]] = {}
     if sends_all:
         tables = {"agent": {"window_tokens": 1 << 30}, "compaction": {"enabled": False}}
@@ -44,6 +58,9 @@ async def conversation(turns: int, *, sends_all: bool) -> tuple[list[Took], list
             for key, some in (("bench", later), ("new", new)):
                 some.append(await talk.ask(key, _QUESTION.format(number=number)))
                 await talk.app.compactor.settled()
+        if not sends_all:
+            summary = (await talk.app.store.history("bench", 1)).summary
+            assert turns < _ENOUGH or summary is not None, "no summary was good enough to be used"
     return took, later, new
 
 

@@ -20,6 +20,8 @@ _STEERED = {
     "turn_01mckx42npcr72scykm7n7wkm5": "turn_01mckx407jneabybg6xfxjpbge",
 }
 """The turns of the old database that joined another, and which."""
+_ENDS = {"turn_01mcer82wgpj6csjdxwankdjb6": 10}
+"""Where a failed turn ended, with events before that a stream of the old code did not show."""
 _TURN = re.compile(r"(?:at first |then |at last )?(?:GET|POST) /v1/turns/(turn_\w+)(?:/cancel)? ")
 _STREAM = re.compile(r"GET /v1/turns/(turn_\w+)/stream")
 _USAGE = re.compile(r"(?:\w+ )*?GET /v1/(?:sessions/[^/]+/)?usage(?:\?\S*)? ")
@@ -112,8 +114,12 @@ def _changed(name: str, answer: dict[str, Any]) -> dict[str, Any]:
         body["created"] = int(time_of(body["id"].replace("-", "_")))
     if (turn := _TURN.match(name)) is not None and answer["status"] == 200:
         _name_the_joined(body, turn[1])
-    elif (stream := _STREAM.match(name)) is not None and stream[1] in _STEERED:
-        answer["body"] = _without_the_answer(body, stream[1])
+    elif (stream := _STREAM.match(name)) is not None and answer["status"] == 200:
+        if stream[1] in _STEERED:
+            body = _without_the_answer(body, stream[1])
+        answer["body"] = _with_ids(body, stream[1])
+    elif isinstance(body, list) and "POST /v1/chat/completions" in name:
+        answer["body"] = _with_ids(body, next(each["id"] for each in body if "id" in each).rpartition(":")[0])
     elif "[idempotency-key: steer-1]" in name:
         # Who steers gets an empty answer: its words are that of the turn that it joined.
         body["choices"][0]["message"]["content"] = ""
@@ -159,6 +165,21 @@ def _without_the_answer(events: list[dict[str, Any]], turn_id: str) -> list[dict
         if event["data"] != "[DONE]" and event["data"]["usage"] is not None:
             event["data"]["usage"] = _of_nothing(event["data"]["usage"])
     return kept
+
+
+def _with_ids(events: list[dict[str, Any]], turn_id: str) -> list[dict[str, Any]]:
+    """Return a stream's events, each with an id but for `[DONE]`: that of the event before it, an error the
+    next one.
+    """
+    at = 0
+    for event in events:
+        if event["data"] != "[DONE]":
+            if "id" in event:
+                at = int(event["id"].rpartition(":")[2])
+            elif "error" in event["data"]:
+                at = _ENDS.get(turn_id, at + 1)
+            event["id"] = f"{turn_id}:{at}"
+    return events
 
 
 def _is_frame(chunk: dict[str, Any]) -> bool:

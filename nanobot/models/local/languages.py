@@ -52,8 +52,8 @@ _LANGUAGES = re.compile(
 )
 _LONGEST = 300
 BEGINNINGS = (
-    "That", "The ", "This", "It ", "It'", "There", "You", "I ", "I'", "Here", "Sure", "Okay", "Got ", "My ",
-    "Yes", "Sorry", "Why", "What ", "When",
+    "That", "The", "This", "It ", "It'", "There", "You", "I ", "I'", "Here", "Sure", "Okay", "Got ", "My",
+    "Yes", "Sorry", "Why", "What", "When",
 )  # fmt: skip
 """How English answers begin, and none in the other languages."""
 
