@@ -250,6 +250,15 @@ async def test_facts_are_found_by_what_they_have_in_common_with_a_text(harness: 
     assert len(await harness.store.search_facts(ALICE, "town", limit=50)) == 30
 
 
+async def test_facts_are_found_by_their_topic_behind_those_that_have_the_words(harness: StoreHarness) -> None:
+    for number in range(30):
+        await remember(harness, ALICE, f"has seen number {number}")
+    await remember(harness, ALICE, "has a poodle")
+    await remember(harness, ALICE, "cannot stand pets")
+    found = await harness.store.search_facts(ALICE, "which pets do I have?", limit=3, is_asked=False)
+    assert [fact.text for fact in found] == ["cannot stand pets", "has a poodle"]
+
+
 async def test_a_list_of_facts_is_paged_newest_first(harness: StoreHarness) -> None:
     for number in range(5):
         await remember(harness, ALICE, f"number {number}")

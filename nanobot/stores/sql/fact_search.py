@@ -4,13 +4,14 @@ import math
 from collections.abc import Sequence
 
 from nanobot.core.memory import MemoryFact
-from nanobot.stores.sql import short_texts
+from nanobot.stores.sql import short_texts, topics
 from nanobot.stores.sql.fusion import fused
 from nanobot.stores.sql.terms import Term, single_characters, terms
 
 _FEW = 8
 _COMMON_SHARE = 0.3
 _WEIGHT = 1.5
+_TOPIC_SHARE = 1.0
 _MOST_NEAR = 3
 """Something is always the nearest: where nobody asked, so many are told."""
 
@@ -26,6 +27,8 @@ def best(
     if not any(scores):
         # Where pairs of characters bring nothing, single ones may.
         scores = _scores(texts, single_characters(text), _common(len(facts)))
+    about = _scores(texts, topics.terms(text), _common(len(facts)))
+    scores = [score + _TOPIC_SHARE * topic for score, topic in zip(scores, about, strict=True)]
     ranked = sorted(
         (at for at, score in enumerate(scores) if score),
         key=lambda at: (-scores[at], -facts[at].valid_from, facts[at].id),

@@ -13,7 +13,7 @@ import msgspec
 from nanobot.core.message import File, Message, Text
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
-from nanobot.stores.sql import branches, summary_search, terms, tokens, transcript, varied
+from nanobot.stores.sql import branches, summary_search, terms, tokens, topics, transcript, varied
 from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.counted_terms import COMMON_SHARE, LEAST_COMMON, CountedTerm, counted
 from nanobot.stores.sql.db import Db, SearchIndex
@@ -45,11 +45,14 @@ _MOST_SAME = 6
 _MOST_COMPARED = 64
 _SURE_SHARE = 0.5
 _SURE_WEIGHT = 1.5
+_SURE_TOPIC_WEIGHT = 0.5
 _WEIGHT = 3.0
 """How much a place among the nearest counts beside one among those with the same words."""
 _LEAST_NEAR = 0.1
 _MOST_NEAR = 3
 """Something is always the nearest: where nobody asked, so many are told."""
+_MOST_ON_TOPIC = 3
+"""Of messages on the topics of a text that have none of its words, so many are told where nobody asked."""
 QUESTION_ENDS = ("?", "？", "؟")
 
 
@@ -127,6 +130,11 @@ def search(
     total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
     if len(matches) < _TOO_FEW and (alone := terms.named_characters(text)[:most_terms]):
         total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
+    with_words = frozenset(matches)
+    # A message that has most of what the words say together is likely the one that is meant.
+    is_sure = any(match.score >= _SURE_SHARE * total for match in matches.values())
+    about = topics.named(text, _SURE_TOPIC_WEIGHT if is_sure else 1.0)[:most_terms]
+    total += _look_up(db, index, lines, about, matches, says, common, is_asked=False)
     if not (matches or near or any(each.messages is None for each in reach)):
         # As most messages of a conversation: nothing is compared.
         return Hits(behind=behind)
@@ -145,14 +153,14 @@ def search(
     )
     least = _LEAST_OF_BEST * compared[0].worth if compared else 0.0
     compared = [each for each in compared[:MOST_PAGED] if each.worth >= least]
+    if not is_asked:
+        compared = _few_without_words(compared, with_words)
     # All of them have a place beside those that are near.
     most = len(compared) if near else skip + limit
     order = varied.varied([(each.worth, each.folded) for each in compared], most)
     shown = [compared[at].passage for at in order]
     if near:
         by_meaning = _compare(db, _in_reach(lines, near, is_asked=is_asked), own, fewest_words)
-        # A message that has most of what the words say together is likely the one that is meant.
-        is_sure = any(match.score >= _SURE_SHARE * total for _, match in best)
         weight = _SURE_WEIGHT if is_sure else _WEIGHT
         nearest = [each.passage for each in by_meaning]
         shown = list(fused(shown, nearest, lambda passage: tokens.folded(passage.text), weight))
@@ -273,11 +281,12 @@ def _says(size: int, each: CountedTerm) -> float:
 
 
 class _Compared(msgspec.Struct):
-    """A message with what it is worth, and its folded text."""
+    """A message with what it is worth, its folded text, and its id; 0: it is a line of a summary."""
 
     worth: float
     passage: Passage
     folded: str
+    number: int = 0
 
 
 def _best(matches: dict[int, _Match], least: float) -> list[tuple[int, _Match]]:
@@ -323,7 +332,20 @@ def _compare(db: Db, best: Sequence[tuple[int, _Match]], own: str, fewest_words:
         passage = Passage(
             match.line.key, row.seq, row.turn_id, message.role, row.created_at, said, message.name
         )
-        yield _Compared(worth, passage, folded)
+        yield _Compared(worth, passage, folded, id_)
+
+
+def _few_without_words(compared: Sequence[_Compared], with_words: frozenset[int]) -> list[_Compared]:
+    """Return what is to be told where nobody asked: of the messages that are on the same topic only, few."""
+    left = _MOST_ON_TOPIC
+    kept: list[_Compared] = []
+    for each in compared:
+        if each.number and each.number not in with_words:
+            if not left:
+                continue
+            left -= 1
+        kept.append(each)
+    return kept
 
 
 def _shortened(score: float, text: str) -> float:

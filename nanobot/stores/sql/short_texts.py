@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from nanobot.stores.sql import tokens
+from nanobot.stores.sql import tokens, topics
 from nanobot.stores.sql.terms import Term
 
 
@@ -13,8 +13,8 @@ def phrases(term: Term) -> list[str]:
 
 @lru_cache(maxsize=8_192)
 def searchable(text: str) -> str:
-    """Return the tokens of a text, with a space before and behind each."""
-    return f" {tokens.indexed(text)} "
+    """Return the tokens of a text and of its topics, with a space before and behind each."""
+    return f" {tokens.indexed(text)} {topics.indexed(text)} "
 
 
 @lru_cache(maxsize=4_096)

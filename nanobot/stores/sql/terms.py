@@ -120,13 +120,19 @@ def _pairs(run: str) -> list[Named]:
     return [(pair, 1.0) for pair in pairs]
 
 
+def without_arabic_prefix(word: str) -> str:
+    """Return the word without the article and the prepositions that are written as parts of it in Arabic."""
+    if word.isascii() or not _ARABIC.match(word):
+        return word
+    stem = _ARABIC_PREFIX.sub("", word)
+    return stem if len(stem) >= _SHORTEST_ARABIC else word
+
+
 def _arabic(word: str) -> str:
     """Return the name of the term of an Arabic word: the article and the prepositions are written as parts of
     it.
     """
-    stem = _ARABIC_PREFIX.sub("", word)
-    if len(stem) < _SHORTEST_ARABIC:
-        stem = word
+    stem = without_arabic_prefix(word)
     if stem.endswith("ه") and len(stem) > _SHORTEST_ARABIC:
         # The ending of the feminine becomes another letter before a suffix.
         stem = stem[:-1]

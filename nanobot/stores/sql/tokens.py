@@ -8,6 +8,7 @@ by themselves follow after its end, once each.
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -31,8 +32,8 @@ STEM_LENGTHS = range(4, 9)
 """Beginnings of words that are so long stand in the index as words do. To look for another one is to read
 through all words with it, of everybody's messages.
 """
-_ALONE = "\u00b7"
-"""Stands before characters that follow after the end."""
+ALONE: Final = "\u00b7"
+"""Stands before what follows after the end."""
 _PIECE = 256
 _LONGER = 4
 """A few characters stand for up to eighteen; a word of them alone is no word."""
@@ -229,7 +230,7 @@ def _words(text: str, characters: dict[str, None]) -> list[str]:
 
 
 def _means_alone(characters: Iterable[str]) -> list[str]:
-    return [_ALONE + character for character in characters if means_something_alone(character)]
+    return [ALONE + character for character in characters if means_something_alone(character)]
 
 
 class Phrase(msgspec.Struct, frozen=True):
@@ -242,7 +243,7 @@ class Phrase(msgspec.Struct, frozen=True):
 def alone(character: str) -> Phrase:
     """Return what stands in the tokens of each text that has the character, of a script without spaces."""
     if means_something_alone(character):
-        return Phrase((_ALONE + character,), False)
+        return Phrase((ALONE + character,), False)
     return Phrase((character,), True)
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from nanobot.core.message import File, Message, Text
-from nanobot.stores.sql import slices, tokens
+from nanobot.stores.sql import slices, tokens, topics
 from nanobot.stores.sql.db import Db
+from nanobot.stores.sql.recall import QUESTION_ENDS
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -35,7 +36,7 @@ _DELETE = "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)"
 def renew(db: Db) -> None:
     """Empty the index where it has other tokens than this version looks for; `rebuild_some` fills it."""
     known = db.execute("SELECT version FROM search_version").fetchone()
-    if known == (tokens.VERSION,):
+    if known == (version(),):
         return
     with db.transaction():
         db.execute("DROP TABLE IF EXISTS search")
@@ -49,7 +50,7 @@ def renew(db: Db) -> None:
         db.execute("DELETE FROM half_indexed")
         db.execute("INSERT INTO unsearched SELECT id, indexed_seq FROM session WHERE indexed_seq > 0")
         db.execute("DELETE FROM search_version")
-        db.execute("INSERT INTO search_version VALUES (?)", (tokens.VERSION,))
+        db.execute("INSERT INTO search_version VALUES (?)", (version(),))
 
 
 def is_whole(db: Db) -> bool:
@@ -59,7 +60,7 @@ def is_whole(db: Db) -> bool:
 def searchable(message: Message) -> str:
     """Return what of a message is searched: what users and the model wrote, and what files say.
 
-    What went into the index must come out of it as it went in: whoever changes this changes
+    What went into the index must come out of it as it went in: whoever changes this, or `_indexed`, changes
     `tokens.VERSION`.
     """
     if message.role == "tool":
@@ -67,6 +68,22 @@ def searchable(message: Message) -> str:
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     texts.extend(f"{part.name} {part.text}" for part in message.parts if isinstance(part, File))
     return "\n".join(texts)
+
+
+def version() -> str:
+    """Return what changes whenever a message may have other tokens than before."""
+    return f"{tokens.VERSION}/{topics.version()}"
+
+
+def _indexed(message: Message, text: str) -> str:
+    """Return the tokens of a message that is not long: those of its words, and of the topics of what a user
+    has told.
+    """
+    words = tokens.indexed(text)
+    if message.role != "user" or (said := message.text).rstrip().endswith(QUESTION_ENDS):
+        return words
+    about = topics.indexed(said)
+    return f"{words} {about}" if about else words
 
 
 def query(text: str) -> str | None:
@@ -222,9 +239,10 @@ def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: 
 
 def _take_in(db: Db, id_: int, body: bytes, step: _Step) -> bool:
     """Take a message into the index, or the next slice of a long one; return whether all of it is there."""
-    text = searchable(_decode(body))
+    message = _decode(body)
+    text = searchable(message)
     if not slices.is_long(text):
-        step.take(id_, tokens.indexed(text), body)
+        step.take(id_, _indexed(message, text), body)
         return True
     is_fresh, step.is_full = step.is_fresh, True
     if not is_fresh:
@@ -341,9 +359,10 @@ def _take_out(db: Db, id_: int, body: bytes, step: _Step, *, is_there: bool) -> 
     half = _half(db, id_)
     if half is None and not is_there:
         return True
-    text = searchable(_decode(body))
+    message = _decode(body)
+    text = searchable(message)
     if not slices.is_long(text):
-        step.take(id_, tokens.indexed(text), body)
+        step.take(id_, _indexed(message, text), body)
         return True
     is_fresh, step.is_full = step.is_fresh, True
     if not is_fresh:

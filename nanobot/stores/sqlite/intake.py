@@ -9,7 +9,7 @@ import msgspec
 from nanobot.core.intake import ForeignConversation, ForeignFact, Intake
 from nanobot.core.memory import MemoryRules
 from nanobot.core.sessions import ImportedMessage
-from nanobot.stores.sql import importing, intake, tokens, transcript
+from nanobot.stores.sql import importing, intake, transcript
 from nanobot.stores.sqlite import index
 from nanobot.stores.sqlite.connection import Connection
 
@@ -47,7 +47,7 @@ class SqliteIntakeWriter:
         # A running server would wait for the disk as often as this process does: `finish` does, once.
         db.execute("PRAGMA synchronous = normal")
         # The server that has an older index rebuilds it at its next start, with all that is new.
-        self._indexes = db.execute("SELECT version FROM search_version").fetchone() == (tokens.VERSION,)
+        self._indexes = db.execute("SELECT version FROM search_version").fetchone() == (index.version(),)
 
     def take(self, session_key: str, conversation: ForeignConversation) -> Intake:
         found = intake.untaken(self._db, key=session_key, conversation=conversation)
