@@ -49,7 +49,7 @@ def call(name: str, arguments: str = "{}", id: str = "call_1", text: str = "") -
 
 
 class ScriptedModel:
-    """A `Model` that gives the answers of its script one after another, and the last one for ever after.
+    """A `Model` that gives the answers of its script one after another, and the last one forever after.
 
     An entry is a text, a `Say`, a `ModelError` to raise, or a function from the request to one of these.
     `requests` holds what the model was asked, `asked` is set with the first request, `closed_streams` counts

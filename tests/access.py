@@ -24,5 +24,5 @@ async def give_key(harness: Harness, name: str, *patterns: str, **fields: Any) -
         keys.insert(
             ApiKey(name=name, digest=digest_of(token.encode()), patterns=patterns, quota=quota, **given)
         )
-    await harness.app.keys.refresh(harness.app.store)
+    await harness.app.accounts.keys.refresh(harness.app.store)
     return bearer(token)

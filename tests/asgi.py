@@ -30,6 +30,10 @@ class Exchange:
         self._changed = asyncio.Event()
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._is_gone = False
+        self._reads = asyncio.Event()
+        self._reads.set()
+        self.largest = 0
+        """Of the pieces in which the body came, in bytes."""
         if body is not None:
             self.feed(body, more=False)
 
@@ -43,6 +47,13 @@ class Exchange:
         """Go away."""
         self._is_gone = True
         self._incoming.put_nowait({"type": "http.disconnect"})
+
+    def stop_reading(self) -> None:
+        """Read nothing of the body any more: the server has to wait with it."""
+        self._reads.clear()
+
+    def go_on_reading(self) -> None:
+        self._reads.set()
 
     # What the server does -------------------------------------------------------------------------
 
@@ -61,6 +72,8 @@ class Exchange:
             }
         else:
             assert self.status, "the server sent a body before the head"
+            await self._reads.wait()
+            self.largest = max(self.largest, len(message.get("body", b"")))
             self.raw += message.get("body", b"")
             self.is_complete = not message.get("more_body", False)
         self._changed.set()

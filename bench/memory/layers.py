@@ -5,7 +5,8 @@ all it can find with every tool.
 import asyncio
 
 from nanobot.config import Config
-from nanobot.isolation.layers import LayerOptions, LayerReport, run_layer_audit
+from nanobot.isolation.layer_audit import LayerOptions
+from nanobot.isolation.layers import LayerReport, run_layer_audit
 
 SEED = 11
 

@@ -13,7 +13,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     `patterns`: which session keys it may see, `*` for any run of characters; empty: all of them.
     `session_key`: the conversation of a client that names none. `history`: what its requests send where
-    nothing else says so. `quota`: how much of everything it may use.
+    nothing else says so. `quota`: how much of everything it may use. `is_operator`: it is a command on the
+    data directory, and so of whoever runs the server.
     """
 
     key_id: str | None = None
@@ -22,6 +23,7 @@ class Caller(msgspec.Struct, frozen=True):
     session_key: str | None = None
     history: HistoryMode = "auto"
     quota: Quota = Quota()
+    is_operator: bool = False
 
     def sees(self, session_key: str) -> bool:
         """Return whether the caller may see the session."""

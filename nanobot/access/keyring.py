@@ -29,7 +29,7 @@ class KeyRing:
     """Knows a key by its hash.
 
     `configured` are the keys of the settings, which stay; those of the store come and go. A key of this
-    process is none that makes a server ask for keys.
+    process, which commands on its data directory have, is none that makes a server ask for keys.
     """
 
     def __init__(self, configured: Iterable[ApiKey] = ()) -> None:
@@ -72,7 +72,12 @@ class KeyRing:
 
     def add_of_process(self, key: ApiKey) -> None:
         """Let in who has `key`, as long as this process runs."""
-        self._of_process[key.digest] = KnownKey(key, _caller(key))
+        self._of_process[key.digest] = KnownKey(key, msgspec.structs.replace(_caller(key), is_operator=True))
+
+    def is_of_process(self, token: bytes) -> bool:
+        """Return whether it is a key of this process."""
+        known = self.find(token)
+        return known is not None and known.caller.is_operator
 
     async def refresh(self, ledger: Accounts) -> None:
         """Take over what has changed in the store.

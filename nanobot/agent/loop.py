@@ -58,6 +58,21 @@ _FITS_ANY_WINDOW = 200
 _CHARS_A_TOKEN = 4
 
 
+class _TurnTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn may show, offer and use. `abilities`: those of its model. `budget_tokens`: how much of
+    the conversation is shown.
+    """
+
+    persona: Persona
+    abilities: frozenset[Ability]
+    toolset: Toolset
+    permissions: TurnPermissions
+    offer: Offer
+    profile: Profile
+    budget_tokens: int
+    is_side_task: bool
+
+
 class Agent:
     """Answers turns with a model and a set of tools.
 
@@ -249,50 +264,17 @@ class Agent:
             ModelError: the model failed.
             NanobotError: what `emit` raises.
         """
-        # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
-        earlier = (*history.messages, *produced) if turn.tools else produced
-        own, abilities = self._persona_of(turn), model.abilities
-        if is_side := is_side_task(turn, history, len(produced), self._toolset.names):
-            # Also no skills, which a tool reads.
-            own = msgspec.structs.replace(own, tools=frozenset(), remembers=False)
+        terms = self._terms(turn, model, history, produced)
         limits = self._limits_of(turn)
-        toolset = self._toolset.limited_to(own.tools)
-        permissions = TurnPermissions(
-            self._permissions,
-            turn,
-            toolset,
-            [call for message in produced for call in message.tool_calls] if produced else (),
-        )
-        whole = self._with_skills(own, abilities)
-        limited = permissions.limited(own)
-        persona = whole if limited is own else self._with_skills(limited, abilities)
-        profile = self._profile_of(turn, abilities, history) if persona.remembers else NO_PROFILE
-        offer = self._offers.of(whole, abilities, turn.account_key)
-        budget_tokens = self._budget(turn, model, offer, whole) - profile.tokens
-        if persona is not whole or not turn.trace:
-            offer = self._offers.of(persona, abilities, turn.account_key, leaves_trace=turn.trace)
+        result_tokens = result_budget(terms.budget_tokens, self._settings.result_share)
         transcript = TurnTranscript(turn, history, emit, produced=len(produced), folded=folded)
         budget = TurnBudget(turn, limits, self._clock, model.name, produced)
-        requests = TurnRequests(
-            turn,
-            model,
-            persona=persona,
-            tools=offered_tools(turn, offer.always),
-            file_tools=further_tools(turn, self._toolset.file_specs, persona),
-            history_tools=further_tools(turn, self._toolset.history_specs, persona),
-            offer=offer,
-            recaller=None if is_side else self._recaller,
-            profile=profile,
-            budget_tokens=budget_tokens,
-            clock=self._clock,
-            limits=self._settings,
-            secret=self._secret,
-            is_side_task=is_side,
-        )
+        # A client tells its calls apart by their ids over the whole conversation, not only within a turn.
+        earlier = (*history.messages, *produced) if turn.tools else produced
         model_call = ModelCall(
             turn,
             model,
-            requests,
+            self._requests(turn, model, terms),
             show,
             take_back,
             audience=audience,
@@ -303,18 +285,15 @@ class Agent:
             schemas=self._schemas,
             observer=self._observer,
         )
-        read = what_was_read(turn, produced, self._toolset)
-        most_calls = self._settings.max_calls_per_step
-        result_tokens = result_budget(budget_tokens, self._settings.result_share)
         tool_calls = ToolCalls(
-            toolset,
+            terms.toolset,
             turn,
-            most_calls,
+            self._settings.max_calls_per_step,
             result_tokens,
-            permissions,
-            read,
-            sees_images="images" in abilities,
-            deferred=lambda: offer.left(transcript.state.found),
+            terms.permissions,
+            what_was_read(turn, produced, self._toolset),
+            sees_images="images" in terms.abilities,
+            deferred=lambda: terms.offer.left(transcript.state.found),
         )
         long_turn = None
         if summaries is not None and transcript.may_fold and turn.may_cut:
@@ -323,9 +302,55 @@ class Agent:
                 transcript,
                 summaries,
                 result_tokens=result_tokens,
-                can_read_on="reading_on" in abilities and READ_RESULT in toolset.names,
+                can_read_on="reading_on" in terms.abilities and READ_RESULT in terms.toolset.names,
             )
         await TurnSteps(turn, transcript, produced, model_call, tool_calls, budget, limits, long_turn).run()
+
+    def _terms(self, turn: Turn, model: Model, history: History, produced: tuple[Message, ...]) -> _TurnTerms:
+        own, abilities = self._persona_of(turn), model.abilities
+        if is_side := is_side_task(turn, history, len(produced), self._toolset.names):
+            # Also no skills, which a tool reads.
+            own = msgspec.structs.replace(own, tools=frozenset(), remembers=False)
+        toolset = self._toolset.limited_to(own.tools)
+        made = [call for message in produced for call in message.tool_calls] if produced else ()
+        permissions = TurnPermissions(self._permissions, turn, toolset, made)
+        whole = self._with_skills(own, abilities)
+        limited = permissions.limited(own)
+        persona = whole if limited is own else self._with_skills(limited, abilities)
+        profile = self._profile_of(turn, abilities, history) if persona.remembers else NO_PROFILE
+        # As `budget` says it, whatever the policy denies.
+        offer = self._offers.of(whole, abilities, turn.account_key)
+        budget_tokens = self._budget(turn, model, offer, whole) - profile.tokens
+        if persona is not whole or not turn.trace:
+            offer = self._offers.of(persona, abilities, turn.account_key, leaves_trace=turn.trace)
+        return _TurnTerms(
+            persona=persona,
+            abilities=abilities,
+            toolset=toolset,
+            permissions=permissions,
+            offer=offer,
+            profile=profile,
+            budget_tokens=budget_tokens,
+            is_side_task=is_side,
+        )
+
+    def _requests(self, turn: Turn, model: Model, terms: _TurnTerms) -> TurnRequests:
+        return TurnRequests(
+            turn,
+            model,
+            persona=terms.persona,
+            tools=offered_tools(turn, terms.offer.always),
+            file_tools=further_tools(turn, self._toolset.file_specs, terms.persona),
+            history_tools=further_tools(turn, self._toolset.history_specs, terms.persona),
+            offer=terms.offer,
+            recaller=None if terms.is_side_task else self._recaller,
+            profile=terms.profile,
+            budget_tokens=terms.budget_tokens,
+            clock=self._clock,
+            limits=self._settings,
+            secret=self._secret,
+            is_side_task=terms.is_side_task,
+        )
 
     def _profile_of(self, turn: Turn, abilities: frozenset[Ability], history: History) -> Profile:
         """Return what the turn's model is told of what is remembered."""

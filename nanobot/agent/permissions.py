@@ -1,6 +1,5 @@
 """Whether the calls of a turn run: by the policy, by what a person has agreed to, or after a question."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakValueDictionary
@@ -8,13 +7,11 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from nanobot.agent import question
-from nanobot.agent.consent import Consent, consent_in
-from nanobot.agent.tool_answers import content_in
+from nanobot.agent.decisions import Decisions
 from nanobot.agent.toolset import MalformedCall, Toolset
-from nanobot.core.approvals import Approval, ApprovalAnswer, Approvals, Standing, WantedCall
+from nanobot.core.approvals import Approval, Approvals, Standing, WantedCall
 from nanobot.core.audit_log import AuditedCall, AuditEntry, AuditSink, CallDecision, CallOutcome
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ApprovalClosed, ApprovalNotFound
 from nanobot.core.ids import Randomness, SystemRandomness, call_id, new_id
 from nanobot.core.masking import masked
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
@@ -25,7 +22,6 @@ from nanobot.core.turn import Turn
 
 MOST_ASKED_AT_ONCE = 8
 _AUDITED_CHARS = 4_000
-_ANSWERS: Mapping[Consent, ApprovalAnswer] = {"yes": "once", "always": "session", "no": "deny"}
 
 
 class ApprovalSettings(msgspec.Struct, frozen=True):
@@ -327,10 +323,11 @@ class TurnPermissions:
         """
         if self._approvals is None or not self._turn.trace:
             return None
+        decisions = Decisions(self._approvals, self._turn.session_key, self._toolset)
         calls: list[ToolCall] = []
         results: list[ToolResult] = []
         for asked in asking.asks:
-            approval = await self._decided(self._approvals, asked, said)
+            approval = await decisions.on(asked, said)
             if approval is None or approval.is_used or approval.state == "pending":
                 continue
             call = ToolCall(
@@ -360,60 +357,6 @@ class TurnPermissions:
         if ruling is not None and ruling.decision == "deny":
             return msgspec.structs.replace(self._by_policy(call, ruling), approval=approval.id)
         return Verdict("approved", approval.decided_by, approval.id)
-
-    async def _decided(
-        self, approvals: Approvals, asked: AskedCall, said: Sequence[Message]
-    ) -> Approval | None:
-        """Return the approval, once the words that were said count; None where the session has none such."""
-        try:
-            approval = await approvals.approval(asked.id)
-        except ApprovalNotFound:
-            return None
-        if approval.session_key != self._turn.session_key:
-            # The message came from another session with a fork.
-            return None
-        is_open = approval.state == "pending" or (approval.state == "approved" and not approval.is_used)
-        if is_open and self._toolset.digest_of(approval.tool) not in (None, approval.digest):
-            # What somebody reads of a tool must be what it is when it runs.
-            return await self._decide(approvals, approval, "deny", by=question.CHANGED_BY)
-        consent = consent_in(said, asked.asker)
-        if approval.question is not None:
-            return await self._answered_in(approvals, approval, consent, said)
-        if consent is None or not is_open or (approval.state == "approved" and consent != "no"):
-            return approval
-        by = "words" if asked.asker is None else f"words of {asked.asker}"
-        # A participant speaks for nobody else in the conversation.
-        answer = "once" if consent == "always" and asked.asker is not None else _ANSWERS[consent]
-        return await self._decide(approvals, approval, answer, by=by)
-
-    async def _answered_in(
-        self, approvals: Approvals, approval: Approval, consent: Consent | None, said: Sequence[Message]
-    ) -> Approval:
-        """Return the approval of a question that a tool asks, once the words that were said count."""
-        assert approval.question is not None  # noqa: S101 - the caller has looked
-        content = content_in(approval.question, said, approval.asker, consent)
-        by = "words" if approval.asker is None else f"words of {approval.asker}"
-        if approval.state == "pending" and content is not None:
-            text = json.dumps(content, ensure_ascii=False)
-            return await self._decide(approvals, approval, "once", by=by, content=text)
-        if content is None and consent == "no" and approval.state in ("pending", "approved"):
-            return await self._decide(approvals, approval, "deny", by=by)
-        return approval
-
-    async def _decide(
-        self,
-        approvals: Approvals,
-        approval: Approval,
-        answer: ApprovalAnswer,
-        *,
-        by: str,
-        content: str | None = None,
-    ) -> Approval:
-        try:
-            return await approvals.decide_approval(approval.id, answer, by=by, content=content)
-        except ApprovalClosed:
-            # It was decided elsewhere meanwhile, or has just expired.
-            return await approvals.approval(approval.id)
 
     # The audit log --------------------------------------------------------------------------------
 

@@ -105,18 +105,23 @@ def question(asks: Sequence[AskedCall]) -> Message:
     many = len(asks) > 1
     heading = f"May I make these {len(asks)} calls?" if many else "May I make this call?"
     calls = "\n\n".join(f"**{asked.tool}**\n{shown_arguments(asked.arguments)}" for asked in asks)
+    text = f"{heading}\n\n{calls}\n\n{how_to_answer(asks)}"
+    return Message("assistant", (Text(text),), "stop", asks=tuple(asks))
+
+
+def how_to_answer(asks: Sequence[AskedCall]) -> str:
+    """Return the paragraph that a question whether calls may run ends with."""
     tools = ", ".join(sorted({asked.tool for asked in asks}))
     until = _until(min(asked.expires_at for asked in asks))
     ids = ", ".join(asked.id for asked in asks)
-    run = f'"yes" to run {"them" if many else "it"} once'
+    run = f'"yes" to run {"them" if len(asks) > 1 else "it"} once'
     # A participant may agree to what was asked for them, not to what others ask for.
     if all(asked.asker is None for asked in asks):
         run += f', "always" to let me use {tools} in this conversation without asking'
-    text = (
-        f'{heading}\n\n{calls}\n\nAnswer {run}, or "no". Without a clear yes nothing is run; the question'
-        f" stands until {until}. ({ids})"
+    return (
+        f'Answer {run}, or "no". Without a clear yes nothing is run; the question stands until {until}.'
+        f" ({ids})"
     )
-    return Message("assistant", (Text(text),), "stop", asks=tuple(asks))
 
 
 def _until(expires_at: float) -> str:

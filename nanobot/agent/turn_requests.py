@@ -106,25 +106,9 @@ class TurnRequests:
         audience: Audience | None,
         used_up: str | None,
     ) -> ModelRequest:
-        nudge = retries.nudge
-        last = history.messages[-1] if history.messages else None
-        if (
-            not nudge
-            and last is not None
-            and last.role == "assistant"
-            and last.stop_reason == "length"
-            # What the client began has no need of words: providers that take none at the end get some.
-            and not (self._turn.continues and last == self._turn.input[-1])
-        ):
-            nudge = prompt.ANSWER_WAS_CUT
+        """Return the next request. `used_up`: what the turn has no more of: then no tools are offered."""
         wanted = self._turn.format
-        offers = used_up is None and "tools" not in self._lacking
-        reads_on = False
-        if offers:
-            abilities = self._model.abilities
-            # The server's own tools are for models alone that take tools.
-            offers = bool(self.client_tools) or "tools" in abilities
-            reads_on = "tools" in abilities and "reading_on" in abilities
+        offers, reads_on = self._offers_tools(used_up)
         found: tuple[ToolSpec, ...] = ()
         budget_tokens = self.budget_tokens
         # In most sessions none was ever looked for.
@@ -148,7 +132,7 @@ class TurnRequests:
                 profile=self._profile.text,
                 plan=state.plan,
                 hint="" if used_up is None else prompt.LAST_STEP.format(what=used_up),
-                nudge=nudge,
+                nudge=self._nudge(history, retries),
                 draft=retries.draft,
                 form=format_instructions(wanted) if wanted is not None and self.says_form else "",
                 lacking=self._lacking,
@@ -163,6 +147,25 @@ class TurnRequests:
             window = window_set(self._model, self._limits)
             raise ContextOverflow(f"{error.message} ({window})") from None
         return self._with_bounded_answer(request)
+
+    def _offers_tools(self, used_up: str | None) -> tuple[bool, bool]:
+        """Return whether the model is offered tools, and among them those that read on in what was cut."""
+        if used_up is not None or "tools" in self._lacking:
+            return False, False
+        abilities = self._model.abilities
+        # The server's own tools are for models alone that take tools.
+        takes_own = "tools" in abilities
+        return bool(self.client_tools) or takes_own, takes_own and "reading_on" in abilities
+
+    def _nudge(self, history: History, retries: Retries) -> str:
+        """Return what the model is told because of what it said last."""
+        last = history.messages[-1] if history.messages else None
+        if retries.nudge or last is None or last.role != "assistant" or last.stop_reason != "length":
+            return retries.nudge
+        if self._turn.continues and last == self._turn.input[-1]:
+            # What the client began has no need of words: providers that take none at the end get some.
+            return ""
+        return prompt.ANSWER_WAS_CUT
 
     def _with_bounded_answer(self, request: ModelRequest) -> ModelRequest:
         """Return the request with a limit of its answer that the window has room for: many clients send a

@@ -214,7 +214,7 @@ def _key(request: Request) -> str:
     # The server's own keys are never a conversation.
     if name.startswith(RESERVED_PREFIX):
         raise _missing(name)
-    key = parse_key(name)
+    key = parse_key(name, "conversation_id")
     caller: Caller = request.caller
     if not caller.sees(key):
         raise _missing(key)

@@ -36,13 +36,14 @@ from nanobot.core.workspace import Workspaces
 from nanobot.http.form import Form, FormFile, is_form, read_form
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
-from nanobot.http.respond import answer
+from nanobot.http.respond import Headers, answer, beginning
 from nanobot.http.session_key import NEEDED_SESSION_KEY, KeyReader
 from nanobot.submit.references import file_name
 
 _MOST_LISTED = 10_000
 # What a form needs around the file: boundaries, headers and the other fields.
 _FORM_BYTES = 64 * 1024
+_PIECE_BYTES = 128 * 1024
 
 
 class FileSettings(msgspec.Struct, frozen=True):
@@ -121,15 +122,25 @@ class Files:
         file_id, key = _id(request), self._key(request)
         if is_written(file_id):
             shown, content = await self._written.open(key, file_id)
-            name = shown.filename.rpartition("/")[2]
-        else:
-            upload, content = await self._store.open_upload(file_id, key)
-            name = upload.name
-        headers = (
-            ("content-disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}"),
-            ("x-content-type-options", "nosniff"),
+            headers = _download_headers(shown.filename.rpartition("/")[2])
+            await answer(send, 200, content, headers, b"application/octet-stream")
+            return
+        upload = await self._store.upload(file_id, key)
+        await self._send_upload(send, upload)
+
+    async def _send_upload(self, send: Send, upload: Upload) -> None:
+        """Send an upload as the client reads it: no more of it than a piece is in memory."""
+        # Before the head: there may be no content.
+        piece = await self._store.upload_piece(upload, 0, _PIECE_BYTES)
+        await send(
+            beginning(200, upload.size_bytes, _download_headers(upload.name), b"application/octet-stream")
         )
-        await answer(send, 200, content, headers, b"application/octet-stream")
+        sent = len(piece)
+        while piece and sent < upload.size_bytes:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            piece = await self._store.upload_piece(upload, sent, _PIECE_BYTES)
+            sent += len(piece)
+        await send({"type": "http.response.body", "body": piece})
 
     async def delete(self, request: Request, send: Send) -> None:
         """DELETE /v1/files/{file_id}"""
@@ -170,6 +181,14 @@ class Files:
             expires_at=now + life_s if life_s else None,
         )
         return upload, file.content
+
+
+def _download_headers(name: str) -> Headers:
+    """Return the headers of a file that a browser saves, and never shows."""
+    return (
+        ("content-disposition", f"attachment; filename*=UTF-8''{quote(name, safe='')}"),
+        ("x-content-type-options", "nosniff"),
+    )
 
 
 def _id(request: Request) -> str:

@@ -241,7 +241,7 @@ class McpEndpoint:
         Raises:
             MissingSessionKey, BadSessionKey, InvalidRequest, SessionNotFound
         """
-        key = parse_key(arguments.session or "")
+        key = parse_key(arguments.session or "", "session")
         if key:
             hold_to_patterns(request.caller, key)
             return key

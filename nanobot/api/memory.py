@@ -24,6 +24,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.memory import Memory
+from nanobot.core.origin import Origin
 from nanobot.core.scopes import LAYERS, Layer
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query
@@ -81,7 +82,7 @@ class MemoryRoutes:
         key = self._key(request)
         body, _ = await self._bodies.read(request, lambda body: decode(body, _read_new))
         fact_id = new_id("mem", self._clock.now(), self._randomness)
-        fact = await self._memory.remember(key, wire.new_fact(body, fact_id, "user"))
+        fact = await self._memory.remember(key, wire.new_fact(body, fact_id, _origin(request)))
         await answer(send, 200, encode(wire.fact_object(fact)))
 
     async def show(self, request: Request, send: Send) -> None:
@@ -93,7 +94,7 @@ class MemoryRoutes:
         """PATCH /v1/memory/{id}"""
         key = self._key(request)
         body, _ = await self._bodies.read(request, lambda body: decode(body, _read_change))
-        fact = await self._memory.change_fact(key, _id(request), wire.change(body))
+        fact = await self._memory.change_fact(key, _id(request), wire.change(body, _origin(request)))
         await answer(send, 200, encode(wire.fact_object(fact)))
 
     async def delete(self, request: Request, send: Send) -> None:
@@ -120,6 +121,11 @@ class MemoryRoutes:
 def _id(request: Request) -> str:
     fact_id: str = request.path_params["fact_id"]
     return fact_id
+
+
+def _origin(request: Request) -> Origin:
+    """Return whose word it is that the request brings."""
+    return "operator" if request.caller.is_operator else "user"
 
 
 def _layer(query: Query) -> Layer | None:

@@ -145,11 +145,7 @@ def conversation_key(text: str, caller: Caller) -> str:
         BadSessionKey: it is not one.
         ConversationNotFound: the caller may not see it.
     """
-    try:
-        key = parse_key(text)
-    except BadSessionKey as error:
-        error.param = "conversation"
-        raise
+    key = parse_key(text, "conversation")
     if not key:
         raise BadSessionKey(
             "conversation is empty: it is the session key, 1 to 256 characters", param="conversation"

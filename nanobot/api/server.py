@@ -96,6 +96,9 @@ def build_api(
         single_headers=named.union(settings.session_headers),
         observer=observer,
         bodies=BodiesInFlight(settings.max_bodies_bytes, settings.max_body_bytes),
+        answers=BodiesInFlight(
+            settings.max_bodies_bytes, settings.max_body_bytes, "answers that clients have yet to read"
+        ),
     )
 
 

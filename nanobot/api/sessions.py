@@ -195,7 +195,7 @@ def path_key(request: Request) -> str:
     # The server's own keys are never a session.
     if name.startswith(RESERVED_PREFIX):
         raise SessionNotFound(f"no session {name!r} here")
-    key = parse_key(name)
+    key = parse_key(name, "key")
     hold_to_patterns(request.caller, key)
     return key
 
@@ -207,7 +207,7 @@ def new_key(caller: Caller, text: str) -> str:
         BadSessionKey: it is not a valid key.
         SessionNotFound: the caller may not see it.
     """
-    key = parse_key(text)
+    key = parse_key(text, "key")
     if not key:
         raise BadSessionKey("the key is empty: name a key for the new session", param="key")
     hold_to_patterns(caller, key)

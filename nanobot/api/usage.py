@@ -124,7 +124,7 @@ class SessionUsage:
         self._clock = clock
 
     async def __call__(self, request: Request, send: Send) -> None:
-        key = parse_key(request.path_params["key"])
+        key = parse_key(request.path_params["key"], "key")
         period = _period(request.scope["query_string"], self._clock.now(), ("day", "model"))
         hold_to_patterns(request.caller, key)
         rows = await self._ledger.session_usage(

@@ -1,9 +1,9 @@
 """The composition root: builds a running server from its settings, and takes it down again.
 
 Knows: every other package, and the order in which their parts start and stop. Does not know: how any of them
-  works. Start at `opening.py` and `app.py`; `models.py` makes the models, `endpoints.py` finds where they are
-  asked, `settings.py` turns the settings into those of each package, `periodic.py` runs the
-  `jobs.py` that are done again and again.
+  works. Start at `opening.py`, which opens what the parts share (`resources.py`), and `app.py`, which lists
+  them. `models.py` makes the models, `endpoints.py` finds where they are asked, `settings.py` turns the
+  settings into those of each package, `periodic.py` runs the `jobs.py` that are done again and again.
 """
 
 from nanobot.app.app import App
@@ -20,6 +20,7 @@ from nanobot.app.models import (
     missing_openmp,
     missing_weights,
     passed_over,
+    reads_examples_first,
     weights_directory,
 )
 from nanobot.app.opening import open_app
@@ -47,6 +48,7 @@ __all__ = [
     "open_app",
     "own_tools",
     "passed_over",
+    "reads_examples_first",
     "scope_rules",
     "weights_directory",
 ]

@@ -11,7 +11,7 @@ from nanobot.config import Config, EndpointFields
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.late_pattern import LatePattern
-from nanobot.models.address import BEARER, Address, KeyHeader
+from nanobot.models.address import BEARER, Address, KeyHeader, ollama_door
 from nanobot.models.certificates import trusted
 from nanobot.models.keys import KeyCommand, KeyRotation, KeySource
 from nanobot.models.providers import ECHO, LOCAL, SHIPPED, ModelName, Provider, Wire
@@ -100,13 +100,16 @@ def wire_of(provider: Provider, fields: EndpointFields) -> Wire:
 
 
 class ProviderAccess(msgspec.Struct, frozen=True):
-    """Where a model is asked, in which format, with which key, and what goes with each request."""
+    """Where a model is asked, in which format, with which key, and what goes with each request.
+    `tells_window`: as of the provider.
+    """
 
     base_url: str
     wire: Wire
     api_key: str | None
     auth: KeyHeader
     transport: Transport
+    tells_window: bool = False
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -140,8 +143,10 @@ def find_access(
         )
     base_url = fields.base_url or find_base_url(provider, environment)
     # Checked before anything takes it apart.
-    Address(base_url)
+    _check_address(base_url, fields, address_variable(provider, environment), key_setting)
     provider = at_address(provider, base_url)
+    if provider.tells_window:
+        base_url = ollama_door(base_url)
     key = _find_key(provider, fields, environment, clock)
     is_keyless = key.one is None and key.source is None and fields.auth != "none"
     if is_keyless and provider.needs_key and not has_own_address:
@@ -156,7 +161,23 @@ def find_access(
         lists_all=provider.lists_all and not has_own_address,
         salt_field=_SALT_FIELD if _salts_cache(provider, fields) else "",
     )
-    return ProviderAccess(base_url, wire_of(provider, fields), key.one, key.auth, transport)
+    return ProviderAccess(
+        base_url, wire_of(provider, fields), key.one, key.auth, transport, provider.tells_window
+    )
+
+
+def _check_address(base_url: str, fields: EndpointFields, variable: str | None, key_setting: str) -> None:
+    """Return where `base_url` is an address.
+
+    Raises:
+        ConfigError: it is none; the message says where it was set.
+    """
+    try:
+        Address(base_url)
+    except ConfigError as error:
+        set_in = f"{key_setting.rpartition('.')[0]}.base_url"
+        where = set_in if fields.base_url or variable is None else variable
+        raise ConfigError(f"{where}: {error.message}") from None
 
 
 def places_of_key(provider: Provider, fields: EndpointFields, setting: str) -> str:

@@ -4,22 +4,19 @@ from collections.abc import Callable
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.toolset import Toolset
-from nanobot.app.models import Models
+from nanobot.app.models import Models, is_small
 from nanobot.app.places import in_tables
+from nanobot.app.resources import AppResources
 from nanobot.config import Config
-from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
-from nanobot.core.ids import Randomness
-from nanobot.core.model import Model
 from nanobot.core.persona import Personas
 from nanobot.core.policy import Policy
-from nanobot.core.store import Store
 from nanobot.engine.extractor import ExtractionSettings, Extractor
 from nanobot.submit.request import preset_of
 from nanobot.tools.memory import REMEMBER, new_fact_id
 
 
-def _settings(config: Config, models: Models, is_small: Callable[[Model], bool]) -> ExtractionSettings:
+def _settings(config: Config, models: Models) -> ExtractionSettings:
     table = config.memory
     preset = preset_of(table.background_model or "")
     with in_tables("memory"):
@@ -36,7 +33,7 @@ def _settings(config: Config, models: Models, is_small: Callable[[Model], bool])
     return ExtractionSettings(preset, table.background_idle_s, table.background_tokens_per_day)
 
 
-def may_remember(toolset: Toolset, personas: Personas, policy: Policy) -> Callable[[str], bool]:
+def _may_remember(toolset: Toolset, personas: Personas, policy: Policy) -> Callable[[str], bool]:
     """Return a function that says of a session whether the model may note down facts there: what it may not
     do in a turn is not done behind it either.
     """
@@ -51,28 +48,19 @@ def may_remember(toolset: Toolset, personas: Personas, policy: Policy) -> Callab
     return may
 
 
-def make_extractor(
-    config: Config,
-    store: Store,
-    agent: Agent,
-    models: Models,
-    clock: Clock,
-    randomness: Randomness,
-    *,
-    is_small: Callable[[Model], bool],
-    remembers: Callable[[str], bool],
-) -> Extractor:
+def make_extractor(resources: AppResources, agent: Agent, toolset: Toolset, policy: Policy) -> Extractor:
     """Return what reads ended turns for facts, with the model that the settings name.
 
     Raises:
         ConfigError: there is no such preset, or it is the small model of this machine.
     """
+    clock, randomness = resources.clock, resources.randomness
     return Extractor(
-        store,
+        resources.store,
         agent,
-        models,
+        resources.models,
         clock,
-        _settings(config, models, is_small),
+        _settings(resources.config, resources.models),
         fact_id=lambda: new_fact_id(clock.now(), randomness),
-        remembers=remembers,
+        remembers=_may_remember(toolset, resources.personas, policy),
     )

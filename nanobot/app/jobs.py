@@ -1,12 +1,17 @@
 """What a running server does again and again."""
 
+import asyncio
+from pathlib import Path
+
 from nanobot.access.keyring import REFRESH_S
 from nanobot.app import settings
 from nanobot.app.app import App
 from nanobot.app.periodic import PeriodicJob
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
+from nanobot.core.errors import StoreError
 from nanobot.stores.retention import delete_unused
 from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.leftovers import remove_leftovers
 from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.submit.deliveries import FLUSH_EVERY_S
 
@@ -23,18 +28,20 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
     return (
         PeriodicJob(
             name="refresh the API keys",
-            run=lambda: app.keys.refresh(store),
+            run=lambda: app.accounts.keys.refresh(store),
             every_s=REFRESH_S,
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
             name="refresh the linked accounts",
-            run=app.known_people.refresh,
+            run=app.accounts.people.refresh,
             every_s=REFRESH_S,
             first_after_s=REFRESH_S,
         ),
         PeriodicJob(
-            name="note which answers were delivered", run=app.deliveries.flush, every_s=FLUSH_EVERY_S
+            name="note which answers were delivered",
+            run=app.submitting.deliveries.flush,
+            every_s=FLUSH_EVERY_S,
         ),
         PeriodicJob(
             name="delete expired uploads",
@@ -48,6 +55,11 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             every_s=ERASURES_EVERY_S,
             first_after_s=ERASURES_EVERY_S,
         ),
+        PeriodicJob(
+            name="delete what commands of an earlier server left",
+            run=lambda: _delete_leftovers(app.config.data),
+            every_s=CLEANUP_EVERY_S,
+        ),
         *_sweeping(app),
         PeriodicJob(
             name="delete old approvals",
@@ -56,16 +68,21 @@ def periodic_jobs(app: App) -> tuple[PeriodicJob, ...]:
             first_after_s=CLEANUP_EVERY_S,
         ),
         *_watching(app),
-        *app.jobs,
+        *app.resources.jobs,
         PeriodicJob(
             name="delete unused sessions", run=lambda: delete_unused(store, rules), every_s=CLEANUP_EVERY_S
         ),
     )
 
 
+async def _delete_leftovers(data: Path) -> None:
+    if not await asyncio.to_thread(remove_leftovers, data):
+        raise StoreError(f"some of it cannot be deleted in {data}: see whom it belongs to")
+
+
 def _sweeping(app: App) -> tuple[PeriodicJob, ...]:
     """Return the job that deletes workspaces whose sessions are gone, where there are workspaces."""
-    if app.workspaces is None:
+    if app.resources.workspaces is None:
         return ()
     folder = WorkspaceFolder(app.config.data)
     return (

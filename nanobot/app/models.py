@@ -34,7 +34,7 @@ from nanobot.models.providers import (
 )
 from nanobot.models.providers.environment import find_key
 from nanobot.models.weights.choice import recommended
-from nanobot.models.weights.installed import Weights, located
+from nanobot.models.weights.installed import PREFIXES, Weights, located
 from nanobot.models.weights.installed import find as find_weights
 from nanobot.models.weights.installed import parse as parse_weights
 from nanobot.models.weights.machine import Machine, this_machine
@@ -288,6 +288,16 @@ def better_weights(config: Config, name: ModelName, machine: Machine | None = No
         return None
     best = recommended(machine or this_machine())
     return best if best is not None and best.size_bytes > _size_of_default() else None
+
+
+def reads_examples_first(config: Config, name: str) -> bool:
+    """Return whether the model `name` reads its examples before its first answer, which takes a while: their
+    state is kept, so that later starts have it.
+    """
+    weights = parse_weights(name) if name.partition(":")[0] == LOCAL else None
+    if not isinstance(weights, Weights) or weights.format.kind != "examples":
+        return False
+    return not any((weights_directory(config, name) / PREFIXES).glob("prefix-*.slot"))
 
 
 def _size_of_default() -> int:

@@ -14,6 +14,7 @@ from nanobot.app.jobs import CLEANUP_EVERY_S, INTERPRETERS_EVERY_S, periodic_job
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import SettingsSource
+from nanobot.app.resources import AppResources
 from nanobot.app.skills import SkillsInUse, open_skills, takes_skills
 from nanobot.config import Config
 from nanobot.core.accounts import PriceList
@@ -29,6 +30,7 @@ from nanobot.stores.audit_log import AuditLog
 from nanobot.stores.secret import load_secret
 from nanobot.stores.sqlite.store import open_store
 from nanobot.stores.workspaces.folder import WorkspaceFolder
+from nanobot.stores.workspaces.leftovers import set_aside
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.tree import is_supported
 from nanobot.telemetry.metrics import Metrics
@@ -62,74 +64,100 @@ async def open_app(
         StoreError: the data directory cannot be used.
         ConfigError: texts are to be compared by meaning, and cannot be here.
     """
-    clock = clock or SystemClock()
+    clock, randomness = clock or SystemClock(), randomness or SystemRandomness()
     metrics = Metrics(clock)
     # Without others, events go to the metrics directly.
     observer = Observers((metrics, *observers)) if observers else metrics
-    prices = PriceList(models.price_names, settings.prices(config, models))
     vectors = _vectors(config, clock, observer)
+    async with contextlib.AsyncExitStack() as stack:
+        audit = await stack.enter_async_context(_audit_log(config))
+        store = await stack.enter_async_context(_store(config, models, clock, observer, vectors))
+        stack.push_async_callback(models.close)
+        secret = await asyncio.to_thread(load_secret, config.data)
+        await asyncio.to_thread(set_aside, config.data)
+        workspaces = await stack.enter_async_context(_workspaces(config, store))
+        personas = Personas()
+        skills, skill_jobs = await _skills(config, personas, models)
+        shell = await stack.enter_async_context(
+            _shell(config, workspaces, clock, randomness, skills, audit, store)
+        )
+        mcp = await stack.enter_async_context(_mcp(config, clock, randomness))
+        app = App(
+            AppResources(
+                config=config,
+                models=models,
+                clock=clock,
+                randomness=randomness,
+                metrics=metrics,
+                observer=Observers((observer, shell.commands)) if shell.commands else observer,
+                store=store,
+                secret=secret,
+                audit=audit,
+                workspaces=workspaces,
+                personas=personas,
+                source=source,
+                skills=skills,
+                mcp=mcp,
+                fetcher=fetcher,
+                tools=(*tools, *shell.tools),
+                jobs=(*shell.jobs, *skill_jobs),
+            )
+        )
+        await app.accounts.load()
+        embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
+        await stack.enter_async_context(_running(app, embedder))
+        yield app
+
+
+@contextlib.asynccontextmanager
+async def _audit_log(config: Config) -> AsyncIterator[AuditLog | None]:
+    if not config.audit.enabled:
+        yield None
+        return
+    audit = AuditLog(config.data, settings.audit_keeping(config))
+    try:
+        yield audit
+    finally:
+        # It writes what is left to the disk.
+        await asyncio.to_thread(audit.close)
+
+
+@contextlib.asynccontextmanager
+async def _store(
+    config: Config, models: Models, clock: Clock, observer: Observer, vectors: VectorProcess | None
+) -> AsyncIterator[Store]:
+    """Yield the store, with what compares its texts by meaning, where something does.
+
+    Raises:
+        StoreError: the data directory cannot be used.
+    """
     store = await open_store(
         config.data,
         clock,
         settings.store_limits(config),
         config.store.synchronous,
         observer,
-        prices,
+        PriceList(models.price_names, settings.prices(config, models)),
         settings.scope_rules(config),
         vectors,
     )
-    audit: AuditLog | None = None
-    workspaces: LocalWorkspaces | None = None
-    randomness = randomness or SystemRandomness()
     try:
-        secret = await asyncio.to_thread(load_secret, config.data)
-        workspaces = _workspaces(config, store)
-        personas = Personas()
-        skills = open_skills(config, personas)
-        jobs: tuple[PeriodicJob, ...] = ()
-        if skills is not None and any(takes_skills(model) for model in models.all):
-            await skills.load()
-            jobs = (skills.job,)
-        if config.audit.enabled:
-            audit = AuditLog(config.data, settings.audit_keeping(config))
-        async with (
-            _shell(config, workspaces, clock, randomness, skills, audit, store) as shell,
-            _mcp(config, clock, randomness) as mcp,
-        ):
-            app = App(
-                config,
-                store,
-                models,
-                clock,
-                randomness,
-                tools=(*tools, *shell.tools),
-                metrics=metrics,
-                observer=Observers((observer, shell.commands)) if shell.commands else observer,
-                secret=secret,
-                audit=audit,
-                workspaces=workspaces,
-                fetcher=fetcher,
-                source=source,
-                jobs=(*shell.jobs, *jobs),
-                personas=personas,
-                skills=skills,
-                mcp=mcp,
-            )
-            await app.load_accounts()
-            embedder = Embedder(store, vectors, clock, observer) if vectors is not None else None
-            async with _running(app, embedder):
-                yield app
+        yield store
     finally:
-        await models.close()
-        if workspaces is not None:
-            # Commands have left them by now.
-            await workspaces.close()
         if vectors is not None:
             await vectors.close()
         await store.close()
-        if audit is not None:
-            # It writes what is left to the disk.
-            await asyncio.to_thread(audit.close)
+
+
+async def _skills(
+    config: Config, personas: Personas, models: Models
+) -> tuple[SkillsInUse | None, tuple[PeriodicJob, ...]]:
+    """Return the skills, and what keeps them as their folder has them; read where a model takes any."""
+    skills = open_skills(config, personas)
+    if skills is None or not any(takes_skills(model) for model in models.all):
+        return skills, ()
+    await skills.load()
+    return skills, (skills.job,)
 
 
 class _Shell(NamedTuple):
@@ -209,9 +237,9 @@ async def _running(app: App, embedder: Embedder | None) -> AsyncIterator[None]:
         finally:
             # Draining needs the engine at work, so its task is stopped only afterwards.
             await app.drain()
-            await app.followers.close()
-            await app.deliveries.close()
-            await app.workers.close()
+            await app.submitting.followers.close()
+            await app.submitting.deliveries.close()
+            await app.reading.workers.close()
             engine.cancel()
             for task in background:
                 task.cancel()
@@ -232,20 +260,27 @@ def _vectors(config: Config, clock: Clock, observer: Observer) -> VectorProcess 
     return make_vectors(config, clock, observer)
 
 
-def _workspaces(config: Config, store: Store) -> LocalWorkspaces | None:
-    """Return the workspaces, which commands run in, too; None where the settings or this system have none.
+@contextlib.asynccontextmanager
+async def _workspaces(config: Config, store: Store) -> AsyncIterator[LocalWorkspaces | None]:
+    """Yield the workspaces, which commands run in, too; None where the settings or this system have none.
 
     Raises:
         ConfigError: a shared folder cannot be one.
     """
     if not config.workspace.enabled:
-        return None
+        yield None
+        return
     roots = settings.shared_roots(config)
     if not is_supported():
         _log.warning(
             "the agent keeps no files: this system cannot open files relative to folders (on Windows use"
             " WSL2); workspace.enabled = false switches this message off"
         )
-        return None
+        yield None
+        return
     folder = WorkspaceFolder(config.data)
-    return LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
+    workspaces = LocalWorkspaces(folder, store.identify, settings.workspace_limits(config), roots)
+    try:
+        yield workspaces
+    finally:
+        await workspaces.close()

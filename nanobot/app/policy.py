@@ -7,14 +7,9 @@ from nanobot.app.places import in_tables
 from nanobot.config import Config
 from nanobot.core.accounts import check_pattern
 from nanobot.core.errors import ConfigError
-from nanobot.core.policy import ANY_TOOL, GROUP_SIGN, Policy, PolicyRule
+from nanobot.core.policy import ANY_TOOL, GROUP_SIGN, PolicyRule
 from nanobot.core.tool import Tool
 from nanobot.tools.mcp.names import may_be_of
-
-
-def read_policy(config: Config, tools: Sequence[Tool], servers: Collection[str] = ()) -> Policy:
-    """Return the policy; see `policy_rules`."""
-    return Policy(policy_rules(config, tools, servers))
 
 
 def policy_rules(

@@ -11,11 +11,13 @@ from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.clock import Clock
 from nanobot.core.model import EVERYTHING, Ability, Model
 from nanobot.core.turn import Sampling
+from nanobot.models.address import BEARER
 from nanobot.models.configured import ConfiguredModel
 from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import ModelName, Provider, Wire
 from nanobot.models.refusals import ErrorSource
+from nanobot.models.remote_settings import RemoteSettings
 
 if TYPE_CHECKING:
     from nanobot.models.anthropic.messages import AnthropicMessages
@@ -42,14 +44,7 @@ def remote_model(
     access = find_access(
         name, provider, fields, environment, clock, key_setting=_key_setting(name, table, config)
     )
-    timeouts = Timeouts(
-        connect_s=table.connect_timeout_s,
-        first_chunk_s=table.first_byte_timeout_s,
-        idle_s=table.idle_timeout_s,
-        # Rather than wait for long, another model is asked.
-        retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
-    )
-    model: Model = _class_of(access.wire)(
+    settings = RemoteSettings(
         name=str(name),
         model=name.model,
         base_url=access.base_url,
@@ -58,28 +53,51 @@ def remote_model(
         transport=access.transport,
         extra_body=fields.body,
         context_tokens=fields.context_tokens or provider.context_tokens,
-        clock=clock,
-        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
-        timeouts=timeouts,
+        timeouts=_timeouts(table),
         max_retries=table.max_retries,
         max_answer_chars=table.max_answer_chars,
         abilities=_abilities(fields, provider),
     )
-    if provider.tells_window:
-        # Few providers do.
-        from nanobot.models.ollama import OllamaModel
-
-        source = ErrorSource(str(name), name.model, access.base_url, access.api_key)
-        model = OllamaModel(
-            model,
-            ProviderConnection(source, auth=access.auth, timeouts=timeouts, transport=access.transport),
-            model=name.model,
-            base_url=access.base_url,
-            most_tokens=fields.context_tokens,
-            clock=clock,
-        )
+    model: Model = _class_of(access.wire)(
+        settings,
+        clock=clock,
+        random=random.Random(),  # noqa: S311 - jitter and ids of tool calls, no secrets
+    )
+    if access.tells_window:
+        model = _with_told_window(model, settings, clock, most_tokens=fields.context_tokens)
     # Also where a salt keeps caches apart: a server may refuse the field, and is asked without it then.
     return _configured(OwnCacheModel(model), fields)
+
+
+def _timeouts(table: ModelTable) -> Timeouts:
+    return Timeouts(
+        connect_s=table.connect_timeout_s,
+        first_chunk_s=table.first_byte_timeout_s,
+        idle_s=table.idle_timeout_s,
+        # Rather than wait for long, another model is asked.
+        retry_pause_s=_SHORT_PAUSE_S if table.fallback else Timeouts().retry_pause_s,
+    )
+
+
+def _with_told_window(
+    model: Model, settings: RemoteSettings, clock: Clock, *, most_tokens: int | None
+) -> Model:
+    """Return the model with the window that its server tells."""
+    # Few providers do.
+    from nanobot.models.ollama import OllamaModel
+
+    source = ErrorSource(settings.name, settings.model, settings.base_url, settings.api_key)
+    connection = ProviderConnection(
+        source, auth=settings.auth or BEARER, timeouts=settings.timeouts, transport=settings.transport
+    )
+    return OllamaModel(
+        model,
+        connection,
+        model=settings.model,
+        base_url=settings.base_url,
+        most_tokens=most_tokens,
+        clock=clock,
+    )
 
 
 def _class_of(

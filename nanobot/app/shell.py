@@ -19,21 +19,22 @@ from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tool
+from nanobot.stores.workspaces.leftovers import COMMANDS
 from nanobot.stores.workspaces.local import LocalWorkspaces
 from nanobot.stores.workspaces.removing import remove_tree
 from nanobot.tools.network.networks import CommandNetworks, Note
 from nanobot.tools.network.rules import NetworkBounds, NetworkRules, parse_allowed
 from nanobot.tools.sandbox.bubblewrap import TMP, WORKSPACE
 from nanobot.tools.sandbox.command import CommandLimits
-from nanobot.tools.sandbox.layers import probe_layers, probe_network
-from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
+from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
+from nanobot.tools.sandbox.layers import probe_layers, probe_network, probe_sandbox_exec
+from nanobot.tools.sandbox.seatbelt import SANDBOX_EXEC
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
 from nanobot.tools.workspace.files import SessionUploads
 
-TEMPORARY_FOLDER = "commands"
 _OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Shell:
         self,
         commands: ShellCommands,
         tools: tuple[Tool, ...],
-        sandbox: LinuxSandbox,
+        sandbox: LaunchedSandbox,
         interpreters: Interpreters | None,
     ) -> None:
         self.commands = commands
@@ -75,11 +76,11 @@ async def open_shell(
     """
     access, settings = shell_access(config), shell_settings(config)
     rules = network_rules(config)
-    layer = await best_layer(config.data, clock, randomness)
+    layer = await best_layer(config, clock, randomness)
     if layer is None or workspaces is None:
         yield None
         return
-    sandbox = LinuxSandbox(config.data / TEMPORARY_FOLDER, layer, clock, randomness, remove_tree)
+    sandbox = LaunchedSandbox(config.data / COMMANDS, layer, clock, randomness, remove_tree)
     await asyncio.to_thread(sandbox.open)
     networks = None
     if rules is not None:
@@ -122,20 +123,43 @@ def _noting(audit: AuditSink | None, clock: Clock) -> Note:
     return note
 
 
-async def best_layer(data: Path, clock: Clock, randomness: Randomness) -> Layer | None:
-    """Return the strongest layer that holds for commands whose files are in `data`; None, and log why, where
-    there is none.
+async def best_layer(
+    config: Config,
+    clock: Clock,
+    randomness: Randomness,
+    platform: str = sys.platform,
+    sandbox_exec: str = SANDBOX_EXEC,
+) -> Layer | None:
+    """Return the strongest layer that holds for commands of this server; None, and log why, where there is
+    none. `sandbox_exec`: the program of macOS.
     """
-    if sys.platform != "linux":
-        _log.warning("commands are off: there is a sandbox for Linux only (on Windows: run nanobot in WSL2)")
+    if why := why_no_layer(config, platform):
+        _log.warning("commands are off: %s", why)
         return None
-    results = await probe_layers(data, clock, randomness)
+    if platform == "darwin":
+        results = await probe_sandbox_exec(config.data, clock, randomness, sandbox_exec)
+    else:
+        results = await probe_layers(config.data, clock, randomness)
     for result in results:
         if result.layer is not None:
             return result.layer
     for result in results:
         _log.warning("commands are off: %s does not hold: %s (see nanobot doctor)", result.name, result.why)
     return None
+
+
+def why_no_layer(config: Config, platform: str = sys.platform) -> str:
+    """Return why no layer of the sandbox is tried on a system; empty: some are."""
+    if platform == "darwin":
+        if config.shell.sandbox_exec:
+            return ""
+        return (
+            "the one sandbox for macOS, sandbox-exec, has not been tested on a Mac;"
+            " shell.sandbox_exec = true switches it on"
+        )
+    return (
+        "" if platform == "linux" else "there is a sandbox for Linux only (on Windows: run nanobot in WSL2)"
+    )
 
 
 def shell_access(config: Config) -> ShellAccess:
@@ -154,11 +178,12 @@ def shell_access(config: Config) -> ShellAccess:
     return ShellAccess(config.shell.sessions)
 
 
-def network_rules(config: Config) -> NetworkRules | None:
+def network_rules(config: Config, platform: str = sys.platform) -> NetworkRules | None:
     """Return what commands may reach, None where that is nothing.
 
     Raises:
-        ConfigError: an entry is not the name of a host, or there are no entries.
+        ConfigError: an entry is not the name of a host, there are no entries, or commands can have no network
+            on this system.
     """
     table = config.shell
     allowed = []
@@ -172,6 +197,12 @@ def network_rules(config: Config) -> NetworkRules | None:
         allowed.append(host)
     if table.network == "none":
         return None
+    if platform == "darwin":
+        raise ConfigError(
+            'shell.network = "allow" needs network namespaces, which macOS does not have: commands have no'
+            ' network there. Set shell.network = "none", or run nanobot in a container',
+            tables=("shell",),
+        )
     if not allowed:
         raise ConfigError(
             'shell.network = "allow" needs the hosts that commands may reach: name them in'

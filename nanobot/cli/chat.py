@@ -15,7 +15,7 @@ import msgspec
 from nanobot import __version__
 from nanobot.app import check_models, choose_model, make_models, open_app
 from nanobot.cli.chat_link import InProcess, Link
-from nanobot.cli.chat_loop import COMMANDS, ChatLoop, follow
+from nanobot.cli.chat_loop import COMPLETED, ChatLoop, follow
 from nanobot.cli.chat_prompt import ChatPrompt
 from nanobot.cli.chat_remote import Remote, is_this_machine
 from nanobot.cli.chat_screen import Screen
@@ -142,8 +142,8 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
     """Yield the connection to the agent.
 
     Raises:
-        ConfigError, StoreError: the agent cannot be started here; if a server uses the data directory, the
-            message says how to talk to that.
+        ConfigError, StoreError: the agent cannot be started here; if something else uses the data directory,
+            the message says what to do.
     """
     remote = _remote(target)
     if remote is not None:
@@ -159,11 +159,11 @@ async def open_link(target: ChatTarget) -> AsyncIterator[Link]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             app = await stack.enter_async_context(open_app(config, models))
-        except StoreLocked:
+        except StoreLocked as error:
+            # Not a server, most likely: one says where it is.
             raise StoreLocked(
-                f"{config.data} is in use by a running nanobot: talk to it with "
-                f"`nanobot chat --url http://127.0.0.1:{config.server.port}`, "
-                "or name another directory with --data"
+                f"{error.message}. If it is another chat: several can use one directory while `nanobot serve`"
+                " runs on it. If it is a server, name its address with --url"
             ) from None
         warming = asyncio.create_task(app.models.warm())
         try:
@@ -192,7 +192,7 @@ async def chat(target: ChatTarget, key: str) -> int:
         view.note(
             f"nanobot {__version__}, {target.title}\nconversation {key}; /help says more, Ctrl-D leaves\n"
         )
-        await ChatLoop(link, ChatPrompt(target.config.data, COMMANDS), view, key).run()
+        await ChatLoop(link, ChatPrompt(target.config.data, COMPLETED), view, key).run()
     return 0
 
 

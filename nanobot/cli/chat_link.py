@@ -1,17 +1,21 @@
 """What the chat talks to: the agent in this process. (`chat_remote` is the other one, a running server.)"""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from nanobot.access.caller import EVERYBODY
+from nanobot.api.wire.content import file_part, image_part
+from nanobot.api.written_files import WrittenFiles
 from nanobot.app import App
+from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
 from nanobot.core.errors import SessionNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
-from nanobot.core.message import Message, joint, user
+from nanobot.core.message import Message, Part, Text, joint
 from nanobot.core.sessions import Session
 from nanobot.core.turn import Admission, Identity, TurnState
+from nanobot.core.workspace import FILE_ID_PREFIX
 from nanobot.submit.request import TurnRequest
 
 
@@ -40,9 +44,14 @@ def latest_of(newest_first: Sequence[tuple[str | None, str, str]]) -> LatestTurn
 class Link(Protocol):
     """A way to the agent. One turn at a time."""
 
-    def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        """Submit a turn and yield what happens in it, `TurnEnded` last; texts of several steps come with what
-        joins them.
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes of the turn for the moment; empty where nothing is wrong."""
+        ...
+
+    def ask(self, session_key: str, text: str, files: Sequence[Attachment] = ()) -> AsyncIterator[Event]:
+        """Submit a turn, with files that go along, and yield what happens in it, `TurnEnded` last; texts of
+        several steps come with what joins them.
 
         Raises:
             NanobotError: the turn was not taken, or cannot be followed any more.
@@ -73,18 +82,40 @@ class Link(Protocol):
         """
         ...
 
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
+        """Return what the agent has written in the conversation, at most `MOST_WRITTEN`, the newest first.
+
+        Raises:
+            NanobotError: it cannot be listed.
+        """
+        ...
+
+    async def written(self, session_key: str, path: str) -> bytes:
+        """Return what is in such a file.
+
+        Raises:
+            NanobotError: there is none, or it cannot be had.
+        """
+        ...
+
 
 class InProcess:
     """The agent of this process."""
 
+    trouble = ""
+
     def __init__(self, app: App) -> None:
         self._app = app
+        self._written = WrittenFiles(app.resources.workspaces)
         self._turn_id: str | None = None
 
-    async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
+    async def ask(
+        self, session_key: str, text: str, files: Sequence[Attachment] = ()
+    ) -> AsyncIterator[Event]:
+        parts = tuple(_part(file.part(), file.name) for file in files)
         request = TurnRequest(
             session_key=session_key,
-            input=(user(text),),
+            input=(Message("user", (*parts, Text(text))),),
             origin="cli",
             # Nothing here is sent again: each request has an identity of its own.
             identity=Identity(self._app.randomness.getrandbits(256).to_bytes(32)),
@@ -125,6 +156,21 @@ class InProcess:
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return await self._app.store.sessions(limit=limit)
+
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
+        shown, _ = await self._written.page(session_key, limit=MOST_WRITTEN, after=None, order="desc")
+        return tuple(SavableFile(file.filename, file.bytes) for file in shown)
+
+    async def written(self, session_key: str, path: str) -> bytes:
+        _, content = await self._written.open(session_key, f"{FILE_ID_PREFIX}{path}")
+        return content
+
+
+def _part(part: Mapping[str, Any], path: str) -> Part:
+    """Return a part of a message as OpenAI writes it as the core has it."""
+    if part["type"] == "image_url":
+        return image_part(part["image_url"]["url"], None, path)
+    return file_part(part["file"]["file_data"], part["file"]["filename"], None, path)
 
 
 def _is_text_of_a_step(message: Message) -> bool:

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
-from rich.console import Console, JustifyMethod
-from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
+from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
 from rich.segment import Segment
 from rich.style import Style
+from rich.syntax import Syntax
 
+from nanobot.cli.chat_files import save_command
 from nanobot.cli.chat_math import keep_formulas
+from nanobot.core.workspace import FILE_ID_PREFIX
 
 _PARSER = keep_formulas(MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]))
 _CODE_THEME = "ansi_dark"
@@ -19,14 +22,39 @@ class _LeftHeading(Heading):
     LEVEL_ALIGN: ClassVar[dict[str, JustifyMethod]] = dict.fromkeys(Heading.LEVEL_ALIGN, "left")
 
 
+class _Code(CodeBlock):
+    """Code without a blank line of its own above and below: blocks have one between them anyway."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        code = str(self.text).rstrip()
+        yield Syntax(code, self.lexer_name, theme=self.theme, word_wrap=True, padding=(0, 1))
+
+
 class _PlainMarkdown(Markdown):
     """rich's Markdown, but with headings on the left, and with HTML shown as it was written."""
 
-    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _LeftHeading}
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "heading_open": _LeftHeading,
+        "fence": _Code,
+        "code_block": _Code,
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__("", code_theme=_CODE_THEME, hyperlinks=False)
         self.parsed = _PARSER.parse(text)
+        for token in self.parsed:
+            for inside in token.children or ():
+                if inside.type == "softbreak":
+                    # Models write poems and addresses so.
+                    inside.type = "hardbreak"
+                elif inside.type == "link_open":
+                    inside.attrs["href"] = _shown_link(str(inside.attrs.get("href", "")))
+
+
+def _shown_link(target: str) -> str:
+    """Return where a link leads; of one to a file of the agent, what is typed to have it."""
+    return save_command(target) if target.startswith(FILE_ID_PREFIX) else target
 
 
 def finished(text: str) -> int:

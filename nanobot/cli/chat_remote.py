@@ -9,13 +9,15 @@ import ipaddress
 import os
 import re
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
+from yarl import URL
 
+from nanobot.api.wire.files import WRITTEN_PURPOSE
 from nanobot.cli.chat_errors import (
     TLS_ERRORS,
     ServerRefused,
@@ -25,21 +27,17 @@ from nanobot.cli.chat_errors import (
     refused,
     unreachable,
 )
+from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
 from nanobot.cli.chat_link import MOST_LATEST, LatestTurn, latest_of
-from nanobot.core.errors import ConfigError, ModelError, ShuttingDown, StreamingOff, TurnNotFound
+from nanobot.cli.chat_stream import ConnectionBroken, answer_of, end_of, events_in
+from nanobot.core.errors import ConfigError, StreamingOff, TurnNotFound
 from nanobot.core.event import (
     Event,
-    MessageAdded,
     TextDelta,
-    ThinkingDelta,
-    ToolFinished,
-    ToolStarted,
     TurnEnded,
-    TurnError,
 )
-from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
-from nanobot.core.plan import TaskPlan
 from nanobot.core.sessions import Session
+from nanobot.core.workspace import FILE_ID_PREFIX
 
 __all__ = ["Remote", "ServerRefused", "ServerUnreachable", "is_this_machine", "parse_url"]
 
@@ -53,6 +51,9 @@ _BROKEN = (
     aiohttp.SocketTimeoutError,
     TimeoutError,
 )
+
+
+_Shape = TypeVar("_Shape")
 
 
 def parse_url(text: str) -> str:
@@ -100,10 +101,17 @@ class Remote:
     async def close(self) -> None:
         await self._http.close()
 
-    async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
-        question = _Question(
-            {"model": self._model, "messages": [{"role": "user", "content": text}]}, session_key
-        )
+    @property
+    def trouble(self) -> str:
+        is_broken = self._turn is not None and self._turn.is_broken
+        return f"no connection, trying again: {self._url}" if is_broken else ""
+
+    async def ask(
+        self, session_key: str, text: str, files: Sequence[Attachment] = ()
+    ) -> AsyncIterator[Event]:
+        parts = [*(file.part() for file in files), {"type": "text", "text": text}]
+        message = {"role": "user", "content": parts if files else text}
+        question = _Question({"model": self._model, "messages": [message]}, session_key)
         async for event in self._follow(_RemoteTurn(self._http, self._url, question=question)):
             yield event
 
@@ -140,7 +148,8 @@ class Remote:
                         yield event
                         if isinstance(event, TurnEnded):
                             return
-            except _ConnectionBroken as broken:
+            except ConnectionBroken as broken:
+                turn.is_broken = True
                 # A server that has never answered is most likely at another URL: no waiting for that.
                 was_connected = was_connected or not broken.never_connected
                 pause_s = next(pauses, None)
@@ -155,18 +164,57 @@ class Remote:
             await self._turn.cancel()
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
+        body = await self._read("/v1/sessions", {"limit": limit})
+        return (await self._decoded(body, _SessionList)).data
+
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
+        body = await self._read("/v1/files", {"purpose": WRITTEN_PURPOSE, "limit": MOST_WRITTEN}, session_key)
+        rows = (await self._decoded(body, _FileList)).data
+        return tuple(SavableFile(row.filename, row.bytes) for row in rows)
+
+    async def written(self, session_key: str, path: str) -> bytes:
+        name = quote(f"{FILE_ID_PREFIX}{path}", safe="")
+        return await self._read(f"/v1/files/{name}/content", {}, session_key)
+
+    async def _read(self, path: str, query: Mapping[str, str | int], session_key: str | None = None) -> bytes:
+        """Return what the server has at the path, which is encoded already."""
+        url = URL(f"{self._url}{path}", encoded=True).with_query(query)
+        headers = {"x-session-key": session_key} if session_key is not None else {}
         try:
-            async with self._http.get(f"{self._url}/v1/sessions", params={"limit": limit}) as response:
+            async with self._http.get(url, headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise await unreachable(self._url, error) from None
+        if response.status != 200:
+            told = (await self._decoded(body, _Refusal, response.status)).error
+            raise refused(response.status, str(told.code), told.message)
+        return body
+
+    async def _decoded(self, body: bytes, shape: type[_Shape], status: int = 200) -> _Shape:
         try:
-            if response.status != 200:
-                told = msgspec.json.decode(body)["error"]
-                raise refused(response.status, str(told["code"]), str(told["message"]))
-            return msgspec.json.decode(body, type=_SessionList).data
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            raise await not_nanobot(self._url, response.status) from None
+            return msgspec.json.decode(body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise await not_nanobot(self._url, status) from None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str
+    code: str | None = None
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    error: _Error
+
+
+class _ListedFile(msgspec.Struct, frozen=True):
+    filename: str
+    bytes: int
+
+
+class _FileList(msgspec.Struct, frozen=True):
+    """The answer of `GET /v1/files`; it has more fields, and so have its files."""
+
+    data: tuple[_ListedFile, ...]
 
 
 class _SessionList(msgspec.Struct, frozen=True):
@@ -192,14 +240,6 @@ class _MessageList(msgspec.Struct, frozen=True):
     """The answer of `GET /v1/sessions/{key}/messages`; it has more fields, and so have its messages."""
 
     data: tuple[_ListedMessage, ...]
-
-
-class _ConnectionBroken(Exception):
-    """No connection, or one that broke before the turn ended."""
-
-    def __init__(self, reason: str, *, never_connected: bool = False) -> None:
-        super().__init__(reason)
-        self.never_connected = never_connected
 
 
 class _Question:
@@ -237,45 +277,47 @@ class _RemoteTurn:
         self._http = http
         self._url = url
         self._streams = True
+        self.is_broken = False
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Yield what is new, over one connection.
 
         Raises:
-            _ConnectionBroken: try again.
+            ConnectionBroken: try again.
             NanobotError: the server refused.
         """
         try:
             async with self._connect() as response:
+                self.is_broken = False
                 await self._set_turn_id(response.headers.get("x-turn-id"))
                 if response.status != 200:
                     yield await self._refusal(response)
                     return
                 if not self._streams and response.content_type == "application/json":
-                    yield TextDelta(_answer_of(await response.read()))
+                    yield TextDelta(answer_of(await response.read()))
                     yield TurnEnded("done")
                     return
                 if response.content_type != "text/event-stream":
                     raise ServerUnreachable(f"{self._url} does not answer like nanobot: check the URL")
-                async for event in self._read(response):
+                async for event in self._lines_of(response):
                     yield event
         except TLS_ERRORS as error:
             raise await unreachable(self._url, error) from None
         except aiohttp.ClientConnectorError as error:
-            raise _ConnectionBroken(
+            raise ConnectionBroken(
                 os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True
             ) from None
         except aiohttp.ConnectionTimeoutError:
-            raise _ConnectionBroken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
+            raise ConnectionBroken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
         except aiohttp.ServerDisconnectedError as error:
             if self._turn_id is None and await expects_https(self._url):
                 raise await unreachable(self._url, error) from None
-            raise _ConnectionBroken(str(error)) from None
+            raise ConnectionBroken(str(error)) from None
         except _BROKEN as error:
-            raise _ConnectionBroken(str(error) or "timed out") from None
+            raise ConnectionBroken(str(error) or "timed out") from None
         except aiohttp.ClientError as error:
             raise ServerUnreachable(f"{self._url}: {error}") from None
-        raise _ConnectionBroken("the connection was closed")
+        raise ConnectionBroken("the connection was closed")
 
     async def cancel(self) -> None:
         """Ask the server to stop the turn, as soon as its id is known."""
@@ -303,7 +345,7 @@ class _RemoteTurn:
         url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
         return self._http.get(url, headers={"x-events": "tools"})
 
-    async def _read(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
+    async def _lines_of(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         name, payload, cursor = "", "", self._cursor
         async for raw in response.content:
             line = raw.decode("utf-8", "replace").rstrip("\r\n")
@@ -318,7 +360,7 @@ class _RemoteTurn:
             elif not line and payload:
                 # Only now: an event that was cut off must come again.
                 self._cursor = cursor
-                for event in _events(name, payload):
+                for event in events_in(name, payload):
                     yield event
                 name = payload = ""
 
@@ -326,14 +368,14 @@ class _RemoteTurn:
         """Return the end of the turn that an answer other than 200 means.
 
         Raises:
-            _ConnectionBroken: the server is stopping, or does not stream; try again.
+            ConnectionBroken: the server is stopping, or does not stream; try again.
             NanobotError: the turn was not admitted.
         """
         body = await response.content.read(64 * 1024)
         try:
             error = msgspec.json.decode(body)["error"]
             message = str(error["message"])
-            end = _end(error)
+            end = end_of(error)
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             raise await not_nanobot(self._url, response.status) from None
         if error.get("code") == TurnNotFound.code:
@@ -343,63 +385,5 @@ class _RemoteTurn:
             return end
         if self._streams and error.get("code") == StreamingOff.code:
             self._streams = False
-            raise _ConnectionBroken(message)
+            raise ConnectionBroken(message)
         raise refused(response.status, str(error.get("code")), message)
-
-
-def _answer_of(body: bytes) -> str:
-    try:
-        return str(msgspec.json.decode(body)["choices"][0]["message"]["content"] or "")
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError) as error:
-        raise ServerUnreachable("the answer is not one of nanobot: check the URL") from error
-
-
-def _events(name: str, payload: str) -> list[Event]:
-    if payload == "[DONE]":
-        return [TurnEnded("done")]
-    try:
-        content = msgspec.json.decode(payload)
-        if name == "tool_started":
-            return [ToolStarted(ToolCall(content["id"], content["name"], content["arguments"]))]
-        if name == "tool_finished":
-            return [ToolFinished(Message("tool", (_result(content),)))]
-        if name == "approval_asked":
-            asks = msgspec.convert(content["approvals"], tuple[AskedCall, ...])
-            return [MessageAdded(Message("assistant", (), asks=asks))]
-        if name:
-            return []
-        if "error" in content:
-            return [_end(content["error"])]
-        return _deltas(content)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ServerUnreachable("the stream is not one of nanobot: check the URL") from error
-
-
-def _result(content: dict[str, Any]) -> ToolResult:
-    plan = content.get("plan")
-    return ToolResult(
-        content["id"],
-        content["content"],
-        content["is_error"],
-        tuple(file["filename"] for file in content.get("files", ())),
-        msgspec.convert(plan, TaskPlan) if plan is not None else None,
-    )
-
-
-def _deltas(chunk: dict[str, Any]) -> list[Event]:
-    events: list[Event] = []
-    for choice in chunk["choices"]:
-        delta = choice["delta"]
-        if delta.get("reasoning_content"):
-            events.append(ThinkingDelta(delta["reasoning_content"]))
-        if delta.get("content"):
-            events.append(TextDelta(delta["content"]))
-    return events
-
-
-def _end(error: dict[str, Any]) -> TurnEnded:
-    code, message = str(error.get("code") or "server_error"), str(error.get("message") or "the server failed")
-    if code == ShuttingDown.code:
-        raise _ConnectionBroken(message)
-    outcome: Any = "cancelled" if code == "turn_cancelled" else "failed"
-    return TurnEnded(outcome, error=TurnError(code, message, ModelError.http_status))

@@ -13,10 +13,12 @@ from typing import Any, Literal
 import msgspec
 
 from nanobot.agent.question import ASKED_BACK, WAITING
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.cli.terminal import neutral, one_line
-from nanobot.core.message import AskedCall, ToolCall, ToolResult
+from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.plan import NO_PLAN, TaskPlan
 from nanobot.core.unseen import escaped, without_unseen
+from nanobot.tools.web.untrusted import MEANING
 
 Tone = Literal["dim", "added", "removed", "failed"]
 MOST_CHANGED_LINES = 24
@@ -32,13 +34,27 @@ _MARKS = {"open": "[ ]", "doing": "[>]", "done": "[x]", "dropped": "[-]"}
 _SAID_BY_THE_QUESTION = frozenset({WAITING, ASKED_BACK})
 """What the model is told of a call while somebody is asked about it."""
 _SHOWS_ITS_CHANGES = frozenset({"edit_file", "write_file", "apply_patch"})
+_SHOWS_ITS_END = frozenset({"run_command", "python", "read_output"})
+"""Tools whose output tells at its end how it went."""
+_FOR_THE_MODEL = re.compile(
+    r"</?(?:untrusted |file-)[0-9a-f]+(?: name=.*)?>"
+    rf"|{re.escape(MEANING)}"
+    r"|\[exit status 0(?:, no output)?\]"
+    r"|\[Links? for the user: .*\]"
+)
+"""Lines of results that tell a person nothing."""
 
 
 class ToolLine(msgspec.Struct, frozen=True):
-    """A line of the chat; `text` is safe to show."""
+    """A line of the chat; `text` is safe to show. `tail` stands behind it, however far the text is cut."""
 
     text: str
     tone: Tone = "dim"
+    tail: str = ""
+
+    @property
+    def whole(self) -> str:
+        return self.text + self.tail
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -65,7 +81,7 @@ class ToolReport:
         """Return what runs, and for how many seconds."""
         running = list(self._running.values())
         shown = [
-            ToolLine(f"· {_with_time(title(each.call), int(self._now() - each.since))}")
+            ToolLine(f"· {title(each.call)}", tail=_seconds(int(self._now() - each.since)))
             for each in running[:_MOST_RUNNING]
         ]
         rest = len(running) - len(shown)
@@ -78,16 +94,20 @@ class ToolReport:
         ran = self._running.pop(result.call_id, None)
         if ran is None:
             return []
-        told = f"{title(ran.call)} ({self._now() - ran.since:.1f} s)"
+        elapsed = _elapsed(self._now() - ran.since)
+        took = f" ({elapsed})" if elapsed else ""
+        done = ToolLine(f"· {title(ran.call)}", tail=took)
         if result.content in _SAID_BY_THE_QUESTION:
-            return [ToolLine(f"· {told}")]
+            return [done]
+        if result.content == OUTCOME_UNKNOWN:
+            return [_failed(ran.call, f" (cut off after {elapsed})" if elapsed else " (cut off)")]
         if result.is_error:
-            return [ToolLine(f"✗ {told}", "failed"), *_indented(_first_lines(result.content), "failed")]
-        return [ToolLine(f"· {told}"), *self._outcome(ran.call, result)]
+            return [_failed(ran.call, took), *_indented(_first_lines(result.content), "failed")]
+        return [done, *self._outcome(ran.call, result)]
 
     def end(self) -> list[ToolLine]:
         """Return what remains of the calls that have no result at the end of the answer."""
-        left = [ToolLine(f"✗ {title(each.call)} (not finished)", "failed") for each in self._running.values()]
+        left = [_failed(each.call, " (not finished)") for each in self._running.values()]
         self._running.clear()
         return left
 
@@ -101,7 +121,19 @@ class ToolReport:
             return changed
         if written and call.name in _SHOWS_ITS_CHANGES:
             return written
-        return [*written, *_indented(_first_lines(result.content))]
+        most_telling = _last_lines if call.name in _SHOWS_ITS_END else _first_lines
+        return [*written, *_indented(most_telling(result.content))]
+
+
+def settled_lines(message: Message) -> list[ToolLine]:
+    """Return what has become of calls that people were asked about and that are not run: those that are begin
+    as all others do.
+    """
+    return [
+        _failed(call, " (not run)")
+        for call in message.tool_calls
+        if call.approval is not None and call.is_withheld
+    ]
 
 
 def title(call: ToolCall) -> str:
@@ -123,7 +155,8 @@ def changes(tool: str, arguments: str) -> list[ToolLine]:
     elif tool == "write_file":
         told = (f"+{line}" for line in _text(given, "content").splitlines())
     elif tool == "apply_patch":
-        told = (line for line in _text(given, "patch").splitlines() if not line.startswith("*** End"))
+        lines = _text(given, "patch").splitlines()
+        told = (line for line in lines if not line.startswith(("*** Begin", "*** End")))
     else:
         return []
     return _bounded(told)
@@ -156,6 +189,8 @@ def _gist(tool: str, arguments: str) -> str:
         return ""
     if tool in ("edit_file", "write_file"):
         return _text(given, "path")
+    if tool == "run_command":
+        return _text(given, "command") + (" &" if given.get("background") is True else "")
     if tool == "apply_patch":
         return ", ".join(dict.fromkeys(_PATCHED.findall(_text(given, "patch")[: 64 * 1024])))
     values = {name: value if isinstance(value, str) else _json(value) for name, value in given.items()}
@@ -201,12 +236,24 @@ def _bounded(told: Iterable[str]) -> list[ToolLine]:
     return [*shown, *([ToolLine(f"  … {more} more lines")] if more else [])]
 
 
+def _told_lines(content: str) -> list[str]:
+    return [line for line in content.splitlines() if line.strip() and not _FOR_THE_MODEL.fullmatch(line)]
+
+
 def _first_lines(content: str) -> list[str]:
-    told = [line for line in content.splitlines() if line.strip()]
+    told = _told_lines(content)
     more = len(told) - MOST_RESULT_LINES
-    if more <= 1:
-        return told[: MOST_RESULT_LINES + 1]
-    return [*told[:MOST_RESULT_LINES], f"… {more} more lines"]
+    return told if more <= 1 else [*told[:MOST_RESULT_LINES], f"… {more} more lines"]
+
+
+def _last_lines(content: str) -> list[str]:
+    told = _told_lines(content)
+    more = len(told) - MOST_RESULT_LINES
+    return told if more <= 1 else [f"… {more} lines above", *told[more:]]
+
+
+def _failed(call: ToolCall, tail: str) -> ToolLine:
+    return ToolLine(f"✗ {title(call)}", "failed", tail)
 
 
 def _indented(told: Sequence[str], tone: Tone = "dim") -> list[ToolLine]:
@@ -222,5 +269,10 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_CHARS else f"{text[: _MOST_CHARS - 1]}…"
 
 
-def _with_time(text: str, seconds: int) -> str:
-    return f"{text} {seconds} s" if seconds else text
+def _seconds(seconds: int) -> str:
+    return f" {seconds} s" if seconds else ""
+
+
+def _elapsed(seconds: float) -> str:
+    """Return how long a call took; nothing where that was no time, or is long past and told once more."""
+    return f"{seconds:.1f} s" if seconds >= 0.05 else ""

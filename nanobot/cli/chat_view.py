@@ -1,23 +1,27 @@
 """How an answer is shown while it comes: as Markdown on a terminal, as plain text elsewhere."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from nanobot.agent.question import how_to_answer
 from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
-from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, title
+from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, settled_lines, title
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.message import AskedCall, Message
 
 _MAX_LIVE_LINES = 200
 _DIM, _RED, _GREEN, _PLAIN = "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 _COLOURS: dict[Tone, str] = {"dim": _DIM, "added": _GREEN, "removed": _RED, "failed": _RED}
 _FENCES = ("```", "~~~")
+_SILENT_S = 3
+"""After so many seconds in which nothing came it is told that the answer is not at its end."""
 
 
 class ChatView(Protocol):
@@ -31,8 +35,8 @@ class ChatView(Protocol):
         """Show an event, now or at the next `paint`."""
         ...
 
-    def paint(self) -> None:
-        """Bring the screen up to date."""
+    def paint(self, trouble: str = "") -> None:
+        """Bring the screen up to date. `trouble`: why nothing comes for the moment."""
         ...
 
     def end(self) -> None:
@@ -61,6 +65,8 @@ class RichView:
         self._tools = ToolReport(now)
         self._is_first = True
         self._began_at: float | None = None
+        self._spoke_at = 0.0
+        self._below: list[str] = []
         self._is_stale = False
 
     def begin(self) -> None:
@@ -76,6 +82,7 @@ class RichView:
         if isinstance(event, TextDelta):
             self._pending += neutral(event.text.replace("\r", ""))
             self._began_at = None
+            self._spoke_at = self._now()
             self._is_stale = True
         elif isinstance(event, ToolStarted):
             self._settle(len(self._pending))
@@ -87,20 +94,33 @@ class RichView:
                 self._leave(self._tools.finish(result))
             self._wait()
             self.paint()
-        elif isinstance(event, MessageAdded) and event.message.asks:
+        elif isinstance(event, MessageAdded) and (event.message.asks or settled_lines(event.message)):
+            # The chat itself says how to answer: by which keys, and until when.
+            self._pending = self._pending.removesuffix(_spelt_out(event.message.asks))
             self._settle(len(self._pending))
-            self._leave(asked_lines(event.message.asks))
+            self._leave(_told(event.message))
 
-    def paint(self) -> None:
+    def paint(self, trouble: str = "") -> None:
+        below = self._coloured([ToolLine(one_line(trouble), "failed")]) if trouble else []
         if self._tools.is_running:
-            self._screen.show(self._coloured(self._tools.lines()))
+            self._screen.show([*self._coloured(self._tools.lines()), *below])
         elif self._began_at is not None:
             waited_s = int(self._now() - self._began_at)
-            self._screen.show([f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"])
-        elif self._is_stale:
-            self._settle(finished(self._pending))
-            self._screen.show(self._spaced(lines(_tail(self._pending), self._console())))
+            thinking = f"{_DIM}thinking…{f' {waited_s} s' if waited_s else ''}{_PLAIN}"
+            self._screen.show([thinking, *below])
+        else:
+            self._paint_text(below)
         self._is_stale = False
+
+    def _paint_text(self, trouble: list[str]) -> None:
+        silent_s = int(self._now() - self._spoke_at) if self._pending else 0
+        told = [f"{_DIM}… waiting {silent_s} s{_PLAIN}"] if silent_s >= _SILENT_S else []
+        below = [*told, *trouble]
+        if not self._is_stale and below == self._below:
+            return
+        self._below = below
+        self._settle(finished(self._pending))
+        self._screen.show([*self._spaced(lines(_tail(self._pending), self._console())), *below])
 
     def end(self) -> None:
         self._began_at = None
@@ -141,17 +161,27 @@ class RichView:
             self._is_first = False
 
     def _coloured(self, told: Iterable[ToolLine]) -> list[str]:
-        return [f"{_COLOURS[line.tone]}{self._cut(line.text)}{_PLAIN}" for line in told]
+        return [f"{_COLOURS[line.tone]}{self._cut(line)}{_PLAIN}" for line in told]
 
-    def _cut(self, text: str) -> str:
-        most = self._screen.columns
-        text = text.expandtabs(4)
-        return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…"
+    def _cut(self, line: ToolLine) -> str:
+        most = self._screen.columns - cell_len(line.tail)
+        text = line.text.expandtabs(4)
+        return (text if cell_len(text) <= most else f"{set_cell_size(text, most - 1)}…") + line.tail
 
     def _console(self) -> Console:
         return Console(
             file=self._stream, force_terminal=True, width=self._screen.columns, legacy_windows=False
         )
+
+
+def _told(message: Message) -> list[ToolLine]:
+    """Return what is to be seen of calls that people are, or were, asked about."""
+    return [*settled_lines(message), *asked_lines(message.asks)]
+
+
+def _spelt_out(asks: Sequence[AskedCall]) -> str:
+    """Return how the question says that it is answered."""
+    return how_to_answer(asks) if asks and asks[0].question is None else ""
 
 
 def _tail(text: str) -> str:
@@ -173,6 +203,7 @@ class PlainView:
         self._stream = stream
         self._tools = ToolReport(now)
         self._clean = neutral if is_terminal else str
+        self._trouble = ""
         self._is_line_open = False
 
     def begin(self) -> None:
@@ -189,11 +220,15 @@ class PlainView:
         elif isinstance(event, ToolFinished):
             for result in event.message.tool_results:
                 self._lines(self._tools.finish(result))
-        elif isinstance(event, MessageAdded) and event.message.asks:
-            self._lines(asked_lines(event.message.asks))
+        elif isinstance(event, MessageAdded):
+            self._lines(_told(event.message))
 
-    def paint(self) -> None:
-        """Does nothing: everything is written at once."""
+    def paint(self, trouble: str = "") -> None:
+        """Write a trouble when it begins; everything else is written at once."""
+        if trouble and trouble != self._trouble:
+            self._end_line()
+            self.problem(trouble)
+        self._trouble = trouble
 
     def end(self) -> None:
         self._lines(self._tools.end())
@@ -202,7 +237,7 @@ class PlainView:
     def _lines(self, told: list[ToolLine]) -> None:
         for line in told:
             self._end_line()
-            self.note(line.text)
+            self.note(line.whole)
 
     def _end_line(self) -> None:
         if self._is_line_open:
@@ -239,9 +274,9 @@ class AnswerCollector:
             if self._view is not None:
                 self._view.show(event)
 
-    def paint(self) -> None:
+    def paint(self, trouble: str = "") -> None:
         if self._view is not None:
-            self._view.paint()
+            self._view.paint(trouble)
 
     def end(self) -> None:
         if self._view is not None:

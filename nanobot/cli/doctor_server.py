@@ -21,7 +21,13 @@ from nanobot.cli.listener import bind, connect_to, refuse_unprotected_host, refu
 from nanobot.cli.options import placed
 from nanobot.config import Config, EndpointFields, ModelTable
 from nanobot.core.clock import SystemClock
-from nanobot.core.errors import ConfigError, ModelError, ModelRefusedKey, ModelRejectedRequest
+from nanobot.core.errors import (
+    ConfigError,
+    ModelError,
+    ModelMisconfigured,
+    ModelRefusedKey,
+    ModelRejectedRequest,
+)
 from nanobot.core.message import Message, Text
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import Sampling
@@ -146,8 +152,8 @@ def _remedy(config: Config, check: str, name: ModelName, table: ModelTable, erro
     if isinstance(error, ModelRefusedKey):
         own = "model" if check == "model" else f"models.{check}"
         return _other_key(config, own, name, table)
-    if isinstance(error, ModelRejectedRequest) and error.param == "model":
-        return "name another model with --model, or in model.name"
+    if isinstance(error, ModelMisconfigured):
+        return "name another model with --model or in model.name, or correct its address"
     return "check the network and the address, or choose another with --model"
 
 

@@ -13,7 +13,8 @@ from nanobot.cli.options import CONFIG, settings
 from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
 from nanobot.isolation.audit import IsolationOptions
-from nanobot.isolation.layers import LayerOptions, layer_lines, run_layer_audit
+from nanobot.isolation.layer_audit import LayerOptions
+from nanobot.isolation.layers import layer_lines, run_layer_audit
 from nanobot.isolation.report import lines
 from nanobot.isolation.run import run_isolation_audit
 

@@ -155,7 +155,7 @@ def list_(all_: bool, as_json: bool, config_file: Path | None, data: str | None)
 @CONFIG
 @DATA
 def revoke(name: str, forget: bool, config_file: Path | None, data: str | None) -> None:
-    """Make the API key NAME (or its id) invalid, for ever."""
+    """Make the API key NAME (or its id) invalid, forever."""
     config = settings(config_file, server={"data": data})
     with offline_store(config).write_api_keys() as keys:
         change = keys.forget if forget else keys.revoke

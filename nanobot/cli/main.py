@@ -47,7 +47,10 @@ COMMANDS = {
     "doctor": ("nanobot.cli.doctor", "Check this machine, the settings, the store and the model."),
     "config": ("nanobot.cli.config", "Show the settings that apply, and where each comes from."),
     "audit": ("nanobot.cli.isolation", "Check that nothing of one session reaches another."),
-    "backup": ("nanobot.cli.backup", "Copy all conversations, also while a server runs."),
+    "backup": (
+        "nanobot.cli.backup",
+        "Copy all conversations, or all that is worth keeping, also while a server runs.",
+    ),
     "help": ("nanobot.cli.help", "Show what a command does and its options."),
 }
 

@@ -62,7 +62,7 @@ def search(key: str, text: str, as_json: bool, config_file: Path | None, data: s
 @CONFIG
 @DATA
 def show(key: str, fact: str, config_file: Path | None, data: str | None) -> None:
-    """Print the versions of the fact with the id FACT, newest first."""
+    """Print the versions of a fact, newest first: FACT is its id, or words that only it has."""
     config = settings(config_file, server={"data": data})
     with offline_store(config).open_readonly() as store:
         for version in store.fact_versions(session_key(key), fact):

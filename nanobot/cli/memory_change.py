@@ -104,7 +104,7 @@ def change(
         raise click.UsageError("say what is to be different: --text, --about, --public or --pin")
     meant = _meant(config, key, fact)
     asked = _FactRequest("PATCH", f"/{meant.id}", msgspec.json.encode(body))
-    changes = wire.change(body)
+    changes = wire.change(body, "operator")
     click.echo(_done(config, key, "change", asked, lambda memory: memory.change_fact(key, meant.id, changes)))
 
 

@@ -36,19 +36,22 @@ def list_(config_file: Path | None, data: str | None) -> None:
     config = settings(config_file, server={"data": data})
     machine = this_machine()
     best = choice.recommended(machine)
-    click.echo(f"{'NAME':20}  {'SIZE':>8}  {'LICENCE':10}  {'HERE':4}  {'FITS':4}  MODEL")
+    width = max(len(known.name) for known in weights.KNOWN)
+    click.echo(f"{'NAME':{width}}  {'SIZE':>8}  {'LICENCE':10}  {'HERE':4}  {'FITS':4}  MODEL")
     for known in weights.KNOWN:
         is_here = "yes" if weights.located(known, weights_directory(config, known.name)) else "no"
         fits = choice.fit(known, machine)
         title = f"{known.title}, recommended" if known == best else known.title
         length = f"{size(known.size_bytes):>8}"
-        click.echo(f"{known.name:20}  {length}  {known.licence:10}  {is_here:4}  {fits:4}  {title}")
+        click.echo(f"{known.name:{width}}  {length}  {known.licence:10}  {is_here:4}  {fits:4}  {title}")
     click.echo()
-    click.echo(f"{'PROVIDER':12}  {'KEY':28}  {'DEFAULT MODEL':20}  ADDRESS")
-    for provider in known_providers(config).values():
+    providers = known_providers(config).values()
+    width = max(len(provider.name) for provider in providers)
+    click.echo(f"{'PROVIDER':{width}}  {'KEY':28}  {'DEFAULT MODEL':20}  ADDRESS")
+    for provider in providers:
         key = _key(provider, config.providers.get(provider.name))
         model = default_model(provider, os.environ) or "-"
-        click.echo(f"{provider.name:12}  {key:28}  {model:20}  {_address(provider)}")
+        click.echo(f"{provider.name:{width}}  {key:28}  {model:20}  {_address(provider)}")
 
 
 def _key(provider: Provider, table: ProviderTable | None) -> str:

@@ -16,7 +16,7 @@ from nanobot.core.accounts import ApiKey, Right, digest_of, new_token
 from nanobot.core.errors import StoreError
 from nanobot.core.offline import RunningServer
 
-_RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write")
+_RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files")
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +32,7 @@ def announce(config: Config, app: App, listener: socket.socket) -> None:
     A server that cannot say it runs all the same: the log has why.
     """
     token = new_token(app.randomness)
-    app.keys.add_of_process(
+    app.accounts.keys.add_of_process(
         ApiKey(id="local", name="local", digest=digest_of(token.encode()), rights=_RIGHTS, is_strong=True)
     )
     cert = config.server.tls_cert

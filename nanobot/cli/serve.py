@@ -28,6 +28,7 @@ from nanobot.app import (
     missing_openmp,
     missing_weights,
     open_app,
+    reads_examples_first,
 )
 from nanobot.cli.allocator import give_large_blocks_back
 from nanobot.cli.listener import BACKLOG, bind, check_tls, refuse_unprotected_host, refuse_weak_key
@@ -145,7 +146,7 @@ async def serve(
                     config,
                     listener,
                     choice,
-                    is_key_needed=app.keys.has_any or not is_loopback(config.server.host),
+                    is_key_needed=app.accounts.keys.has_any or not is_loopback(config.server.host),
                 )
 
             server.when_listening = when_listening
@@ -232,6 +233,8 @@ def _greet(config: Config, listener: socket.socket, model: DefaultModel, *, is_k
     click.echo(f"  listens on    {url}")
     click.echo(f"  answers with  {model.name} ({model.why})")
     click.echo(f"  keeps data in {config.data}")
+    if reads_examples_first(config, str(model.name)):
+        click.echo("the first answer takes about half a minute, this once: the model reads its examples")
     better = better_weights(config, model.name)
     if better is not None:
         click.echo(

@@ -16,7 +16,7 @@ class _Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class _RefusedRequest(msgspec.Struct, frozen=True):
     error: _Problem
 
 
@@ -54,4 +54,4 @@ async def ask_server(
     if response.status == 200:
         return answer
     kind = missing if response.status == 404 else NanobotError
-    raise kind(msgspec.json.decode(answer, type=_Refusal).error.message)
+    raise kind(msgspec.json.decode(answer, type=_RefusedRequest).error.message)

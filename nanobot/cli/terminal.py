@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import termios
 
 # Unicode has a picture of each ASCII control character.
@@ -55,6 +57,28 @@ def silent_keyboard() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def unread_keys(keyboard: int) -> str:
+    """Take what was typed at the terminal and nobody has read yet; nothing where `keyboard` is none."""
+    if sys.platform == "win32":
+        typed = ""
+        while msvcrt.kbhit():
+            typed += msvcrt.getwch()
+        return typed
+    try:
+        before = termios.tcgetattr(keyboard)
+    except termios.error:
+        return ""
+    # Also what no Enter has ended yet, and without waiting for more.
+    at_once = termios.tcgetattr(keyboard)
+    at_once[3] &= ~(termios.ICANON | termios.ECHO)
+    at_once[6][termios.VMIN] = at_once[6][termios.VTIME] = 0
+    termios.tcsetattr(keyboard, termios.TCSANOW, at_once)
+    try:
+        return b"".join(iter(lambda: os.read(keyboard, 4096), b"")).decode("utf-8", "ignore")
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSANOW, before)
 
 
 def size(count_bytes: float) -> str:

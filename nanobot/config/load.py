@@ -1,5 +1,6 @@
 """Reads the settings: command line, environment (`NANOBOT_…`), `nanobot.toml`, default."""
 
+import os
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -176,6 +177,14 @@ def _read(file: Path | None) -> _Source:
         if file is None:
             return _Source(FILE, "", {})
         raise ConfigError(f"--config {file}: there is no such file") from error
+    except PermissionError as error:
+        # What `sudo -u nanobot nanobot …` meets in root's home.
+        if file is None and not os.access(".", os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise ConfigError(
+                f"{Path.cwd()}: this user may not enter the current folder, where {FILE} would be: "
+                "change to another one, or name the file with --config"
+            ) from error
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     # Many servers have no file of settings.

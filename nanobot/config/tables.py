@@ -101,7 +101,7 @@ class WorkspaceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Commands of the agent: `sessions` are patterns of the session keys that may run some; what they may
-    use, each with all that it starts.
+    use, each with all that it starts. `sandbox_exec`: whether they are run on macOS.
     """
 
     sessions: tuple[str, ...] = ()
@@ -119,6 +119,7 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network_mb: AtLeast1 = 1_024
     connections: AtLeast1 = 1_000
     max_connections: Annotated[int, msgspec.Meta(ge=4)] = 64
+    sandbox_exec: bool = False
 
 
 class SkillsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,7 +310,7 @@ class LocalTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: for ever."""
+    """How long after its last use a session is kept whose key matches `pattern`. `days` 0: forever."""
 
     pattern: str
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500)]

@@ -387,6 +387,12 @@ class ModelBadAnswer(ModelError):
     code, retryable = "model_bad_answer", True
 
 
+class ModelMisconfigured(ModelError):
+    """The provider has no model of the name, or what answers at its address is not its API."""
+
+    code = "model_misconfigured"
+
+
 class ModelRejectedRequest(ModelError):
     """The provider rejected the request as invalid: a setting, or a part that it does not support."""
 

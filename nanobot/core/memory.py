@@ -87,9 +87,10 @@ class NewFact(msgspec.Struct, frozen=True, kw_only=True):
 
 class FactChange(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be different about a fact; unset: as it was. With another text, subject or confidence it
-    gets a new version.
+    gets a new version, of this `origin`.
     """
 
+    origin: Origin = "user"
     text: str | msgspec.UnsetType = msgspec.UNSET
     subject: str | msgspec.UnsetType = msgspec.UNSET
     confidence: float | msgspec.UnsetType = msgspec.UNSET

@@ -62,8 +62,8 @@ class ReadOnlyStore(Protocol):
         """
         ...
 
-    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
-        """Return all versions of a fact, newest first.
+    def fact_versions(self, session_key: str, which: str) -> tuple[MemoryFact, ...]:
+        """Return all versions of the fact with this id or text, newest first.
 
         Raises:
             FactNotFound
@@ -194,7 +194,7 @@ class ApiKeyWriter(Protocol):
         ...
 
     def revoke(self, name_or_id: str, now: float) -> ApiKey:
-        """Make the key invalid for ever, and return it.
+        """Make the key invalid forever, and return it.
 
         Raises:
             ConfigError: there is no such key, or it is revoked already.

@@ -79,7 +79,7 @@ class MessageSearch(Protocol):
         `is_asked`: somebody looks for it; then, where `text` has no other words, they count all the same, and
         messages of one or two words are returned, too. At most
         50 messages can be paged through, and of many sessions the most recently used ones are searched. Where
-        much was said just now, or the index is being built anew, some may be missed; see
+        much was said just now, or the index is being rebuilt, some may be missed; see
         `Sessions.index_messages`.
         """
         ...

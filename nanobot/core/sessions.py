@@ -41,8 +41,9 @@ class Session(msgspec.Struct, frozen=True):
     instructions: str | None = None
 
 
-def parse_key(raw: str) -> str:
+def parse_key(raw: str, param: str | None = None) -> str:
     """Return the session key that `raw` names: stripped of white space around it, otherwise verbatim.
+    `param`: what the request calls it, for the error.
 
     Raises:
         BadSessionKey: over 256 characters, a control character or a broken one in it, or a name that the
@@ -51,37 +52,43 @@ def parse_key(raw: str) -> str:
     """
     key = raw.strip()
     if len(key) > MAX_KEY_CHARS:
-        raise BadSessionKey(f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed")
+        raise BadSessionKey(
+            f"session key of {len(key)} characters: at most {MAX_KEY_CHARS} are allowed", param=param
+        )
     if _LOST in key:
         raise BadSessionKey(
             "session key with U+FFFD, which stands for a character that was lost: two keys would become one;"
-            " send the key as UTF-8, or as JSON without half of a surrogate pair"
+            " send the key as UTF-8, or as JSON without half of a surrogate pair",
+            param=param,
         )
     if not raw.isprintable():
         # `isprintable` also refuses some that keys may have, such as a no-break space. Not `key`: `strip`
         # takes line ends and other control characters for white space, and two keys would become one.
-        _check_characters(raw.strip(" \t"))
+        _check_characters(raw.strip(" \t"), param)
     if key.startswith(RESERVED_PREFIX):
         raise BadSessionKey(
             f"session key {key!r}: keys that start with {RESERVED_PREFIX!r} are the server's own, choose"
-            " another"
+            " another",
+            param=param,
         )
     return key
 
 
-def _check_characters(key: str) -> None:
+def _check_characters(key: str, param: str | None) -> None:
     """Return where every character may stand in a key; there are more that Python would not print."""
     for character in key:
         if ord(character) < 32 or 127 <= ord(character) < 160:
             raise BadSessionKey(
                 f"session key with the control character U+{ord(character):04X}: only printable characters"
-                " are allowed"
+                " are allowed",
+                param=param,
             )
         # Python reads bytes of a command line that are not UTF-8 as lone surrogates.
         if 0xD800 <= ord(character) < 0xE000:
             raise BadSessionKey(
                 f"session key {key.encode('utf-8', 'replace').decode()!r} is not UTF-8: only whole"
-                " characters are allowed"
+                " characters are allowed",
+                param=param,
             )
 
 
@@ -192,7 +199,7 @@ class SessionEvent(msgspec.Struct, frozen=True):
 
 class RetentionRule(msgspec.Struct, frozen=True):
     """Sessions whose key fits `pattern` (`*`: any run of characters) are kept for `seconds` after their last
-    use; 0: for ever.
+    use; 0: forever.
     """
 
     pattern: str
@@ -241,7 +248,7 @@ class Sessions(Protocol):
 
     async def index_messages(self) -> bool:
         """Have searches find what was said until now, as `search` does by itself; return whether they find
-        all of it: not while an index that is being built anew lacks some of what was said before this start,
+        all of it: not while an index that is being rebuilt lacks some of what was said before this start,
         nor where nothing can be written.
         """
         ...

@@ -57,6 +57,14 @@ class Uploads(Protocol):
         """
         ...
 
+    async def upload_piece(self, upload: Upload, start: int, most: int) -> bytes:
+        """Return up to so many bytes of what is in the upload, from `start` on; none at its end.
+
+        Raises:
+            UploadNotFound: it has been deleted.
+        """
+        ...
+
     async def uploads(
         self,
         session_key: str,

@@ -1,5 +1,7 @@
 """API keys as they arrive: which key a request carries, and whether its address may still try others."""
 
+import msgspec
+
 from nanobot.access.caller import EVERYBODY, Caller
 from nanobot.access.keyring import KeyRing
 from nanobot.access.rate import RateLimiter, neighbourhood
@@ -34,10 +36,12 @@ class Authentication:
             BadApiKey: there is no key, or it is not valid.
             TooManyBadKeys: the address has sent too many keys that are not valid.
         """
-        if not self.is_required:
-            return EVERYBODY
         scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not token:
+        has_key = scheme.lower() == b"bearer" and bool(token)
+        if not self.is_required:
+            is_operator = has_key and self._keys.is_of_process(token.strip())
+            return msgspec.structs.replace(EVERYBODY, is_operator=True) if is_operator else EVERYBODY
+        if not has_key:
             raise BadApiKey("no API key given: send it as `Authorization: Bearer KEY`")
         known = self._keys.find(token.strip())
         is_valid = known is not None and known.is_valid(now)

@@ -1,14 +1,16 @@
-"""What all bodies of requests may take together while they are read, parsed and admitted."""
+"""What all bodies of requests may take together while they are read, parsed and admitted; and as much all
+answers, while clients read them.
+"""
 
 from nanobot.core.errors import Overloaded
 
-_SMALL_BYTES = 128 * 1024
+SMALL_BYTES = 128 * 1024
 """So much of a body is never refused, and not counted: what others send must not keep small requests out."""
 _LATER_S = 2.0
 
 
 class BodyShare:
-    """The part of one request. `held`: how many bytes of its body are counted."""
+    """The part of one request, or one answer. `held`: how many bytes of its body are counted."""
 
     __slots__ = ("_bodies", "_owner", "held")
 
@@ -23,7 +25,7 @@ class BodyShare:
         Raises:
             Overloaded
         """
-        more = size - _SMALL_BYTES - self.held
+        more = size - SMALL_BYTES - self.held
         if more > 0:
             self._bodies.take(self._owner, more, size)
             self.held += more
@@ -38,9 +40,13 @@ class BodyShare:
 class BodiesInFlight:
     """Counts the large bodies in memory. `max_bytes`: of all; half of it is for one API key, or for one
     address where there are no keys. A body of `max_body_bytes` alone is let in whatever `max_bytes` is.
+    `what`: what they are, in words.
     """
 
-    def __init__(self, max_bytes: int, max_body_bytes: int) -> None:
+    def __init__(
+        self, max_bytes: int, max_body_bytes: int, what: str = "requests that are being read"
+    ) -> None:
+        self._what = what
         self._most = max(max_bytes, max_body_bytes)
         self._most_each = max(max_bytes // 2, max_body_bytes)
         self._by_owner: dict[str, int] = {}
@@ -55,14 +61,14 @@ class BodiesInFlight:
         own = self._by_owner.get(owner, 0)
         if own + more > self._most_each:
             raise Overloaded(
-                f"your large requests that are being read have {own} bytes, half of what all may have "
-                f"(api.max_bodies_mb), and this one {size} so far: send fewer at a time",
+                f"your large {self._what} have {own} bytes, half of what all may have "
+                f"(api.max_bodies_mb), and this one {size}: ask for less at a time",
                 retry_after_s=_LATER_S,
             )
         if self.total + more > self._most:
             raise Overloaded(
-                f"large requests with {self.total} bytes are being read, as many as may be at a time "
-                f"(api.max_bodies_mb), and this one has {size} so far: try again later",
+                f"large {self._what} have {self.total} bytes, as many as may be at a time "
+                f"(api.max_bodies_mb), and this one has {size}: try again later",
                 retry_after_s=_LATER_S,
             )
         self._by_owner[owner] = own + more

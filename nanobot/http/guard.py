@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 
 import msgspec
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from nanobot.access.keyring import KeyRing
 from nanobot.core.audit_log import AuditSink
@@ -25,6 +25,7 @@ from nanobot.http.operations import Routes
 from nanobot.http.origin import LOOPBACK, OriginCheck
 from nanobot.http.request import Request
 from nanobot.http.respond import answer_error
+from nanobot.http.sent_answer import SentAnswer
 
 _log = logging.getLogger(__name__)
 MAX_HEAD_BYTES = 64 * 1024
@@ -46,34 +47,12 @@ class Access(msgspec.Struct, frozen=True):
     audits_polls: bool = False
 
 
-class _Answer:
-    """Sends one answer: adds the headers that every answer has, and notes its status."""
-
-    __slots__ = ("_request", "_send", "status", "turn_id")
-
-    def __init__(self, request: Request, send: Send) -> None:
-        self._request = request
-        self._send = send
-        self.status = 0
-        self.turn_id: str | None = None
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = message["headers"]
-            # Only the log needs it.
-            if _log.isEnabledFor(logging.INFO):
-                self.turn_id = next((value.decode() for name, value in headers if name == b"x-turn-id"), None)
-            headers.append((b"x-request-id", self._request.id.encode()))
-            headers.extend(self._request.answer_headers)
-        await self._send(message)
-
-
 class Guard:
     """The HTTP API as an ASGI app: everything that happens behind it leaves the server as an answer.
 
     `open_paths`: the routes that need no key; one that ends with a slash stands for all paths that begin so,
-    too. `single_headers`: those that may come once a request. `bodies` bounds what all bodies take together.
+    too. `single_headers`: those that may come once a request. `bodies` bounds what all bodies take together,
+    `answers` what all answers that clients have yet to read.
     """
 
     def __init__(
@@ -89,9 +68,11 @@ class Guard:
         single_headers: Iterable[str] = (),
         observer: Observer = NULL_OBSERVER,
         bodies: BodiesInFlight | None = None,
+        answers: BodiesInFlight | None = None,
     ) -> None:
         self._routes = routes
         self._bodies = bodies
+        self._answers = answers
         self.paths = routes.paths
         self._open_paths = open_paths
         self._open_folders = tuple(path for path in open_paths if path.endswith("/") and path != "/")
@@ -114,24 +95,24 @@ class Guard:
         request = Request(scope, receive, new_id("req", now, self._randomness))
         # uvicorn answers each request in a task of its own, and so in a context of its own.
         REQUEST.set(request.id)
-        answer = _Answer(request, send)
+        answer = SentAnswer(request, send, self._answers)
         self._observer.request_began(request.id, request.method, scope["headers"])
         began = time.perf_counter()
         try:
             await self._answer(request, answer, now)
         finally:
             request.body_is_done()
+            answer.is_done()
             self._note(request, answer, now, time.perf_counter() - began)
 
-    async def _answer(self, request: Request, answer: _Answer, now: float) -> None:
+    async def _answer(self, request: Request, answer: SentAnswer, now: float) -> None:
         try:
             # Set before anything can fail: without these headers a page could not read the error.
             if self._cors is not None:
                 request.answer_headers = self._cors.headers(request.scope)
             if self._is_let_in(request, now):
                 if self._bodies is not None:
-                    owner = request.caller.key_id or request.address or ""
-                    request.body_share = BodyShare(self._bodies, owner)
+                    request.body_share = BodyShare(self._bodies, request.payer)
                 await self._routes.run(request, answer)
             else:
                 await answer({"type": "http.response.start", "status": 204, "headers": []})
@@ -182,7 +163,7 @@ class Guard:
             request.caller = self.authentication.caller(authorization, request.address, now)
         return True
 
-    def _note(self, request: Request, answer: _Answer, now: float, seconds: float) -> None:
+    def _note(self, request: Request, answer: SentAnswer, now: float, seconds: float) -> None:
         """Write down how the request ended."""
         status, method = answer.status, request.method
         if self._audit is not None:

@@ -62,7 +62,7 @@ class JsonBodies:
         body = cast(bytes, await read_whole(request, max_bytes=self._max_bytes, timeout_s=self._timeout_s))
         if len(body) <= _LARGE_BYTES:
             return parse(body), body
-        owner = request.caller.key_id or request.address or ""
+        owner = request.payer
         await self._slots.take(owner)
         loop = asyncio.get_running_loop()
         began = loop.time()

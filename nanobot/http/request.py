@@ -68,6 +68,11 @@ class Request:
         client = scope.get("client")
         self.address: str | None = client[0] if client else None
 
+    @property
+    def payer(self) -> str:
+        """For whom what the request takes is counted: its API key, or its address where it has none."""
+        return self.caller.key_id or self.address or ""
+
     def body_is_done(self) -> None:
         """Count the body no longer: nothing holds it any more."""
         if self.body_share is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from nanobot.core.errors import NanobotError
 from nanobot.core.message import PassedOver
@@ -10,6 +10,7 @@ from nanobot.core.turn import Answer
 from nanobot.http.connected import Connected, is_there
 from nanobot.http.errors import failure, turn_failure
 from nanobot.http.request import Request
+from nanobot.http.sent_answer import SIZE
 from nanobot.submit.followers import Following
 
 Headers = tuple[tuple[str, str], ...]
@@ -42,13 +43,24 @@ def answer_headers(result: Answer) -> Headers:
     return (*headers, ("x-context", text))
 
 
+def beginning(status: int, size: int, headers: Headers = (), kind: bytes = b"application/json") -> Message:
+    """Return the message that begins an answer with a body of so many bytes."""
+    raw = [(b"content-type", kind), (b"content-length", str(size).encode())]
+    raw.extend((name.encode(), value.encode()) for name, value in headers)
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
 async def answer(
     send: Send, status: int, body: bytes, headers: Headers = (), kind: bytes = b"application/json"
 ) -> None:
-    """Send a whole response."""
-    raw = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    raw.extend((name.encode(), value.encode()) for name, value in headers)
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+    """Send a whole response.
+
+    Raises:
+        Overloaded: clients have too much to read already; nothing was sent.
+    """
+    begin = beginning(status, len(body), headers, kind)
+    begin[SIZE] = len(body)
+    await send(begin)
     await send({"type": "http.response.body", "body": body})
 
 

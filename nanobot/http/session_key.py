@@ -52,7 +52,7 @@ class KeyReader:
             if raw is None:
                 continue
             try:
-                key = parse_key(raw.decode("utf-8"))
+                key = parse_key(raw.decode("utf-8"), name.decode())
             except UnicodeDecodeError as error:
                 raise InvalidRequest(f"header {name.decode()} is not UTF-8", param=name.decode()) from error
             if key:

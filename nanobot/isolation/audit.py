@@ -7,7 +7,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from nanobot.isolation.attempts import ATTEMPTS, own_sessions
+from nanobot.isolation.attacker import own_sessions
+from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.cache_attack import attack_caches
 from nanobot.isolation.caching_models import CachingModel
 from nanobot.isolation.canaries import PAST

@@ -5,8 +5,9 @@ Does not know: turns, sessions, and of tools only name, description and schema.
 Start at `openai/chat.py`, which uses all that is shared:
 
 * `providers/`: the providers as data, and the names of models.
-* `remote_model.py`: a model behind an HTTP API, but for its wire format. `client.py`: sends a request, again
-  where that may help, and yields its answer. `retry.py`: when, and how often.
+* `remote_model.py`: a model behind an HTTP API, but for its wire format. `remote_settings.py`: what is set of
+  it. `client.py`: sends a request, again where that may help, and yields its answer. `retry.py`: when, and
+  how often.
 * `answer.py`: reads an answer within deadlines. `sse.py`: cuts a stream of events into payloads.
 * `http.py`: connections. `address.py`: where an API is. `transport.py`: what goes with each request, among
   it `keys.py`: several keys, and keys that expire; `proxies.py`, `certificates.py`: the way out.

@@ -3,22 +3,17 @@
 from nanobot.core.clock import Clock
 from nanobot.core.errors import (
     ModelError,
+    ModelMisconfigured,
     ModelRateLimited,
     ModelRefusedKey,
-    ModelRejectedRequest,
     ModelTimeout,
 )
 
 _FAILURES_IN_A_ROW = 3
 _FIRST_REST_S, _LONGEST_REST_S = 30.0, 300.0
 _LONGEST_WAIT_S = 3_600.0
-_ONCE = (ModelRateLimited, ModelRefusedKey, ModelTimeout)
+_ONCE = (ModelMisconfigured, ModelRateLimited, ModelRefusedKey, ModelTimeout)
 """One of these is enough: it would come again, or would cost the next asker as much time."""
-
-
-def is_unknown_model(error: ModelError) -> bool:
-    """Return whether the provider has no model of the name."""
-    return isinstance(error, ModelRejectedRequest) and error.param == "model"
 
 
 class Breaker:
@@ -85,7 +80,7 @@ class Breaker:
         requested_s = min(error.retry_after_s or 0.0, _LONGEST_WAIT_S)
         if permit == self._generation:
             self._failures += 1
-            is_enough = isinstance(error, _ONCE) or is_unknown_model(error) or requested_s > 0
+            is_enough = isinstance(error, _ONCE) or requested_s > 0
             if is_enough or self._rests_since is not None or self._failures >= _FAILURES_IN_A_ROW:
                 doubled_s = min(max(2 * self._rest_s, _FIRST_REST_S), _LONGEST_REST_S)
                 self._rest(requested_s or doubled_s, error.code, is_asked_to=requested_s > 0)

@@ -12,7 +12,7 @@ import msgspec
 
 from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
-from nanobot.core.errors import ModelError, ModelRejectedRequest
+from nanobot.core.errors import ModelError, ModelMisconfigured
 from nanobot.core.event import Delta, parts_of
 from nanobot.core.message import Message
 from nanobot.core.model import AnswerTooLong
@@ -27,7 +27,6 @@ _ERROR_BODY_S = 5.0
 _MAX_LIST_BYTES = 4 * 1024 * 1024
 _MISSING_VALID_S = 600.0
 _MAX_ADAPTATIONS = 6
-MAX_ANSWER_CHARS = 1_000_000
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -64,7 +63,7 @@ class ProviderClient:
         clock: Clock,
         random: random.Random,
         max_retries: int,
-        max_answer_chars: int = MAX_ANSWER_CHARS,
+        max_answer_chars: int,
     ) -> None:
         self._source = source
         self._connection = connection
@@ -159,7 +158,7 @@ class ProviderClient:
         """
         now = self._clock.now()
         if self._missing is not None and 0 <= now - self._missing_since < _MISSING_VALID_S:
-            raise ModelRejectedRequest(self._missing, param="model")
+            raise ModelMisconfigured(self._missing)
         if self._reached_at is not None and 0 <= now - self._reached_at < _CHECK_VALID_S:
             return
         try:
@@ -193,7 +192,7 @@ class ProviderClient:
         one.close()
         if one.status == 404:
             text = f"{self._source.name}: there is no model {model!r} at {self._source.address}"
-            raise RequestFailed(ModelRejectedRequest(f"{text}: name another", param="model"))
+            raise RequestFailed(ModelMisconfigured(f"{text}: name another"))
 
     async def _reach(self, url: str) -> ProviderResponse:
         """Return the head of the response to a check.
@@ -252,8 +251,8 @@ class ProviderClient:
                 raise failed
 
     def _note_missing(self, error: ModelError) -> None:
-        """Remember where the provider said that it has no such model: a check says so, too."""
-        if isinstance(error, ModelRejectedRequest) and error.param == "model":
+        """Remember where the provider has no such model, or its address is wrong: a check says so, too."""
+        if isinstance(error, ModelMisconfigured):
             self._missing, self._missing_since = error.message, self._clock.now()
 
     def _refusal(self, response: ProviderResponse, body: bytes) -> RequestFailed:

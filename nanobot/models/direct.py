@@ -13,7 +13,8 @@ from urllib.parse import quote, urlsplit
 
 import aiohappyeyeballs
 
-from nanobot.models.http11 import DirectAnswer, DirectConnection
+from nanobot.models.http11 import DirectConnection
+from nanobot.models.http11_answer import DirectAnswer
 from nanobot.models.transfer import TransferFailed
 
 _IDLE_S = 15.0

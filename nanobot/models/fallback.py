@@ -11,6 +11,7 @@ from nanobot.core.errors import (
     ModelBadAnswer,
     ModelError,
     ModelLacksAbility,
+    ModelMisconfigured,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
@@ -21,12 +22,13 @@ from nanobot.core.errors import (
 from nanobot.core.event import Delta, ModelChosen
 from nanobot.core.message import Message, PassedOver
 from nanobot.core.model import Ability, AnswerTooLong, Model, ModelRequest
-from nanobot.models.breaker import Breaker, is_unknown_model
+from nanobot.models.breaker import Breaker
 from nanobot.models.needs import Needs
 
 MOST_MODELS = 8
 _OUTAGES = (
     ModelBadAnswer,
+    ModelMisconfigured,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
@@ -116,7 +118,7 @@ class FallbackModel:
                 error.answer = msgspec.structs.replace(error.answer, passed_over=search.passed_over_by(model))
                 raise
             except ModelError as error:
-                is_outage = isinstance(error, _OUTAGES) or is_unknown_model(error)
+                is_outage = isinstance(error, _OUTAGES)
                 if is_outage:
                     breaker.failed(permit, error)
                 else:

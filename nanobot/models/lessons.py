@@ -83,3 +83,12 @@ class Lessons:
 def named(lessons: frozenset[Lesson], topic: Topic) -> frozenset[str]:
     """Return the names that the lessons of a topic have."""
     return frozenset([lesson.name for lesson in lessons if lesson.topic == topic]) if lessons else _NO_NAMES
+
+
+def missing(abilities: frozenset[Ability]) -> frozenset[Lesson]:
+    """Return as lessons which abilities that a request may need the settings say the model lacks."""
+    lessons = {
+        "tools": Lesson("lacks", "tools"),
+        "images": Lesson("text_only", "images"),
+    }
+    return frozenset(lesson for ability, lesson in lessons.items() if ability not in abilities)

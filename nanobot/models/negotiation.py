@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from nanobot.core.errors import ContextOverflow, ModelLacksAbility
 from nanobot.core.message import Image
-from nanobot.core.model import ModelRequest
-from nanobot.models.lessons import NOTHING, Lesson, Lessons
+from nanobot.core.model import FORMAT_WITH_TOOLS, ModelRequest
+from nanobot.models.lessons import NOTHING, Lesson, Lessons, named
 from nanobot.models.objections import RefusalText
 from nanobot.models.refusal_body import read_refusal
 from nanobot.models.refusals import ErrorSource, RequestFailed, Understand, refusal
@@ -119,6 +119,24 @@ class Negotiation:
         if isinstance(failed.error, ContextOverflow):
             failed.error.limit_tokens = None
         return failed
+
+
+def check_abilities(
+    request: ModelRequest, lessons: frozenset[Lesson], name: str, *, form: str = "response_format"
+) -> None:
+    """Check that the request needs nothing that the model `name` is known to lack. `form`: what its wire
+    format calls the form of an answer.
+
+    Raises:
+        RequestFailed: `ModelLacksAbility`.
+    """
+    lacking = named(lessons, "lacks")
+    if request.tools and "tools" in lacking:
+        raise lacks("tools", f"{name} does not take tools: send the request without them")
+    if request.format is not None and request.tools and FORMAT_WITH_TOOLS in lacking - request.lacking:
+        raise lacks(FORMAT_WITH_TOOLS, f"{name} takes no {form} beside tools")
+    if Lesson("text_only", "images") in lessons and has_new_image(request):
+        raise lacks(None, f"{name} does not take images: send the request without them")
 
 
 def has_new_image(request: ModelRequest) -> bool:

@@ -34,7 +34,8 @@ _MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class OllamaModel:
-    """The model `inner`, called `model` by the Ollama server whose API is at `base_url`.
+    """The model `inner`, called `model` by the Ollama server at `base_url`, which is what
+    `address.ollama_door` returns.
 
     The window is asked for when the server starts, with each check, and after the first answer, as a model
     that is not loaded has none yet. `most_tokens`: the window that the settings allow, None for any.
@@ -56,7 +57,7 @@ class OllamaModel:
         self._most_tokens = most_tokens
         self._clock = clock
         parts = urlsplit(base_url.strip())
-        root = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+        root = parts.path.removesuffix("/v1")
         self._running_url = urlunsplit(parts._replace(path=f"{root}/api/ps"))
         self._model_url = urlunsplit(parts._replace(path=f"{root}/api/show"))
         self._window_tokens: int | None = None

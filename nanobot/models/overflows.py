@@ -4,6 +4,11 @@ from nanobot.models.wording import Wording
 
 _N = r"\D{0,40}?(?P<limit>\d[\d,]*)(?![\dkKmM])"
 
+_TOKENS = r"\D{0,40}?(?P<limit>\d[\d,]*)(?![\d,.]*(?: ?[kKmMgG]| (?:bytes|char)))"
+_WHAT = r"(?:(?:total|prompt|input|context|sequence|conversation|message|request|token)s? ){1,4}"
+_OVER = r"(?:exceed\w*|(?:greater|longer|larger|bigger|more|higher) than|over)"
+_LIMIT = r"(?:max\w*|limit\w*|context|window|support\w*)"
+
 OVERFLOWS: tuple[Wording, ...] = (
     Wording(
         "overflow",
@@ -31,6 +36,11 @@ OVERFLOWS: tuple[Wording, ...] = (
     ),
     Wording("overflow", r"input tokens exceeded", "Input Tokens Exceeded"),
     Wording("overflow", r"(?:输入|prompt|请求).{0,20}超(?:过|出).{0,20}长度", "输入超过模型最大长度限制"),
+    Wording(
+        "overflow",
+        r"(?:token|上下文|字数).{0,10}(?:超(?:过|出|限|长)|太多|过长)",
+        "token数量超过上限。对话历史+问题的字数太多，需要精简输入",
+    ),
     Wording(
         "overflow",
         r"tokens in request more than max tokens allowed",
@@ -73,20 +83,6 @@ OVERFLOWS: tuple[Wording, ...] = (
         1048576,
     ),
     Wording("overflow", r"input token count", "The input token count exceeds what the model takes"),
-    Wording(
-        "overflow",
-        r"(?:prompt|input|token)[^.]{0,80}exceeds? the (?:limit|maximum allowed input length) of"
-        r" (?P<limit>\d[\d,]*)",
-        "prompt token count of 130000 exceeds the limit of 128000",
-        128000,
-    ),
-    Wording(
-        "overflow",
-        r"input length (?:\(?\d+\)? )?exceeds (?:the )?max(?:imum)? (?:sequence |allowed |input )?length"
-        r"(?: of)? \(?(?P<limit>\d+)",
-        "Input length 9000 exceeds the maximum length 8192",
-        8192,
-    ),
     Wording(
         "overflow",
         r"total tokens? limit (?P<limit>\d+)",
@@ -189,11 +185,34 @@ OVERFLOWS: tuple[Wording, ...] = (
     ),
     Wording(
         "overflow",
+        r"\b(?:prompt|too (?:big|large|long)|sequence)[^.>]{0,120}\b\d+ ?> ?(?P<limit>\d+)",
+        "Token indices sequence length is longer than the maximum sequence length (5001 > 4096)",
+        4096,
+    ),
+    Wording(
+        "overflow",
+        rf"\b{_WHAT}(?:length|size|count)s?\b[^.]{{0,40}}?\b{_OVER}[^.\d]{{0,60}}?{_LIMIT}(?:{_TOKENS})?",
+        "Total message token length exceed model limit (4096 tokens).",
+        4096,
+    ),
+    Wording(
+        "overflow",
+        r"\bmax(?:imum)? (?:(?:sequence|context|prompt|input|token)s? ?){1,2}(?:length|size|count)?"
+        r" ?(?:of )?(?P<limit>\d+) (?:(?:was|is|has been) )?exceeded",
+        "Maximum sequence length of 4096 exceeded (got 5001)",
+        4096,
+    ),
+    Wording(
+        "overflow",
         r"context[ _]?(?:length|window|size|limit)",
         "Your input exceeds the context window of this model.",
     ),
     Wording("overflow", r"maximum context", "over the maximum context of this model"),
-    Wording("overflow", r"(?:prompt|input|request)(?: is)? too (?:long|large)", "Prompt is too long"),
+    Wording(
+        "overflow",
+        r"(?:prompt|input|request|context)(?: length)?(?: is)? too (?:long|large|big)",
+        "Prompt is too long",
+    ),
     Wording("overflow", r"too many (?:input |prompt )?tokens", "too many tokens in the prompt"),
     Wording("overflow", r"reduce the length", "Please reduce the length of the messages."),
     Wording(

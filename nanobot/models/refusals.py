@@ -16,6 +16,7 @@ from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
     ModelError,
+    ModelMisconfigured,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
@@ -31,12 +32,15 @@ _MAX_MESSAGE_CHARS = 300
 _MIN_SECRET_CHARS = 8
 """What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
+_NO_API_STATUSES = frozenset({405, 407, 410, 411, 415, 421, 426})
+"""What something else than the API answers to any request, as it does with a redirection."""
 
 
 class ErrorSource(msgspec.Struct, frozen=True):
     """The provider that an error message speaks of.
 
-    `secret`, its key, is cut out of whatever it answers; so are those of `keys`, and `secret_headers`.
+    `secret`, its key, is cut out of whatever it answers; so are those of `keys`, and
+    `further_secrets`.
     """
 
     name: str
@@ -44,13 +48,14 @@ class ErrorSource(msgspec.Struct, frozen=True):
     address: str
     secret: str | None = None
     keys: KeySource | None = None
-    secret_headers: tuple[str, ...] = ()
+    further_secrets: tuple[str, ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown."""
+        """What must not be shown; the longest first, as one may be the beginning of another."""
         own = () if self.secret is None else (self.secret,)
-        return (*own, *(self.keys.secrets if self.keys is not None else ()), *self.secret_headers)
+        keys = self.keys.secrets if self.keys is not None else ()
+        return tuple(sorted((*own, *keys, *self.further_secrets), key=len, reverse=True))
 
     @property
     def question(self) -> str:
@@ -138,10 +143,11 @@ def _failure(
         return RequestFailed(ModelRateLimited(message, retry_after_s=pause_s), may_retry=True)
     if status in (408, 504, 522, 524):
         return RequestFailed(ModelTimeout(message, retry_after_s=pause_s), may_retry=True)
+    if status < 400 or status in _NO_API_STATUSES:
+        return RequestFailed(ModelMisconfigured(f"{message}: {source.question}"))
     # 498 is Groq's: no capacity left.
     if (status < 500 and status != 498) or status == 501:
-        remedy = f": {source.address} is not the API's address" if status < 400 or status == 405 else ""
-        return RequestFailed(ModelRejectedRequest(message + remedy))
+        return RequestFailed(ModelRejectedRequest(message))
     if status == 500:
         return RequestFailed(ModelBadAnswer(message, retry_after_s=pause_s), may_retry=True)
     return RequestFailed(ModelOverloaded(message, retry_after_s=pause_s), may_retry=True)
@@ -181,11 +187,11 @@ def _no_model(source: ErrorSource, message: str) -> RequestFailed:
     question = f"is there a model {source.model!r} at {source.address}?"
     if not urlsplit(source.address).path.strip("/"):
         question += " The address has no path, and many APIs are at /v1"
-    return RequestFailed(ModelRejectedRequest(f"{message}: {question}", param="model"))
+    return RequestFailed(ModelMisconfigured(f"{message}: {question}"))
 
 
 def _refused_key(source: ErrorSource, message: str) -> RequestFailed:
-    has_key = source.secret or source.keys or source.secret_headers
+    has_key = source.secret or source.keys or source.further_secrets
     remedy = "check the API key and its account" if has_key else "it wants an API key and none is set"
     return RequestFailed(ModelRefusedKey(f"{message}: {remedy}"))
 

@@ -3,23 +3,37 @@
 import random
 from collections.abc import Mapping
 
+import msgspec
+
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
-from nanobot.core.model import Ability
-from nanobot.models.address import Address, KeyHeader, error_source
+from nanobot.core.model import EVERYTHING, Ability
+from nanobot.models.address import BEARER, Address, KeyHeader, error_source
 from nanobot.models.answer import FormatTerms
 from nanobot.models.client import ProviderClient
-from nanobot.models.http import ProviderConnection, Timeouts
+from nanobot.models.http import ProviderConnection
 from nanobot.models.lessons import Lessons
-from nanobot.models.transport import Transport
+from nanobot.models.remote_settings import RemoteSettings
+
+
+class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What is the same for all models that are asked in one wire format.
+
+    `reserved`: the fields that it writes, which `extra_body` must not have. `auth`: how a key is sent where
+    the settings say nothing. `headers` go with each request. `abilities`: those that it has fields for; a
+    model claims no others.
+    """
+
+    terms: FormatTerms
+    reserved: frozenset[str]
+    auth: KeyHeader = BEARER
+    headers: Mapping[str, str] = {}
+    abilities: frozenset[Ability] = EVERYTHING
 
 
 class RemoteModel:
-    """A `core.model.Model` but for `stream`, which a wire format adds.
-
-    `context_tokens` and `abilities` are what the settings say, until a refusal teaches that the model has
-    less. `reserved`: the fields that the wire format writes, which `extra_body` must not have. `headers` go
-    with each request. The rest is as each wire format documents it.
+    """A `core.model.Model` but for `stream`, which each wire format adds: it finds the API at `address`, and
+    its answers at `answer_url`.
 
     Raises:
         ConfigError: the key or the extra fields cannot be used.
@@ -27,55 +41,44 @@ class RemoteModel:
 
     def __init__(
         self,
+        settings: RemoteSettings,
+        wire: ModelFormat,
         *,
-        name: str,
-        model: str,
         address: Address,
         answer_url: str,
-        api_key: str | None,
-        context_tokens: int,
-        abilities: frozenset[Ability],
         clock: Clock,
         random: random.Random,
-        auth: KeyHeader,
-        timeouts: Timeouts,
-        max_retries: int,
-        max_answer_chars: int,
-        transport: Transport,
-        extra_body: Mapping[str, object] | None,
-        reserved: frozenset[str],
-        terms: FormatTerms,
-        headers: Mapping[str, str] | None = None,
-        socket_path: str | None = None,
     ) -> None:
-        if refused := reserved.intersection(extra_body or ()):
+        name, extra = settings.name, settings.extra_body
+        if refused := wire.reserved.intersection(extra):
             raise ConfigError(f"extra_body of {name}: {', '.join(sorted(refused))} cannot be set there")
         self._name = name
         self._provider = name.partition(":")[0]
-        self._context_tokens = context_tokens
-        self._abilities = abilities
+        self._context_tokens = settings.context_tokens
+        self._abilities = settings.abilities & wire.abilities
         self._random = random
-        self._extra = dict(extra_body or {})
+        self._extra = dict(extra)
         self._lessons = Lessons(clock)
-        self._source = error_source(name, model, address, api_key, transport)
+        self._source = error_source(name, settings.model, address, settings.api_key, settings.transport)
+        connection = ProviderConnection(
+            self._source,
+            auth=settings.auth or wire.auth,
+            headers=wire.headers,
+            timeouts=settings.timeouts,
+            socket_path=settings.socket_path,
+            transport=settings.transport,
+        )
         self._client = ProviderClient(
             self._source,
-            ProviderConnection(
-                self._source,
-                auth=auth,
-                headers=headers,
-                timeouts=timeouts,
-                socket_path=socket_path,
-                transport=transport,
-            ),
+            connection,
             answer_url=answer_url,
             check_url=address.url("/models"),
-            terms=terms,
-            timeouts=timeouts,
+            terms=wire.terms,
+            timeouts=settings.timeouts,
             clock=clock,
             random=random,
-            max_retries=max_retries,
-            max_answer_chars=max_answer_chars,
+            max_retries=settings.max_retries,
+            max_answer_chars=settings.max_answer_chars,
         )
 
     @property

@@ -48,6 +48,11 @@ WORDINGS: tuple[Wording, ...] = (
     Wording("unpaid", r"欠费", "您的账户已欠费"),
     Wording(
         "unpaid",
+        r"account is (?:not )?in good standing",
+        "Access denied, please make sure your account is in good standing.",
+    ),
+    Wording(
+        "unpaid",
         r"free allocated quota|AllocationQuota\.FreeTierOnly",
         "Free allocated quota exceeded.",
     ),
@@ -139,6 +144,16 @@ WORDINGS: tuple[Wording, ...] = (
         "Gemini API free tier is not available in your country. Please enable billing on your project.",
     ),
     Wording("bad_key", r"身份验证失败", "身份验证失败。"),
+    Wording(
+        "bad_key",
+        r"authentication (?:parameter|header)s? (?:is |was )?(?:not received|missing|required)",
+        "Authentication parameter not received in Header, unable to authenticate",
+    ),
+    Wording(
+        "bad_key",
+        r"api[ _-]?key (?:\w+ ){0,3}must be (?:set|provided)",
+        "The api_key client option must be set either by passing api_key to the client or by setting",
+    ),
     Wording(
         "bad_key",
         r"invalid subscription key",

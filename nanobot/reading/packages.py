@@ -52,7 +52,7 @@ def package_kind(archive: zipfile.ZipFile) -> Kind:
     """Return the kind of the document.
 
     Raises:
-        Unreadable: it is none that is read here.
+        Unreadable: it is not of a kind that is read here.
     """
     package = Package(archive)
     kind = _by_media_type(archive) or _by_main_part(package)

@@ -88,7 +88,7 @@ class TextBuffer:
         if self.is_full or len(marker) > self._free_characters:
             self._end_at(Position(number))
             return False
-        # The line of the marker is none of the text.
+        # The line of the marker is not part of the text.
         self._mark(self._start.line - 1 if number == self._start.number else 0)
         self._keep(marker)
         self._line_offset = self._length

@@ -74,6 +74,21 @@ class BlobFolder:
         except OSError as error:
             raise StoreError(f"the upload {file_id} cannot be read ({error.strerror})") from error
 
+    def read_piece(self, file_id: str, start: int, most: int) -> bytes:
+        """Return up to so many bytes of the content from `start` on; none at its end.
+
+        Raises:
+            as `read`.
+        """
+        try:
+            with self._path(file_id).open("rb") as file:
+                file.seek(start)
+                return file.read(most)
+        except FileNotFoundError:
+            raise no_upload(file_id) from None
+        except OSError as error:
+            raise StoreError(f"the upload {file_id} cannot be read ({error.strerror})") from error
+
     def delete(self, file_ids: Iterable[str]) -> None:
         """Delete the content of the uploads, as far as there is some; what cannot be deleted now is swept
         away at the next start.

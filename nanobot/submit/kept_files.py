@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeptFiles:
-    """Keeps files as uploads, within the quota of their session. `ttl_s` 0: for ever. `commands`: patterns of
+    """Keeps files as uploads, within the quota of their session. `ttl_s` 0: forever. `commands`: patterns of
     the sessions that run commands, whose files are all kept.
     """
 

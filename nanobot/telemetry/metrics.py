@@ -15,11 +15,9 @@ from nanobot.core.ids import time_of
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.observer import Observer
 from nanobot.core.turn import Turn
-from nanobot.telemetry.series import Count, Counter, Histogram, HistogramBuckets, gauge, gauges
+from nanobot.telemetry.catalogue import AllSeries
+from nanobot.telemetry.series import Count, HistogramBuckets, gauge, gauges
 
-_LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-_COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-_BATCH = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -65,91 +63,21 @@ class Metrics(Observer):
         self._started_at = clock.now()
         self._live: dict[str, _LiveTurn] = {}
         self._of_models: dict[str, _ModelSeries] = {}
-        self._turns = Counter(
-            "nanobot_turns_total",
-            "Turns that ended, by outcome and by where they came from.",
-            ("outcome", "origin"),
-        )
-        self._turn_errors = Counter(
-            "nanobot_turn_errors_total",
-            "Turns that ended without an answer, by the code of the error.",
-            ("code",),
-        )
-        self._turn_wait = Histogram(
-            "nanobot_turn_queue_seconds", "From a turn's admission to its first start.", _LATENCY_S
-        )
-        self._first_words = Histogram(
-            "nanobot_turn_first_token_seconds", "From a turn's admission to its first words.", _LATENCY_S
-        )
-        self._turn_time = Histogram(
-            "nanobot_turn_seconds",
-            "From a turn's admission to its end, by outcome.",
-            _LATENCY_S,
-            ("outcome",),
-        )
-        self._steps = Counter("nanobot_steps_total", "Answers of a model.", ("model",))
-        self._tokens = Counter(
-            "nanobot_tokens_total", "Tokens as providers counted them, by kind.", ("kind", "model")
-        )
-        self._cost = Counter(
-            "nanobot_cost_dollars_total",
-            "What turns cost at list prices, of models whose price is known.",
-            ("model",),
-        )
-        self._model_words = Histogram(
-            "nanobot_model_first_token_seconds",
-            "From asking a model to its first words.",
-            _LATENCY_S,
-            ("model",),
-        )
-        self._model_time = Histogram(
-            "nanobot_model_seconds", "From asking a model to the end of its answer.", _LATENCY_S, ("model",)
-        )
-        self._model_failures = Counter(
-            "nanobot_model_failures_total",
-            "Requests that a model did not answer, by code.",
-            ("model", "code"),
-        )
-        self._tools = Counter(
-            "nanobot_tool_calls_total", "Calls of the server's tools, by outcome.", ("tool", "outcome")
-        )
-        self._commits = Counter("nanobot_store_commits_total", "Commits of the store.")
-        self._batch = Histogram("nanobot_store_commit_jobs", "How many jobs shared a commit.", _BATCH)
-        self._commit_time = Histogram("nanobot_store_commit_seconds", "How long a commit took.", _COMMIT_S)
-        self._vector_searches = Counter(
-            "nanobot_vector_searches_total", "Searches by meaning, by outcome.", ("outcome",)
-        )
-        self._vector_time = Histogram(
-            "nanobot_vector_search_seconds",
-            "How long a search by meaning took, or was waited for.",
-            _LATENCY_S,
-        )
-        self._vectors_made = Counter(
-            "nanobot_vectors_made_total", "Messages and facts that have got vectors."
-        )
-        self._requests = Counter(
-            "nanobot_http_requests_total",
-            "HTTP requests, by route and status.",
-            ("method", "route", "status"),
-        )
-        self._request_time = Histogram(
-            "nanobot_http_request_seconds", "How long a request took, its stream counted in.", _LATENCY_S
-        )
+        self._series = AllSeries()
         # Looked up once: each turn and each request counts on these.
         self._waits, self._words, self._answering = (
-            self._turn_wait.of(),
-            self._first_words.of(),
-            self._request_time.of(),
+            self._series.turns.wait.of(),
+            self._series.turns.first_words.of(),
+            self._series.requests.time.of(),
         )
         self._commit_count, self._commit_jobs, self._committing = (
-            self._commits.of(),
-            self._batch.of(),
-            self._commit_time.of(),
+            self._series.store.commits.of(),
+            self._series.store.batch.of(),
+            self._series.store.commit_time.of(),
         )
 
     def text(self, *, waiting: int, running: int) -> str:
         """Return all metrics in the format of Prometheus. `waiting` and `running` are numbers of turns."""
-        series = (each for each in vars(self).values() if isinstance(each, Counter | Histogram))
         single = (
             gauge("nanobot_turns_waiting", "Turns that wait in the queue.", waiting),
             gauge("nanobot_turns_running", "Turns that run.", running),
@@ -160,11 +88,11 @@ class Metrics(Observer):
             ),
             gauge("nanobot_build_info", "The version, as a label.", 1, {"version": __version__}),
         )
-        return "\n".join(chain(*(each.text() for each in series), self._cached_shares(), *single)) + "\n"
+        return "\n".join(chain(self._series.text(), self._cached_shares(), *single)) + "\n"
 
     def _cached_shares(self) -> Iterator[str]:
         shares = {
-            model: self._tokens.of("cached", model).total / series.prompt.total
+            model: self._series.models.tokens.of("cached", model).total / series.prompt.total
             for model, series in self._of_models.items()
             if series.prompt.total
         }
@@ -180,7 +108,7 @@ class Metrics(Observer):
     def request_ended(
         self, request_id: str, method: str, route: str | None, status: int, seconds: float
     ) -> None:
-        self._requests.of(
+        self._series.requests.count.of(
             # Anybody can invent methods, and each would be a series of its own.
             method if method in _METHODS else "other",
             route or "none",
@@ -199,7 +127,7 @@ class Metrics(Observer):
     def turn_withdrawn(self, turn_id: str) -> None:
         live = self._live.pop(turn_id, None) or _LiveTurn("unknown", time_of(turn_id))
         self._count_end("cancelled", live)
-        self._turn_errors.add(1, "turn_cancelled")
+        self._series.turns.errors.add(1, "turn_cancelled")
 
     def turn_started(self, turn: Turn, attempt: int) -> None:
         live = self._live.get(turn.id)
@@ -216,11 +144,11 @@ class Metrics(Observer):
             return
         self._count_end(end.outcome, live)
         if end.error is not None:
-            self._turn_errors.add(1, end.error.code)
+            self._series.turns.errors.add(1, end.error.code)
 
     def _count_end(self, outcome: str, live: _LiveTurn) -> None:
-        self._turns.of(outcome, live.origin).total += 1
-        self._turn_time.of(outcome).add(max(0.0, self._clock.now() - live.admitted_at))
+        self._series.turns.ended.of(outcome, live.origin).total += 1
+        self._series.turns.time.of(outcome).add(max(0.0, self._clock.now() - live.admitted_at))
 
     # Models and tools -----------------------------------------------------------------------------
 
@@ -247,20 +175,20 @@ class Metrics(Observer):
             series.prompt.total += usage.prompt_tokens
             series.completion.total += usage.completion_tokens
             if usage.cached_tokens:
-                self._tokens.add(usage.cached_tokens, "cached", model)
+                self._series.models.tokens.add(usage.cached_tokens, "cached", model)
             if usage.reasoning_tokens:
-                self._tokens.add(usage.reasoning_tokens, "reasoning", model)
+                self._series.models.tokens.add(usage.reasoning_tokens, "reasoning", model)
 
     def _of(self, model: str) -> _ModelSeries:
         series = self._of_models.get(model)
         if series is None:
-            tokens = self._tokens
+            tokens = self._series.models.tokens
             series = self._of_models[model] = _ModelSeries(
-                self._steps.of(model),
+                self._series.models.steps.of(model),
                 tokens.of("prompt", model),
                 tokens.of("completion", model),
-                self._model_words.of(model),
-                self._model_time.of(model),
+                self._series.models.first_words.of(model),
+                self._series.models.time.of(model),
             )
         return series
 
@@ -268,20 +196,20 @@ class Metrics(Observer):
         """Count what a turn cost that has ended."""
         if spent.by_model:
             for model, cost in spent.by_model.items():
-                self._cost.add(cost / 1_000_000, model)
+                self._series.models.cost.add(cost / 1_000_000, model)
         elif spent.cost:
-            self._cost.add(spent.cost / 1_000_000, spent.model)
+            self._series.models.cost.add(spent.cost / 1_000_000, spent.model)
 
     def model_failed(self, turn: Turn, model: str, error: NanobotError | None) -> None:
         if error is not None:
-            self._model_failures.add(1, model, error.code)
+            self._series.models.failures.add(1, model, error.code)
 
     def model_passed_over(self, turn: Turn, model: str, code: str) -> None:
-        self._model_failures.add(1, model, code)
+        self._series.models.failures.add(1, model, code)
 
     def tool_ended(self, turn_id: str, call: ToolCall, result: ToolResult | None, *, is_known: bool) -> None:
         outcome = "broken_off" if result is None else "failed" if result.is_error else "done"
-        self._tools.add(1, call.name if is_known else "unknown", outcome)
+        self._series.tools.add(1, call.name if is_known else "unknown", outcome)
 
     # The store ------------------------------------------------------------------------------------
 
@@ -291,8 +219,8 @@ class Metrics(Observer):
         self._committing.add(seconds)
 
     def vectors_compared(self, outcome: str, seconds: float) -> None:
-        self._vector_searches.add(1, outcome)
-        self._vector_time.of().add(seconds)
+        self._series.store.vector_searches.add(1, outcome)
+        self._series.store.vector_time.of().add(seconds)
 
     def vectors_made(self, count: int) -> None:
-        self._vectors_made.add(count)
+        self._series.store.vectors_made.add(count)

@@ -229,11 +229,57 @@ async def test_a_message_whose_answer_to_the_post_was_lost_is_sent_again_and_run
     assert (await page.text("article.asked")).count("Only once") == 1
 
 
+async def test_the_lines_of_a_poem_stay_lines(page: Page, provider: Upstream) -> None:
+    """Models write them with single line ends."""
+    provider.then(streamed(text("Rain, it comes,\nwith every drop,\n\n* soft\n  touch")))
+    await page.ask("Write a poem")
+    await page.until(answers(1))
+    shown = await page.text("article.answer .markdown")
+    assert [line.strip() for line in shown.splitlines() if line.strip()] == [
+        "Rain, it comes,",
+        "with every drop,",
+        "soft",
+        "touch",
+    ]
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["failed", "done"])
+async def test_a_turn_that_ends_before_the_server_has_said_that_it_took_the_message_is_over_on_the_page(
+    page: Page, provider: Upstream, fails: bool
+) -> None:
+    await page.ask("Hello")
+    await page.until(answers(1))
+    await page.run("""(() => {
+        const real = fetch;
+        globalThis.fetch = async (url, options) => {
+            const response = await real(url, options);
+            if (!String(url).endsWith("/v1/responses")) return response;
+            globalThis.fetch = real;
+            await new Promise((resolve) => { globalThis.answerThePost = resolve; });
+            return response;
+        };
+    })()""")
+    provider.then(refused(400, "no such thing") if fails else streamed(text("Quickly done.")))
+    await page.ask("Over before it is taken")
+    await page.until("globalThis.answerThePost !== undefined")
+    await page.until("!document.querySelector('article.answer[aria-busy=true]')")
+    await page.until_text("no such thing" if fails else "Quickly done.", "body")
+    await page.run("answerThePost()")
+    if fails:
+        await page.until_text("no such thing", "article.on-its-way")
+        await page.click("Try again")
+        await page.until(answers(2))
+    await page.until("sessionStorage.getItem('nanobot.outbox') === '[]'")
+    assert (await page.text("main")).count("Over before it is taken") == 1
+
+
 async def test_a_failure_is_told_in_words_and_can_be_tried_again(page: Page, provider: Upstream) -> None:
     provider.then(refused(429, "slow down", headers={"Retry-After": "30"}), streamed(text("Now it works.")))
     await page.ask("Fails first")
     await page.until_text("Try again")
     assert "Fails first" in await page.text("article.on-its-way")
+    # The name of a model is spelled as it is, also where it begins a sentence.
+    assert "openai:test-model" in await page.text("article.on-its-way .problem")
     await page.click("Try again")
     await page.until_text("Now it works.")
     await page.until(answers(1))

@@ -9,7 +9,7 @@ import pytest
 
 from nanobot.testing import ScriptedModel, call
 from tests.clients.python_packages import programs
-from tests.flow.test_mcp import ASK, WIDE, connected, results, servers
+from tests.flow.mcp_tools import ASK, WIDE, connected, results, servers
 from tests.harness import OpenHarness
 from tests.mcp_server import FakeMcpSite
 

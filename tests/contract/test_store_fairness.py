@@ -41,6 +41,44 @@ async def test_a_thousand_turns_of_one_api_key_do_not_hold_up_the_first_of_anoth
     assert "one" in await keys_in_turn(harness, running, 3)
 
 
+async def test_however_many_turns_an_api_key_runs_another_has_room(harness: StoreHarness) -> None:
+    """Turns may run for an hour: nobody waits for those of one key to end."""
+    await harness.reopen(max_running=16)
+    for number in range(40):
+        await admit(harness, f"many {number}", "key_many")
+    claims = [await harness.engine.claim() for _ in range(14)]
+    assert await harness.engine.none()
+    await admit(harness, "one", "key_one")
+    assert (await harness.engine.claim()).turn.session_key == "one"
+    await harness.store.append(claims[0], done("ok"))
+    assert (await harness.engine.claim()).turn.session_key == "many 14"
+    assert await harness.engine.none()
+
+
+async def test_a_key_that_has_its_share_over_a_restart_gets_no_more(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=16)
+    for number in range(40):
+        await admit(harness, f"many {number}", "key_many")
+    await harness.reopen(max_running=16)
+    for _ in range(14):
+        assert (await harness.engine.claim()).turn.key_id == "key_many"
+    assert await harness.engine.none()
+    await admit(harness, "one", "key_one")
+    assert (await harness.engine.claim()).turn.session_key == "one"
+
+
+@pytest.mark.parametrize(("payer", "most"), [(None, 16), ("key_one", 4)])
+async def test_without_api_keys_and_where_few_may_run_all_are_used(
+    harness: StoreHarness, payer: str | None, most: int
+) -> None:
+    await harness.reopen(max_running=most)
+    for number in range(most + 2):
+        await admit(harness, f"s{number}", payer)
+    for _ in range(most):
+        await harness.engine.claim()
+    assert await harness.engine.none()
+
+
 async def test_api_keys_take_turns(harness: StoreHarness) -> None:
     await harness.reopen(max_running=1)
     running = await harness.start("first")

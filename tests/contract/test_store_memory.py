@@ -8,6 +8,7 @@ from nanobot.core.memory import FactChange, MemoryRules
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.core.sessions import RetentionRule
 from nanobot.core.store import Limits
+from nanobot.stores.sql import tokens
 from tests.contract.remembered import (
     ALICE,
     ALICE_IN_G,
@@ -66,6 +67,25 @@ async def test_what_is_written_by_hand_is_not_rewound(harness: StoreHarness) -> 
     await harness.say(ALICE, "hello again", "hello")
     await harness.store.rewind_session(ALICE, 1)
     assert await texts(harness, ALICE) == ["is left-handed"]
+
+
+async def test_a_new_fact_is_compared_with_others_without_reading_their_words_anew(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand, turns of others waited for a second where each had characters that stand for many."""
+    read: list[str] = []
+    words_of = tokens.folded
+
+    def folded(text: str) -> str:
+        read.append(text)
+        return words_of(text)
+
+    monkeypatch.setattr(tokens, "folded", folded)
+    for number in range(30):
+        await remember(harness, ALICE, f"fact {number} \ufdfa")
+    read.clear()
+    await remember(harness, ALICE, "one more \ufdfa")
+    assert len(read) <= 3
 
 
 async def test_the_same_fact_is_kept_once(harness: StoreHarness) -> None:

@@ -229,6 +229,22 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert done.returncode == 0 and "nanobot.service" not in done.stderr, done.stderr
 
 
+def test_the_commands_of_the_unit_s_user_are_called_where_it_may_look_for_settings() -> None:
+    """In root's home, where they would be typed, `sudo -u` fails: that user may not enter it."""
+    (code,) = (code for code in blocks("sh") if "sudo -u" in code)
+    before, _, _ = code.partition("sudo -u")
+    assert before.rstrip().endswith("cd /var/lib/nanobot")
+
+
+def test_a_backup_has_all_that_the_table_says_is_worth_keeping() -> None:
+    from nanobot.cli.backup import FILES, FOLDERS
+    from nanobot.stores.sqlite.opening import DATABASE
+
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (yes[^|]*) \|", PAGE, re.MULTILINE)
+    named = {name for row, _ in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert named == {DATABASE, *(f"{name}/" for name in FOLDERS), *FILES} - {"nanobot.toml"}
+
+
 def test_the_settings_of_the_unit_and_of_the_image_exist() -> None:
     from nanobot.config import load
 
@@ -251,15 +267,14 @@ def test_the_unit_and_the_image_keep_weights_with_the_other_data(where: str) -> 
 
 
 def test_all_that_a_data_directory_may_have_in_it_is_in_the_table() -> None:
-    from nanobot.app import shell
     from nanobot.stores import audit_log, blobs, secret
     from nanobot.stores.sqlite import opening
-    from nanobot.stores.workspaces import folder
+    from nanobot.stores.workspaces import folder, leftovers
     from nanobot.telemetry import logs
     from nanobot.tools.mcp import remembered
     from nanobot.tools.plugins import installed
 
-    folders = {blobs.FOLDER, folder.FOLDER, installed.FOLDER, shell.TEMPORARY_FOLDER, "skills", "models"}
+    folders = {blobs.FOLDER, folder.FOLDER, installed.FOLDER, leftovers.COMMANDS, "skills", "models"}
     files = {opening.DATABASE, opening.LOCK, audit_log.FILE, secret.FILE_NAME, logs.SALT_FILE}
     files |= {remembered.FILE, "chat_history", "local-model.log"}
     rows = "\n".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))
@@ -326,14 +341,16 @@ def test_a_backup_beside_a_running_server_is_restored_with_uploads_and_keys(tmp_
         code = backup.replace("/var/lib/nanobot", str(data)).replace(
             "/var/backups/nanobot", str(tmp_path / "kept")
         )
-        shell(f'{code}\nmv "$TO" {tmp_path}/copy', tmp_path)
+        shell(code, tmp_path)
     finally:
         stop(process)
-    said = shell(drill, tmp_path, TO=str(tmp_path / "copy"), DRILL=str(tmp_path / "drill"))
+    drill = drill.replace("/var/backups/nanobot", str(tmp_path / "kept"))
+    said = shell(drill.replace("/var/tmp/nanobot-drill", str(tmp_path / "drill")), tmp_path)
     assert "1 conversations" in said and "\na " in said and "You said: Is anybody there?" in said
     assert "fail" not in said and not (tmp_path / "drill").exists()
     data.rename(tmp_path / "aside")
-    (tmp_path / "copy").rename(data)
+    (copy,) = (tmp_path / "kept").iterdir()
+    copy.rename(data)
     process, url = start(*serve)
     try:
         assert "kumquat" in shell(f"{curl} {url}/v1/files/{file_id[1]}/content", tmp_path)

@@ -139,6 +139,7 @@ def test_the_table_of_providers_has_the_rows_that_are_shipped() -> None:
 NOT_ON_THE_WIRE = {
     "approval_changed",
     "config_error",
+    "file_refused",
     "malformed_call",
     "server_refused",
     "server_unreachable",

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from nanobot.stores.workspaces.removing import remove_tree
-from nanobot.tools.sandbox import linux
+from nanobot.tools.sandbox import launched
 
 CANARY = "canary-7f3a"
-LAUNCHER = Path(linux.__file__).with_name("launcher.py")
+LAUNCHER = Path(launched.__file__).with_name("launcher.py")
 _libc = ctypes.CDLL(None, use_errno=True)
 # shmget, shmctl, msgget, msgsnd, msgctl, semget, semctl
 _NUMBERS = {"x86_64": (29, 31, 68, 69, 71, 64, 66), "aarch64": (194, 195, 186, 189, 187, 190, 191)}

@@ -16,11 +16,11 @@ import msgspec
 from tests.escape.arena import CANARY, LAUNCHER, RESTORE, Arena, open_arena
 from tests.escape.attempts import SIGNAL_BY_INPUT, Attempt
 from tests.escape.network import proxy, site
+from tests.escape.users import end_all, users
 
 Starter = Literal["root", "user", "root in a container", "user in a container"]
 Layer = Literal["launcher", "bubblewrap", "bubblewrap, network"]
 SYSTEM_PYTHON = "/usr/bin/python3"
-UID, FOREIGN_UID = 52_402, 52_490
 _HERE = Path(__file__).parent
 IN_CONTAINER = os.environ.get("ESCAPE_IN_CONTAINER") == "1"
 """Whether this runs in a container of an engine: then nothing of it is imitated."""
@@ -43,7 +43,8 @@ def prefix(starter: Starter) -> list[str]:
     """Return what is put before a program to start it so, with at most 200 processes whatever it does."""
     before = ["prlimit", "--nproc=200"]
     if "user" in starter:
-        before += ["setpriv", "--reuid", str(UID), "--regid", str(UID), "--clear-groups"]
+        uid = str(users().uid)
+        before += ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
     if "container" in starter and not IN_CONTAINER:
         before += [SYSTEM_PYTHON, "-I", "-S", str(_HERE / "container.py")]
     return before
@@ -51,8 +52,8 @@ def prefix(starter: Starter) -> list[str]:
 
 def attempt(attempts: Sequence[Attempt], starter: Starter, layer: Layer | None) -> Outcome:
     """Try all of `attempts` at once in a layer of the sandbox; None: without one."""
-    owner = UID if "user" in starter else FOREIGN_UID
-    with open_arena(owner, UID) as arena, site() as open_:
+    owner = users().uid if "user" in starter else users().foreign
+    with open_arena(owner, users().uid) as arena, site() as open_:
         (arena.base / "workspace" / "program.py").write_bytes((_HERE / "program.py").read_bytes())
         given = {
             "canary": CANARY,
@@ -126,7 +127,7 @@ def launch(
     """
     order = {
         **{name: str(arena.base / name) for name in ("workspace", "tmp", "shm")},
-        "uid": UID if "root" in starter else 0,
+        "uid": users().uid if "root" in starter else 0,
         "readable": [],
         "skills": {},
         "uploads": "",
@@ -180,19 +181,6 @@ def launch(
         output = process.communicate()[0]
         received = ours.recv(65536)
     return output, json.loads(received) if received else {"launcher": process.returncode}
-
-
-def end_all() -> None:
-    """Kill the processes of the user of the attempts, whatever the sandbox has let through."""
-    subprocess.run(["pkill", "-KILL", "-U", str(UID)], check=False)
-
-
-def processes() -> list[str]:
-    """Return what runs as the user of the attempts."""
-    done = subprocess.run(
-        ["ps", "-U", str(UID), "-o", "pid,args", "--no-headers"], capture_output=True, text=True
-    )
-    return done.stdout.splitlines()
 
 
 def can_run() -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from tests.escape.arena import open_arena
-from tests.escape.run import FOREIGN_UID, SYSTEM_PYTHON, UID, Layer, Starter, end_all, launch, processes
+from tests.escape.run import SYSTEM_PYTHON, Layer, Starter, launch
+from tests.escape.users import end_all, processes, users
 
 LIMITS = {"disk_bytes": 20 << 20, "memory_bytes": 100 << 20, "processes": 30, "wall_s": 4.0}
 _ENDLESS_WALL_S = 2.0
@@ -184,11 +185,10 @@ def exceed(excess: Excess, starter: Starter, layer: Layer, *, slack: float = 1.0
     """Run it in a layer of the sandbox, and see how it ends. `slack`: how much longer it may take, for a
     machine that is busy.
     """
-    owner = UID if "user" in starter else FOREIGN_UID
     wall_s = _ENDLESS_WALL_S if _TIME in excess.ends else slack * LIMITS["wall_s"]
     limits = {**LIMITS, "wall_s": wall_s}
     code = f"import mmap, os, signal, sys, time\nT = os.environ['TMPDIR']\n{excess.code}"
-    with open_arena(FOREIGN_UID if owner == UID else owner, UID) as arena:
+    with open_arena(users().foreign, users().uid) as arena:
         try:
             started = time.monotonic()
             _, end = launch(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.remote_settings import RemoteSettings
 from tests.anthropic_api import answer, answered, called, invalid, redacted, said, thought
 from tests.clock import PausedClock
 from tests.harness import OpenHarness
@@ -24,11 +25,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 
 def model_at(upstream: Upstream) -> AnthropicMessages:
     return AnthropicMessages(
-        name="anthropic:claude-haiku-5-5",
-        model="claude-haiku-5-5",
-        base_url=upstream.url,
-        api_key="sk-test",
-        context_tokens=200_000,
+        RemoteSettings(
+            name="anthropic:claude-haiku-5-5",
+            model="claude-haiku-5-5",
+            base_url=upstream.url,
+            api_key="sk-test",
+            context_tokens=200_000,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
     )

@@ -231,9 +231,10 @@ async def test_text_is_sent_as_it_comes(open_harness: OpenHarness) -> None:
 
 async def test_each_event_has_an_id_that_grows_by_its_units(open_harness: OpenHarness) -> None:
     harness = await open_harness(ScriptedModel("Hello there"))
-    reply = await harness.door.chat("a", "hello", stream=True)
-    ids = [event.id for event in reply.events if event.id is not None]
-    assert ids == [f"{reply.turn_id}:{cursor}" for cursor in (5, 11, 13)]
+    reply = await harness.door.chat("a", "hello", stream=True, stream_options={"include_usage": True})
+    *events, done = reply.events
+    assert [event.id for event in events] == [f"{reply.turn_id}:{cursor}" for cursor in (0, 5, 11, 13, 13)]
+    assert (done.content, done.id) == ("[DONE]", None)
 
 
 async def test_comments_keep_a_quiet_stream_awake(open_harness: OpenHarness) -> None:

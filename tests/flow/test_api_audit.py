@@ -117,7 +117,7 @@ async def test_a_log_that_cannot_be_written_does_not_stop_the_server(
     (data / FILE).mkdir(parents=True)
     harness = await open_harness(data=data)
     assert (await harness.door.chat("a", "hello")).said == "ok"
-    await asyncio.to_thread(harness.app.audit.close)  # type: ignore[union-attr]
+    await asyncio.to_thread(harness.app.resources.audit.close)  # type: ignore[union-attr]
     assert (await harness.door.chat("a", "hello")).said == "ok"
 
 

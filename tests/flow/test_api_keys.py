@@ -59,7 +59,7 @@ async def test_a_key_that_was_forgotten_leaves_the_door_as_it_was_before_there_w
     await give_key(harness, "ann")
     with SqliteOffline(harness.data).write_api_keys() as keys:
         keys.forget("ann", 1.0)
-    await harness.app.keys.refresh(harness.app.store)
+    await harness.app.accounts.keys.refresh(harness.app.store)
     assert (await harness.door.get("/v1/models")).status == 200
     public = await open_harness(server={"host": "0.0.0.0"}, api={"key": OWNER})
     assert (await public.door.get("/v1/models")).status == 401

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -28,6 +29,23 @@ async def test_without_a_session_key_the_answer_names_the_header(door: Door, key
     assert reply.status == 400
     assert reply.error["message"] == "Missing required header: x-session-key"
     assert reply.error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("key", ["nanobot:own", "x" * 257, "broken \ufffd", "next\u0085line"])
+async def test_a_session_key_that_is_none_is_refused_by_the_name_it_was_sent_under(
+    open_harness: OpenHarness, key: str
+) -> None:
+    harness = await open_harness(api={"session_headers": ["x-chat-id"]})
+    in_path = quote(key.replace("nanobot:own", "x" * 300), safe="")
+    said = [
+        (await harness.door.chat(key, "hello"), "x-session-key"),
+        (await harness.door.chat("", "hello", {"x-chat-id": key}), "x-chat-id"),
+        (await harness.door.get(f"/v1/sessions/{in_path}"), "key"),
+        (await harness.door.get(f"/v1/conversations/{in_path}"), "conversation_id"),
+    ]
+    for reply, param in said:
+        assert (reply.status, reply.error["code"]) == (400, "invalid_session_key")
+        assert reply.error["param"] == param
 
 
 async def test_white_space_around_a_key_does_not_count(harness: Harness) -> None:

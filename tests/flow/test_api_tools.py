@@ -276,6 +276,28 @@ async def test_a_streamed_call_comes_as_a_delta_and_the_last_chunk_says_why_it_e
     assert [resent.count(calls) for calls in found] == [1, 1]
 
 
+async def test_whatever_event_a_client_has_seen_last_it_gets_all_calls_and_the_usage(
+    open_harness: OpenHarness,
+) -> None:
+    two = calls(("callOslo1", "get_weather", '{"city":"Oslo"}'), ("callMail1", "send_mail", ""), text="Wait.")
+    harness = await open_harness(ScriptedModel(two))
+    whole = await harness.door.chat(
+        "k", [ASK], tools=[WEATHER, MAIL], stream=True, stream_options={"include_usage": True}
+    )
+    path = f"/v1/turns/{whole.turn_id}/stream"
+    *events, _ = whole.events
+    assert len(events) == 6
+    for count, last in enumerate(events, 1):
+        assert last.id is not None
+        rest = await harness.door.get(path, {"last-event-id": last.id})
+        seen = [json.loads(event.content) for event in (*events[:count], *rest.events[:-1])]
+        deltas = [chunk["choices"][0]["delta"] for chunk in seen if chunk["choices"]]
+        told = {each["index"]: each["id"] for delta in deltas for each in delta.get("tool_calls", ())}
+        assert told == {0: "callOslo1", 1: "callMail1"}
+        assert "".join(delta.get("content", "") for delta in deltas) == "Wait."
+        assert seen[-1]["usage"] and rest.events[-1].content == "[DONE]"
+
+
 async def test_a_resent_request_gets_the_same_calls_and_asks_the_model_nothing(
     open_harness: OpenHarness,
 ) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from nanobot.core.message import Message, ToolCall, ToolResult
 from nanobot.testing import FakeClock, Say, ScriptedModel
+from tests.flow.mcp_tools import WIDE, ask, connected, table
 from tests.flow.test_approvals import POLICY, Post, decide, results, send
-from tests.flow.test_mcp import WIDE, ask, connected, table
 from tests.harness import Harness, OpenHarness, listening
 
 PAGE = Path(__file__).parents[2] / "docs" / "approvals.md"

@@ -151,7 +151,7 @@ async def test_a_link_ends_with_the_key_that_was_shown_it(open_harness: OpenHarn
     clock.advance(61)
     with SqliteOffline(harness.data).write_api_keys() as stored:
         stored.revoke("revoked", clock.now())
-    await harness.app.keys.refresh(harness.app.store)
+    await harness.app.accounts.keys.refresh(harness.app.store)
     for name in ("short", "revoked"):
         assert (await harness.door.call("GET", paths[name])).status == 404
         assert (await press(harness, paths[name], "once")).status == 404

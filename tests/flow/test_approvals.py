@@ -169,6 +169,26 @@ async def test_a_stream_has_the_question_as_text_and_the_event_only_for_who_asks
     assert again.said == told.said
 
 
+@pytest.mark.parametrize(("answer", "approved"), [("yes", [True]), ("no", [False]), ("why?", [])])
+async def test_a_stream_says_what_has_become_of_the_calls_that_were_asked_about(
+    answer: str, approved: list[bool], open_harness: OpenHarness
+) -> None:
+    harness, _, _ = await asked(open_harness, "Done.")
+    await harness.door.chat("k", [ASK])
+    (asked_about,) = await approvals(harness)
+    told = await harness.door.chat("k", [user(answer)], {"x-events": "tools"}, stream=True)
+    replayed = await harness.door.get(f"/v1/turns/{told.turn_id}/stream", {"x-events": "tools"})
+    for seen in (told, replayed):
+        settled = [
+            each
+            for event in seen.events
+            if event.name == "approval_settled"
+            for each in json.loads(event.content)["approvals"]
+        ]
+        assert [each["approved"] for each in settled] == approved
+        assert all((each["id"], each["tool"]) == (asked_about["id"], "send") for each in settled)
+
+
 def progress(events: Sequence[ServerEvent]) -> list[tuple[str, str]]:
     """Return which calls began and ended, in order."""
     names = ("tool_started", "tool_finished")

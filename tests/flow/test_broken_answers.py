@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.harness import OpenHarness
 from tests.upstream import CUT, Gate, Upstream, call, spoken, text
@@ -20,11 +21,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 @pytest.fixture
 async def model(upstream: Upstream) -> AsyncIterator[OpenAIChat]:
     model = OpenAIChat(
-        name="test:test-model",
-        model="test-model",
-        base_url=upstream.url,
-        api_key=None,
-        context_tokens=32_000,
+        RemoteSettings(
+            name="test:test-model",
+            model="test-model",
+            base_url=upstream.url,
+            api_key=None,
+            context_tokens=32_000,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
     )

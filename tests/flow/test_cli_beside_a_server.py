@@ -146,7 +146,8 @@ def test_only_the_owner_can_read_the_key_and_it_is_gone_with_the_server(tmp_path
         assert len(token) > 40 and token in lock.read_text()
 
         def status(path: str) -> int:
-            request = urllib.request.Request(url + path, headers={"authorization": f"Bearer {token}"})
+            headers = {"authorization": f"Bearer {token}", "x-session-key": "cli:dm:ann"}
+            request = urllib.request.Request(url + path, headers=headers)
             try:
                 with urllib.request.urlopen(request, timeout=BOUND_S) as answer:
                     return int(answer.status)
@@ -154,7 +155,7 @@ def test_only_the_owner_can_read_the_key_and_it_is_gone_with_the_server(tmp_path
                 with error:
                     return error.code
 
-        assert [status(path) for path in ("/v1/sessions", "/v1/files", "/metrics")] == [200, 403, 403]
+        assert [status(path) for path in ("/v1/sessions", "/v1/files", "/metrics")] == [200, 200, 403]
     assert token not in (tmp_path / "data" / "audit.jsonl").read_text()
     assert token not in lock.read_text()
     with serving(tmp_path):
@@ -238,7 +239,8 @@ def test_facts_are_added_corrected_and_forgotten_by_the_server_that_runs(tmp_pat
         assert (changed.returncode, changed.stdout) == (0, added.stdout), changed.stderr
         newer = command(tmp_path, "memory", "add", key, "lives in Oslo", "--replaces", "berlin")
         assert newer.stdout == added.stdout, newer.stderr
-        assert "lives in Oslo (person, user, pinned)" in command(tmp_path, "memory", "list", key).stdout
+        # As without a server: the operator has said it.
+        assert "lives in Oslo (person, operator, pinned)" in command(tmp_path, "memory", "list", key).stdout
         refused = command(tmp_path, "memory", "add", key, "x", "--layer", "group")
         assert refused.returncode == 2 and "may not write facts of the group" in refused.stderr
         gone = command(tmp_path, "memory", "forget", key, "oslo", "--yes")
@@ -247,6 +249,14 @@ def test_facts_are_added_corrected_and_forgotten_by_the_server_that_runs(tmp_pat
         assert again.returncode == 2 and "no fact" in again.stderr
         assert command(tmp_path, "memory", "list", key).stdout == "nothing is remembered\n"
     assert "/v1/memory" in (tmp_path / "data" / "audit.jsonl").read_text()
+
+
+def test_facts_are_the_operators_beside_a_server_that_asks_for_keys_too(tmp_path: Path) -> None:
+    with serving(tmp_path, NANOBOT_API_KEY="k" * 32):
+        assert command(tmp_path, "memory", "add", "wx:dm:ann", "lives in Rome").returncode == 0
+        assert command(tmp_path, "memory", "change", "wx:dm:ann", "rome", "--about", "Bob").returncode == 0
+        listed = command(tmp_path, "memory", "list", "wx:dm:ann").stdout
+        assert "Bob: lives in Rome (person, operator)" in listed
 
 
 def test_conversations_are_named_copied_and_deleted_by_the_server_that_runs(tmp_path: Path) -> None:

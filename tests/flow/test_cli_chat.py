@@ -22,6 +22,7 @@ from tests.asgi import BOUND_S
 from tests.harness import OpenHarness, listening
 from tests.unit.cli.emulator import Emulator
 from tests.upstream import Gate, Upstream, refused, streamed, text
+from tests.upstream import call as tool_call
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[=>]|\x1b[^a-zA-Z]*$|\r")
 _PASTE_ON = "\x1b[?2004h"
@@ -243,7 +244,7 @@ async def test_it_talks_to_a_running_server_and_shows_its_tools(
         chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
     ):
         terminal.type("what is 6*7?\r")
-        await terminal.see("· calculate 6*7 (")
+        await terminal.see("· calculate 6*7")
         await terminal.see("42\n")
         await terminal.see("42\n")
         await terminal.see(PROMPT)
@@ -287,7 +288,7 @@ async def test_it_shows_what_runs_with_diffs_and_plans_asks_by_keys_and_stops_a_
         chat(tmp_path, "--url", server.url, "--data", "data", "--session", "a:b") as terminal,
     ):
         terminal.type("write and edit\r")
-        await terminal.see("· write_file a.txt (")
+        await terminal.see("· write_file a.txt")
         await terminal.see("  +one\n  +two\n")
         await terminal.see("  Files: 1 of 2 steps done\n  [x] write\n  [>] edit\n")
         await terminal.see("May I make this call?")
@@ -295,7 +296,7 @@ async def test_it_shows_what_runs_with_diffs_and_plans_asks_by_keys_and_stops_a_
         await terminal.see("y: yes, this once")
         await terminal.see(PROMPT)
         terminal.type("y\r")
-        await terminal.see("· edit_file a.txt (")
+        await terminal.see("· edit_file a.txt")
         await terminal.see("Edited.")
         await terminal.see(PROMPT)
         assert "\x1b[32m  +2\x1b[0m" in terminal.raw
@@ -304,7 +305,7 @@ async def test_it_shows_what_runs_with_diffs_and_plans_asks_by_keys_and_stops_a_
         await terminal.see("· wait")
         await asyncio.wait_for(started.wait(), BOUND_S)
         terminal.type("\x03")
-        await terminal.see("✗ wait (")
+        await terminal.see("✗ wait (cut off")
         await terminal.see("stopped")
         await terminal.see(PROMPT)
         terminal.type("/quit\r")
@@ -328,6 +329,28 @@ async def test_what_is_typed_during_an_answer_waits_for_the_prompt(tmp_path: Pat
             await terminal.see("typed early")
 
 
+async def test_a_yes_that_was_typed_before_the_question_came_agrees_to_nothing(tmp_path: Path) -> None:
+    gate = Gate()
+    writing = tool_call(0, "c1", "write_file", '{"path": "a.txt", "content": "one"}')
+    async with Upstream() as upstream:
+        upstream.then(streamed(text("Let me "), gate, text("see."), writing, reason="tool_calls"))
+        upstream.then(streamed(text("As you like.")))
+        (tmp_path / "nanobot.toml").write_text('[[policy]]\ntools = { write_file = "ask" }\n')
+        async with chat(
+            tmp_path, "--data", "data", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL=upstream.url
+        ) as terminal:
+            terminal.type("one\r")
+            await terminal.see("Let me")
+            terminal.type("yes\r")
+            gate.open()
+            await terminal.see("y: yes, this once")
+            await terminal.see(PROMPT)
+            await terminal.see("yes")
+            terminal.type("\x7f\x7f\x7fno\r")
+            await terminal.see("As you like.")
+            assert "· write_file" not in terminal.text
+
+
 async def test_one_question_at_a_terminal_shows_the_answer_once(tmp_path: Path) -> None:
     async with Terminal(
         tmp_path, ("--model", "echo", "--data", "data", "-m", "hello **you**"), {}
@@ -346,6 +369,18 @@ async def test_no_color_means_plain_text_as_it_comes(tmp_path: Path) -> None:
 
 
 # In scripts ---------------------------------------------------------------------------------------
+
+
+async def test_a_terminal_that_knows_no_escape_sequences_is_sent_none(tmp_path: Path) -> None:
+    async with Terminal(tmp_path, ("--model", "echo", "--data", "data"), {"TERM": "dumb"}) as terminal:
+        await terminal.see("Ctrl-D leaves")
+        await terminal.see("> ")
+        terminal.type("hello\r")
+        await terminal.see("You said: hello\n")
+        await terminal.see("> ")
+        terminal.type("/quit\r")
+        assert await terminal.left() == 0
+        assert "\x1b" not in terminal.raw
 
 
 async def test_one_question_prints_the_answer_and_nothing_else(tmp_path: Path) -> None:
@@ -386,13 +421,15 @@ async def test_a_server_can_be_asked_from_a_script(open_harness: OpenHarness, tm
     )
 
 
-async def test_a_directory_that_a_server_holds_is_told_with_the_way_to_talk_to_it(
+async def test_a_directory_that_another_chat_or_a_server_holds_is_told_with_what_to_do(
     open_harness: OpenHarness, tmp_path: Path
 ) -> None:
     harness = await open_harness()
     ran = await run(tmp_path, "--model", "echo", "--data", str(harness.data), "-m", "hi")
     assert (ran.status, ran.out) == (2, "")
-    assert "nanobot chat --url http://127.0.0.1:8900" in ran.err and ran.err.count("\n") == 1
+    assert f"in use by another nanobot (process {os.getpid()})" in ran.err
+    assert "several can use one directory while `nanobot serve` runs on it" in ran.err
+    assert "http://" not in ran.err and ran.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

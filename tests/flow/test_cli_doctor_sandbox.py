@@ -55,7 +55,7 @@ async def test_a_data_directory_that_takes_no_files_is_said_and_ends_nothing() -
     results = await found(nowhere, shell={"sessions": ["*"]})
     assert results["shell"].text == "commands are off: no layer of the sandbox holds"
     assert results["launcher"].status == "warn" and str(nowhere) in results["launcher"].text
-    assert await best_layer(nowhere, SystemClock(), SystemRandomness()) is None
+    assert await best_layer(configured(nowhere, {}), SystemClock(), SystemRandomness()) is None
 
 
 async def test_it_tries_the_network_where_commands_are_to_have_one(

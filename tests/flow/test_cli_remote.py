@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from nanobot.cli.chat_files import Attachment, SavableFile
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
-from nanobot.core.errors import ConfigError, ModelOverloaded, TurnNotFound
-from nanobot.core.event import Event, TextDelta, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import Message, Text, ToolCall
-from nanobot.testing import Say, ScriptedModel
+from nanobot.core.errors import ConfigError, ModelOverloaded, NanobotError, TurnNotFound
+from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded
+from nanobot.core.message import File, Image, Message, Text, ToolCall
+from nanobot.testing import Say, ScriptedModel, call
 from tests.access import OWNER, give_key
 from tests.asgi import BOUND_S
+from tests.files import PNG
 from tests.harness import Harness, OpenHarness, listening
 from tests.upstream import Upstream, json_reply
 
@@ -65,6 +67,55 @@ async def test_an_answer_comes_with_its_tools_and_its_steps_are_joined(
     assert (started.call.name, started.call.arguments) == ("calculate", '{"expression":"6*7"}')
     assert finished.message.tool_results[0].content == "42"
     assert isinstance(events[-1], TurnEnded) and events[-1].outcome == "done"
+
+
+async def test_what_has_become_of_a_call_that_was_asked_about_comes_with_the_next_turn(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    harness = await open_harness(ScriptedModel(CALL, "As you like."), policy=[{"tools": {"*": "ask"}}])
+    async with linked(harness, kind) as link:
+        await ask(link, "what is 6*7?")
+        events = await ask(link, "no")
+    messages = [event.message for event in events if isinstance(event, MessageAdded)]
+    (settled,) = [call for message in messages for call in message.tool_calls if call.approval]
+    assert (settled.name, settled.arguments, settled.is_withheld) == (
+        "calculate",
+        '{"expression": "6*7"}',
+        True,
+    )
+
+
+async def test_files_go_along_with_a_message_and_pictures_are_seen(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    model = ScriptedModel("Seen.")
+    harness = await open_harness(model)
+    files = (Attachment("kites.csv", b"red,41\n"), Attachment("kite.png", PNG))
+    async with linked(harness, kind) as link, asyncio.timeout(BOUND_S):
+        events = [event async for event in link.ask("k", "what is this?", files)]
+    assert said(events) == "Seen."
+    text, picture, question = next(
+        message.parts for message in model.requests[0].messages if message.role == "user"
+    )
+    assert isinstance(text, File) and (text.name, text.text.strip()) == ("kites.csv", "red,41")
+    assert isinstance(picture, Image) and picture.url.startswith("data:image/png;base64,")
+    assert isinstance(question, Text) and question.text.startswith("what is this?")
+
+
+async def test_what_the_agent_has_written_is_listed_and_read_in_its_conversation_only(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    write = call("write_file", '{"path": "my docs/ä.md", "content": "# Kites"}')
+    harness = await open_harness(ScriptedModel(write, "Written."))
+    async with linked(harness, kind) as link:
+        assert await link.files("k") == ()
+        await ask(link, "write", "k")
+        assert await link.files("k") == (SavableFile("my docs/ä.md", 7),)
+        assert await link.written("k", "my docs/ä.md") == b"# Kites"
+        assert await link.files("other") == ()
+        for key, path in (("other", "my docs/ä.md"), ("k", "none"), ("k", "../ä.md"), ("k", "")):
+            with pytest.raises(NanobotError, match="No such File object"):
+                await link.written(key, path)
 
 
 async def test_the_conversation_is_kept_under_its_key(open_harness: OpenHarness, kind: str) -> None:
@@ -200,23 +251,33 @@ async def test_a_turn_over_http_that_has_not_begun_to_speak_is_cancelled_as_soon
 
 
 async def test_a_connection_that_breaks_is_taken_up_where_it_broke(open_harness: OpenHarness) -> None:
-    """The text arrives once, whole, and the model is asked once."""
+    """The text arrives once, whole, and the model is asked once; meanwhile it says what the trouble is."""
     more = asyncio.Event()
+
+    async def goes_on_once_the_break_is_told() -> None:
+        while not remote.trouble:
+            await asyncio.sleep(0)
+        troubles.append(remote.trouble)
+        more.set()
+
     model = ScriptedModel(Say(("first ", "second"), between=more))
     harness = await open_harness(model)
     async with _Cutter(harness) as cutter:
-        remote = Remote(cutter.url, None, "nanobot")
+        cutter_url = cutter.url
+        remote = Remote(cutter_url, None, "nanobot")
         try:
             events: list[Event] = []
-            async with asyncio.timeout(BOUND_S):
+            troubles: list[str] = []
+            async with asyncio.timeout(BOUND_S), asyncio.TaskGroup() as group:
                 async for event in remote.ask("k", "hello"):
                     events.append(event)
-                    if not more.is_set():
-                        more.set()
+                    if said(events) == "first ":
+                        group.create_task(goes_on_once_the_break_is_told())
                         cutter.cut()
         finally:
             await remote.close()
     assert said(events) == "first second"
+    assert troubles == [f"no connection, trying again: {cutter_url}"] and not remote.trouble
     assert cutter.connections > 1
     assert len(model.requests) == 1
 

@@ -48,10 +48,10 @@ async def test_a_provider_is_asked_to_go_on_in_words(open_harness: OpenHarness) 
 @pytest.mark.parametrize(
     ("before", "lines", "shown", "history"),
     [
-        (("U:q1",), "U:q1|A:a1", "U:q1|A:a1", "rewound"),
+        (("U:q1",), "U:q1|A:a1", "U:q1|A:a1", None),
         (("U:q1",), "U:q1|A:a1 edited", "U:q1|A:a1 edited", "rewound"),
-        (("U:q1", "U:q2"), "U:q1|A:a1|U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
-        (("U:q1", "U:q2"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
+        (("U:q1", "U:q2"), "U:q1|A:a1|U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", None),
+        (("U:q1", "U:q2"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", None),
         (("U:q1", "U:q2"), "A:a1|U:q2|A:a2, cut", "U:q1|A:a1|U:q2|A:a2, cut", "rewound"),
         (("U:q1", "U:q2"), "U:q1|A:a1", "U:q1|A:a1", "rewound"),
         (("U:q1", "U:q2", "U:q3"), "U:q2|A:a2", "U:q1|A:a1|U:q2|A:a2", "rewound"),
@@ -87,6 +87,21 @@ async def test_an_answer_may_be_continued_again_and_again(open_harness: OpenHarn
     reply = await ask(harness, "U:q1|A:abc|U:q2")
     assert (reply.said, "x-history" in reply.headers) == ("d", False)
     assert seen(model) == "U:q1|A:abc|U:q2"
+
+
+async def test_the_whole_conversation_is_continued_at_its_end_and_was_not_rewound(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel("a1", "a2", " more", " and more")
+    harness = await open_harness(model)
+    whole = {"x-history-mode": "whole"}
+    for line in ("U:q1", "U:q1|A:a1|U:q2"):
+        await harness.door.chat("k", said(line), whole)
+    reply = await harness.door.chat("k", said("U:q1|A:a1|U:q2|A:a2"), whole)
+    assert (reply.said, reply.headers.get("x-history")) == (" more", None)
+    reply = await harness.door.chat("k", said("U:q2|A:a2 more"), whole)
+    assert (reply.said, reply.headers.get("x-history")) == (" and more", "rewound")
+    assert seen(model) == "U:q2|A:a2 more"
 
 
 async def test_a_continued_answer_is_known_in_a_copy_of_its_session(open_harness: OpenHarness) -> None:

@@ -314,7 +314,7 @@ async def test_nothing_is_delegated_once_the_quota_of_the_day_is_used_up(open_ha
     )
 
     def spend(request: ModelRequest) -> Say:
-        harness.app.quotas.count(TurnCost(None, "k", "m", 100, None))
+        harness.app.accounts.quotas.count(TurnCost(None, "k", "m", 100, None))
         return handing()
 
     roles.own[0] = spend

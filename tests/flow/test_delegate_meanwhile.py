@@ -9,8 +9,8 @@ import pytest
 from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
+from tests.flow.mcp_tools import WIDE, ask, connected, table
 from tests.flow.test_delegate import DELEGATED, Roles, handing, result_of, rows
-from tests.flow.test_mcp import WIDE, ask, connected, table
 from tests.harness import Harness, OpenHarness
 
 TWO = [{"role": "user", "content": "How many birds?"}]

@@ -20,7 +20,9 @@ from nanobot.core.message import Message, Text, Usage
 from nanobot.core.model import Ability, Model
 from nanobot.models.breaker import Breaker
 from nanobot.models.fallback import ChainLink, FallbackModel
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from nanobot.testing import call as scripted_call
 from tests import files
@@ -47,15 +49,17 @@ async def second() -> AsyncIterator[Upstream]:
 
 def model_at(upstream: Upstream, name: str, **options: Any) -> OpenAIChat:
     return OpenAIChat(
-        name=name,
-        model=name.partition(":")[2],
-        base_url=upstream.url,
-        api_key="sk-test-secret",
-        context_tokens=100_000,
+        RemoteSettings(
+            name=name,
+            model=name.partition(":")[2],
+            base_url=upstream.url,
+            api_key="sk-test-secret",
+            context_tokens=100_000,
+            max_retries=0,
+            **options,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
-        max_retries=0,
-        **options,
     )
 
 

@@ -19,6 +19,7 @@ import pytest
 from nanobot.core.message import Message, ToolCall, Usage
 from nanobot.models import answer, pace
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.stores.sql.pieces import MOST_ROWS
 from nanobot.stores.sql.ports.store import SqlStore
 from nanobot.stores.sqlite.database import ThreadedDatabase
@@ -489,14 +490,16 @@ def _model(
     upstream: Upstream, max_answer_chars: int = 1_000_000, clock: PausedClock | None = None
 ) -> OpenAIChat:
     return OpenAIChat(
-        name="test:m",
-        model="m",
-        base_url=upstream.url,
-        api_key=None,
-        context_tokens=32_000,
+        RemoteSettings(
+            name="test:m",
+            model="m",
+            base_url=upstream.url,
+            api_key=None,
+            context_tokens=32_000,
+            max_answer_chars=max_answer_chars,
+        ),
         clock=clock or PausedClock(),
         random=random.Random(1),
-        max_answer_chars=max_answer_chars,
     )
 
 

@@ -7,7 +7,8 @@ from nanobot.config import Config
 from nanobot.config.tables import MemoryTable
 from nanobot.core.scopes import LayerReach, Scopes
 from nanobot.core.sessions import ALL
-from nanobot.isolation.layers import LayerOptions, layer_lines, run_layer_audit
+from nanobot.isolation.layer_audit import LayerOptions
+from nanobot.isolation.layers import layer_lines, run_layer_audit
 from nanobot.stores.sql import people
 
 FEW = LayerOptions(people=9, groups=2, parallel=4, seed=5)

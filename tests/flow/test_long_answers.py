@@ -8,6 +8,7 @@ import pytest
 
 from nanobot.core.message import Message, ToolCall, Usage
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import BOUND_S
 from tests.clock import PausedClock
@@ -26,14 +27,16 @@ async def upstream() -> AsyncIterator[Upstream]:
 @pytest.fixture
 async def model(upstream: Upstream) -> AsyncIterator[OpenAIChat]:
     model = OpenAIChat(
-        name="test:test-model",
-        model="test-model",
-        base_url=upstream.url,
-        api_key=None,
-        context_tokens=32_000,
+        RemoteSettings(
+            name="test:test-model",
+            model="test-model",
+            base_url=upstream.url,
+            api_key=None,
+            context_tokens=32_000,
+            max_answer_chars=LIMIT,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
-        max_answer_chars=LIMIT,
     )
     yield model
     await model.close()

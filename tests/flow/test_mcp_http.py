@@ -7,7 +7,7 @@ import pytest
 
 from nanobot.core.message import ToolResult
 from nanobot.testing import ScriptedModel
-from tests.flow.test_mcp import ASK, ERAS, WIDE, ask, connected, results, servers, until
+from tests.flow.mcp_tools import ASK, ERAS, WIDE, ask, connected, results, servers, until
 from tests.harness import OpenHarness
 from tests.mcp_server import Era, FakeMcpSite, tool
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from nanobot.testing import ScriptedModel
-from tests.flow.test_mcp import ASK, WIDE, ask, connected, results, servers, until
+from tests.flow.mcp_tools import ASK, WIDE, ask, connected, results, servers, until
 from tests.harness import OpenHarness
 from tests.mcp_authority import Authority, serving
 

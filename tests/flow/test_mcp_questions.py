@@ -9,7 +9,7 @@ import pytest
 
 from nanobot.testing import Say, ScriptedModel
 from tests.asgi import Exchange
-from tests.flow.test_mcp import ASK, ERAS, WIDE, ask, connected, results, table
+from tests.flow.mcp_tools import ASK, ERAS, WIDE, ask, connected, results, table
 from tests.harness import Harness, OpenHarness
 
 ALLOWED = [{"tools": {"@mcp__fake": "allow"}}]

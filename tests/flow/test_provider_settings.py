@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from nanobot.app import choose_model, make_model
+from nanobot.app.endpoints import find_access, known_providers
 from nanobot.config import Config
 from nanobot.core.errors import ModelError
 from nanobot.core.model import Model
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.providers import ModelName
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.models.transport import Transport
 from nanobot.testing import FakeClock
 from tests.anthropic_api import answer as messages_answer
@@ -395,14 +398,16 @@ async def test_a_model_that_is_neither_in_the_list_nor_known_by_itself_is_not_re
 ) -> None:
     async with Upstream(listing("models/listed", alias="alias-latest")) as upstream:
         checked = OpenAIChat(
-            name=f"openai:{model}",
-            model=model,
-            base_url=upstream.url,
-            api_key="k",
-            context_tokens=8_000,
+            RemoteSettings(
+                name=f"openai:{model}",
+                model=model,
+                base_url=upstream.url,
+                api_key="k",
+                context_tokens=8_000,
+                transport=Transport(lists_all=True),
+            ),
             clock=clock,
             random=random.Random(1),
-            transport=Transport(lists_all=True),
         )
         if is_there:
             await checked.check()
@@ -418,7 +423,7 @@ async def test_a_server_whose_model_was_refused_as_unknown_is_not_ready_until_an
     async with Upstream(listing("other")) as upstream:
         harness = await open_harness(model_at(upstream, tmp_path, clock))
         assert (await harness.door.get("/ready")).status == 200
-        assert (await harness.door.chat("k", "Hi")).status == 400
+        assert (await harness.door.chat("k", "Hi")).status == 502
         ready = await harness.door.get("/ready")
         assert ready.status == 503 and "The model does not exist" in ready.json["model"]
         upstream.answer = greet
@@ -471,6 +476,47 @@ async def test_the_window_is_the_one_that_ollama_cuts_to_and_is_told_once(
         told = [record.getMessage() for record in caplog.records if record.name == "nanobot.models.ollama"]
         assert [("4096" in line, "6000" in line) for line in told] == [(True, False), (False, True)]
         assert all("OLLAMA_CONTEXT_LENGTH" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/v1", "/v1/", "/v1/chat/completions", "/v1/models", "/api", "/api/chat", "/api/generate/"],
+)
+async def test_ollama_is_found_whichever_of_its_addresses_is_set(
+    open_harness: OpenHarness, tmp_path: Path, clock: FakeClock, path: str
+) -> None:
+    async with Upstream(Ollama(6_000)) as upstream:
+        model = ollama_at(upstream, tmp_path, clock, base_url=upstream.url.removesuffix("/v1") + path)
+        harness = await open_harness(model)
+        assert (await harness.door.chat("k", "Hi")).status == 200
+        paths = {asked.path for asked in upstream.requests}
+        assert paths == {"/v1/chat/completions", "/api/ps"} | ({"/api/show"} & paths)
+        assert model.context_tokens == 6_000
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "asked"),
+    [
+        ("openai:qwen3", "http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+        ("openai:qwen3", "http://gpu:11434/v1", "http://gpu:11434/v1"),
+        ("work:qwen3", "http://gpu:11434/api", "http://gpu:11434/v1"),
+        ("ollama:qwen3", "https://gpu.example/ollama", "https://gpu.example/ollama"),
+        ("openai:qwen3", "http://gpu:8000", None),
+        ("openai:qwen3", "https://gpu.example/v1", None),
+    ],
+)
+def test_what_listens_at_ollamas_port_is_asked_for_its_window_whatever_it_is_called(
+    tmp_path: Path, clock: FakeClock, name: str, base_url: str, asked: str | None
+) -> None:
+    tables: dict[str, Any] = {"model": {"name": name, "base_url": base_url, "api_key": "none"}}
+    if name.startswith("work:"):
+        tables = {"model": {"name": name}, "providers": {"work": {"base_url": base_url}}}
+    config = configured(tmp_path, tables)
+    access = find_access(
+        ModelName(*name.split(":")), known_providers(config)[name.partition(":")[0]], config.model, {}, clock
+    )
+    assert access.tells_window is (asked is not None)
+    assert access.base_url == (asked or base_url)
 
 
 async def test_a_window_of_the_modelfile_holds_before_the_model_is_loaded(

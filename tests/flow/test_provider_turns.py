@@ -12,6 +12,7 @@ from nanobot.core.model import Model
 from nanobot.models.anthropic.messages import AnthropicMessages
 from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.testing import ScriptedModel
 from nanobot.testing import call as scripted_call
 from tests import anthropic_api, gemini_api
@@ -41,11 +42,13 @@ class Provider(msgspec.Struct, frozen=True):
 
     def model_at(self, upstream: Upstream) -> Model:
         return self.kind(
-            name=self.name,
-            model=self.name.partition(":")[2],
-            base_url=upstream.url if self.kind is OpenAIChat else upstream.url.removesuffix("/v1"),
-            api_key="sk-test-secret",
-            context_tokens=100_000,
+            RemoteSettings(
+                name=self.name,
+                model=self.name.partition(":")[2],
+                base_url=upstream.url if self.kind is OpenAIChat else upstream.url.removesuffix("/v1"),
+                api_key="sk-test-secret",
+                context_tokens=100_000,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
         )

@@ -31,7 +31,7 @@ async def recalled(harness: Harness, model: ScriptedModel, key: str, name: str |
 
 async def refresh(harness: Harness) -> None:
     """Take over the links, as the server does every second."""
-    await harness.app.known_people.refresh()
+    await harness.app.accounts.people.refresh()
 
 
 async def test_a_group_is_told_what_its_members_said_there(open_harness: OpenHarness) -> None:

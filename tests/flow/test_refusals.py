@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.harness import Harness, OpenHarness
 from tests.upstream import Asked, Reply, Upstream, greet, refused, streamed, text
@@ -24,11 +25,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 @pytest.fixture
 async def harness(upstream: Upstream, open_harness: OpenHarness) -> AsyncIterator[Harness]:
     model = OpenAIChat(
-        name="test:test-model",
-        model="test-model",
-        base_url=upstream.url,
-        api_key=None,
-        context_tokens=32_000,
+        RemoteSettings(
+            name="test:test-model",
+            model="test-model",
+            base_url=upstream.url,
+            api_key=None,
+            context_tokens=32_000,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
     )

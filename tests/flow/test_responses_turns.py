@@ -9,6 +9,7 @@ import pytest
 
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.testing import ScriptedModel
 from nanobot.testing import call as scripted_call
 from tests import upstream as chat
@@ -49,11 +50,13 @@ def model_at(
     upstream: Upstream, kind: type[OpenAIResponses] | type[OpenAIChat] = OpenAIResponses
 ) -> OpenAIResponses | OpenAIChat:
     return kind(
-        name="openai:gpt-5",
-        model="gpt-5",
-        base_url=upstream.url,
-        api_key="sk-test-secret",
-        context_tokens=100_000,
+        RemoteSettings(
+            name="openai:gpt-5",
+            model="gpt-5",
+            base_url=upstream.url,
+            api_key="sk-test-secret",
+            context_tokens=100_000,
+        ),
         clock=PausedClock(),
         random=random.Random(1),
     )

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,10 +16,11 @@ from nanobot.context.build import tools_size
 from nanobot.core.message import ToolResult
 from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.sandbox.command import Command, Ending, Running
+from nanobot.tools.sandbox.layers import probe_folders
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from tests.contract.sandbox.test_sandbox import is_there
-from tests.harness import OpenHarness
+from tests.harness import OpenHarness, with_new_database
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 ASK, AGAIN = {"role": "user", "content": "Run it."}, {"role": "user", "content": "And again."}
@@ -50,6 +52,33 @@ async def test_no_commands_by_default(open_harness: OpenHarness) -> None:
     await harness.door.chat("k", [ASK])
     assert not NAMES & {tool.name for tool in model.requests[0].tools}
     assert "nanobot.app.shell" not in sys.modules or not (harness.data / "commands").exists()
+
+
+@pytest.mark.parametrize("tables", [{}, {"shell": ALLOW}])
+async def test_what_commands_of_a_killed_server_left_goes_also_where_there_are_none_now(
+    open_harness: OpenHarness, tmp_path: Path, tables: dict[str, Any]
+) -> None:
+    data = with_new_database(tmp_path / "data")
+    for folder in ("commands/0a/tmp", "probe-a1b2c3d4/state"):
+        (data / folder).mkdir(parents=True)
+        (data / folder / "file").write_text("kumquat")
+    await open_harness(data=data, **tables)
+    await until(lambda: not [each for each in data.glob("**/file") if "kumquat" in each.read_text()])
+    await until(lambda: not [*data.glob("probe-*"), *data.glob("removed-*"), *data.glob("commands/*")])
+    assert (data / "commands").exists() == bool(tables)
+
+
+async def test_a_server_that_starts_leaves_the_probe_of_another_process_alone(
+    open_harness: OpenHarness, tmp_path: Path
+) -> None:
+    data = with_new_database(tmp_path / "data")
+    async with probe_folders(data) as (directory, outside):
+        (directory / "file").write_text("kumquat")
+        (data / "probe-a1b2c3d4").mkdir()
+        await open_harness(data=data)
+        await until(lambda: not (data / "probe-a1b2c3d4").exists())
+        assert (directory / "file").read_text() == "kumquat" and outside.is_dir()
+    assert not directory.exists() and not outside.exists()
 
 
 async def test_the_model_sees_what_a_command_writes_and_how_it_ends(open_harness: OpenHarness) -> None:

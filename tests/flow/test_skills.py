@@ -96,7 +96,7 @@ async def test_a_change_is_seen_without_a_restart_and_until_then_the_prompt_stay
 
 
 def _offered(harness: Harness) -> list[Skill]:
-    skills = harness.app.skills
+    skills = harness.app.resources.skills
     assert skills is not None
     return list(skills.library.offered(None))
 

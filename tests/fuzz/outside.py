@@ -45,7 +45,7 @@ def check_mcp(content: bytes) -> None:
 
     from nanobot.tools.mcp import reading
 
-    def shown(found: reading.Shown) -> None:
+    def shown(found: reading.ShownResult) -> None:
         assert len(found.text) <= reading.MAX_TEXT_CHARS + 100
         msgspec.json.encode(found.text)
 

@@ -1,5 +1,6 @@
 """Settings: where each may stand, which place wins, and what is said of a wrong one."""
 
+import os
 import sys
 import tomllib
 import types
@@ -307,6 +308,30 @@ def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path: Path) -> Non
     assert str(tmp_path) in told(tmp_path, {}, {})
     (tmp_path / "latin.toml").write_bytes(b'[server]\nhost = "\xe9"\n')
     assert "latin.toml" in told(tmp_path / "latin.toml", {}, {})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no permission to enter a folder")
+def test_a_folder_that_this_user_may_not_enter_is_told_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `sudo -u nanobot nanobot …` meets it in root's home."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    home.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        message = told(None, {}, {})
+    finally:
+        if is_root:
+            os.seteuid(0)
+        home.chmod(0o700)
+    assert message == (
+        f"{home}: this user may not enter the current folder, where nanobot.toml would be: "
+        "change to another one, or name the file with --config"
+    )
 
 
 def test_a_table_that_is_no_table_is_told(tmp_path: Path) -> None:

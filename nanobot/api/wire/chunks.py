@@ -7,7 +7,7 @@ import msgspec
 from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
-from nanobot.api.wire.tool_events import tool_finished
+from nanobot.api.wire.tool_events import approvals_settled, tool_finished
 from nanobot.core.event import (
     Event,
     MessageAdded,
@@ -55,8 +55,8 @@ class Chunks:
     """Turns the events of one turn into bytes for one client.
 
     Each carries `id: turn:cursor`, from which the stream can be resumed; the id comes after the data, because
-    some clients only look at how an event begins. `events` adds named ones on `tools` and `models`, which
-    stock SDKs do not see.
+    some clients only look at how an event begins. `[DONE]` has none: nothing follows it, and clients look for
+    these very bytes. `events` adds named ones on `tools` and `models`, which stock SDKs do not see.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Chunks:
         if self._has_begun:
             return b""
         self._has_begun = True
-        return self._chunk(b'{"role":"assistant","content":"","refusal":null}')
+        return self._chunk(b'{"role":"assistant","content":"","refusal":null}', 0)
 
     def render(self, batch: Sequence[tuple[int, Event]]) -> bytes:
         """Return the bytes of `batch`, to be sent in one piece."""
@@ -126,12 +126,9 @@ class Chunks:
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
                 if event.message.client_calls:
-                    out.append(self._calls(cursor, event.message))
-                elif event.message.asks and self.tells_tools:
-                    fields: dict[str, object] = {
-                        "approvals": msgspec.to_builtins([each.shown for each in event.message.asks])
-                    }
-                    out.append(self._named(b"approval_asked", fields, cursor))
+                    out.append(self._calls(cursor, event))
+                elif self.tells_tools:
+                    out.append(self._approvals(cursor, event.message))
             elif isinstance(event, TurnEnded):
                 out.append(self._end(cursor, event))
             elif isinstance(event, ModelChosen):
@@ -144,17 +141,19 @@ class Chunks:
     async def prepare_end(self) -> None:
         """The last chunk needs nothing but its event."""
 
-    def _calls(self, cursor: int, message: Message) -> bytes:
+    def _calls(self, cursor: int, event: MessageAdded) -> bytes:
         """Return a chunk for each call: some clients read only the first one of a chunk.
 
-        Only the last has an id, so that a stream which breaks between them is resumed before the first.
+        All but the last have the id of what stands before them: a stream which breaks between them is resumed
+        before the first.
         """
         calls = [
             encode({"index": index, **msgspec.to_builtins(wire_call(call))})
-            for index, call in enumerate(message.client_calls)
+            for index, call in enumerate(event.message.client_calls)
         ]
-        first = [self._chunk(b'{"tool_calls":[%b]}' % call) for call in calls[:-1]]
-        return b"".join((*first, self._chunk(b'{"tool_calls":[%b]}' % calls[-1], cursor=cursor)))
+        before = cursor - units(event)
+        first = [self._chunk(b'{"tool_calls":[%b]}' % call, before) for call in calls[:-1]]
+        return b"".join((*first, self._chunk(b'{"tool_calls":[%b]}' % calls[-1], cursor)))
 
     def _note(self, message: Message) -> None:
         """Remember the message that ended a step: the text of the next one is set off from it."""
@@ -163,26 +162,28 @@ class Chunks:
             if message.text:
                 self._joint = joint(message).replace("\n", "\\n").encode()
 
-    def _chunk(self, delta: bytes, finish: bytes = b"null", cursor: int | None = None) -> bytes:
-        id_ = b"" if cursor is None else b"id: %b:%d\n" % (self._turn_id, cursor)
+    def _chunk(self, delta: bytes, cursor: int, finish: bytes = b"null") -> bytes:
         usage = b',"usage":null' if self._include_usage else b""
-        return b'data: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\n%b\n' % (
+        return b'data: %b{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]%b}\nid: %b:%d\n\n' % (
             self._head,
             delta,
             finish,
             usage,
-            id_,
+            self._turn_id,
+            cursor,
         )
 
     def _end(self, cursor: int, end: TurnEnded) -> bytes:
         if end.error is not None:
-            return b"data: " + error_body(end.error) + b"\n\n"
+            return b"data: %b\nid: %b:%d\n\n" % (error_body(end.error), self._turn_id, cursor)
         reason = finish_reason((self._last,) if self._last else ())
-        out = self._chunk(b"{}", encode(reason), cursor)
+        out = self._chunk(b"{}", cursor, encode(reason))
         if self._include_usage:
-            out += b'data: %b],"usage":%b}\n\n' % (
+            out += b'data: %b],"usage":%b}\nid: %b:%d\n\n' % (
                 self._head,
                 encode(wire_usage(end.usage, (self._last,) if self._last else ())),
+                self._turn_id,
+                cursor,
             )
         return out + DONE
 
@@ -195,6 +196,14 @@ class Chunks:
             finished = tool_finished(event.message)
             return b"" if finished is None else self._named(b"tool_finished", finished, cursor)
         return b""
+
+    def _approvals(self, cursor: int, message: Message) -> bytes:
+        """Return the event for a message that asks about calls, or says what has become of such."""
+        if message.asks:
+            asked = msgspec.to_builtins([each.shown for each in message.asks])
+            return self._named(b"approval_asked", {"approvals": asked}, cursor)
+        settled = approvals_settled(message)
+        return self._named(b"approval_settled", {"approvals": settled}, cursor) if settled else b""
 
     def _named(self, name: bytes, fields: dict[str, object], cursor: int) -> bytes:
         content = msgspec.json.encode(fields)

@@ -145,9 +145,10 @@ def new_fact(body: NewFactBody, fact_id: str, origin: Origin) -> NewFact:
     )
 
 
-def change(body: FactChangeBody) -> FactChange:
+def change(body: FactChangeBody, origin: Origin) -> FactChange:
     """Return what a body asks to change."""
     return FactChange(
+        origin=origin,
         text=body.text,
         subject=body.subject or "" if body.subject is not UNSET else UNSET,
         confidence=body.confidence,

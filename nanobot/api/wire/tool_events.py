@@ -26,3 +26,18 @@ def tool_finished(message: Message) -> dict[str, object] | None:
     if result.files:
         fields["files"] = [{"id": f"{FILE_ID_PREFIX}{path}", "filename": path} for path in result.files]
     return fields
+
+
+def approvals_settled(message: Message) -> list[dict[str, object]]:
+    """Return what has become of the calls of `message` that people were asked about."""
+    return [
+        {
+            "id": call.approval,
+            "call_id": call.id,
+            "tool": call.name,
+            "arguments": call.arguments,
+            "approved": not call.is_withheld,
+        }
+        for call in message.tool_calls
+        if call.approval is not None
+    ]

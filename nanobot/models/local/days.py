@@ -123,6 +123,11 @@ def names_place(text: str) -> bool:
     return bool(_PLACE.search(text))
 
 
+def asks_for_date(text: str) -> bool:
+    """Return whether the `text` asks for a date or a weekday."""
+    return bool(_ASKS_FOR_DATE.search(text))
+
+
 class DayAsked(msgspec.Struct, frozen=True):
     """A day that is asked for: how many `days` after today, and the user's `words` for it in a `language`."""
 
@@ -153,6 +158,10 @@ def date_of(day: DayAsked, now: str) -> date | None:
         return date.fromisoformat(match[0]) + timedelta(days=day.days) if match is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+TODAY = DayAsked(0, "", "")
+"""The day that it is now, for `date_of`."""
 
 
 def _day_named(text: str) -> DayAsked | None:

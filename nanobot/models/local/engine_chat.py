@@ -21,6 +21,7 @@ from nanobot.models.local.slots import Slot, Slots
 from nanobot.models.local.window import Window, estimate_tokens
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.openai.request import OpeningMessage
+from nanobot.models.remote_settings import RemoteSettings
 
 DEFAULT_ANSWER_TOKENS = 1_024
 _SLOW_S = 60.0
@@ -219,17 +220,19 @@ class EngineChat:
         if prompt.grammar:
             extra["grammar"] = prompt.grammar
         return OpenAIChat(
-            name=self.name,
-            model="local",
-            base_url=endpoint.base_url,
-            abilities=ABILITIES,
-            api_key=endpoint.api_key,
-            context_tokens=self._context_tokens,
+            RemoteSettings(
+                name=self.name,
+                model="local",
+                base_url=endpoint.base_url,
+                abilities=ABILITIES,
+                api_key=endpoint.api_key,
+                context_tokens=self._context_tokens,
+                max_retries=1,
+                socket_path=endpoint.socket_path,
+                extra_body=extra,
+            ),
             clock=self._clock,
             random=self._random,
-            max_retries=1,
-            socket_path=endpoint.socket_path,
-            extra_body=extra,
             opening=prompt.opening,
         )
 

@@ -19,6 +19,7 @@ _PRIMITIVES = {
     "boolean": '"true" | "false"',
     "null": '"null"',
 }
+_SMALL_LETTERS = "abcdefghijklmnopqrstuvwxyzßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
 _CHAR = r'[^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})'
 
 
@@ -37,9 +38,15 @@ def literal(text: str) -> str:
 def unlike(beginnings: Sequence[str], excluded: str = "", never: str = "") -> str:
     """Return the body of a rule for text that begins with none of `beginnings`, nor with a character of the
     class `excluded`, and goes on as the rule `rest` says. `never`: characters that do not belong there.
+
+    A beginning that ends with a space stands for a word alone: only letters may go on with it, as in
+    `The ` and `Then`. A model writes `The_sea` otherwise.
     """
     first = dict.fromkeys(sorted(beginning[0] for beginning in beginnings))
-    ways = [f"[^\\x00{excluded}{never}{''.join(map(_in_class, first))}] rest"]
+    others = f"^\\x00{excluded}{never}{''.join(map(_in_class, first))}"
+    if " " in beginnings:
+        others = "".join(letter for letter in _SMALL_LETTERS if letter not in first)
+    ways = [f"[{others}] rest"]
     for character in first:
         tails = [beginning[1:] for beginning in beginnings if beginning[0] == character]
         if all(tails):

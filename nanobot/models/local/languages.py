@@ -38,6 +38,18 @@ _WANTS_ENGLISH = re.compile(
     r"|英|翻译|翻譯|訳|[\"“„«»「`{}<>]",
     re.IGNORECASE,
 )
+_LANGUAGES = re.compile(
+    r"\b(?:engl\w+|inglés\w*|ingles\w*|inglês|anglais\w*|german|deutsch\w*|allem\w+|alem[áã]\w*|alemao"
+    r"|tedesc\w+|french"
+    r"|franz\w+|français\w*|francais\w*|francés\w*|francese|francês|spanish|spanisch\w*|español\w*"
+    r"|espagnol\w*|espanhol"
+    r"|spagnolo|italian\w*|italien\w*|portugu\w+|portugai\w*|portogh\w+|dutch|niederl\w+|chin[eo]\w+"
+    r"|japan\w+|japon\w+"
+    r"|giappon\w+|russ\w+|rus[os]\w*|korean\w*|polish|polnisch\w*|swedish|schwedisch\w*|turkish|türkisch\w*"
+    r"|latin\w*"
+    r"|arab\w*)\b|[英德法日俄韩葡中][语文語]|西班牙[语文]|意大利[语文]|(?:ドイツ|フランス|スペイン|イタリア|中国|韓国)語",
+    re.IGNORECASE,
+)
 _LONGEST = 300
 BEGINNINGS = (
     "That", "The ", "This", "It ", "It'", "There", "You", "I ", "I'", "Here", "Sure", "Okay", "Got ", "My ",
@@ -55,6 +67,15 @@ _OF_RESULT = {
     "pt": ("São ", "Dá ", "O resultado é "),
     "zh": ("等于", "结果是", "一共是"),
     "ja": ("答えは", "合計は", "結果は"),
+}
+_TODAY = {
+    "de": "Heute ist {}, der ",
+    "fr": "Nous sommes le {} ",
+    "es": "Hoy es {}, ",
+    "it": "Oggi è {} ",
+    "pt": "Hoje é {}, ",
+    "zh": "今天是{}，",
+    "ja": "今日は{}、",
 }
 # What stands between the words for a day and its weekday, for one that comes and for one that is over, and
 # between the weekday and the number of the day.
@@ -106,6 +127,19 @@ def opening_of_day(day: DayAsked, found: date) -> str:
     return words + _WEEKDAYS[day.language].split()[found.weekday()] + number
 
 
+def opening_of_today(said: list[str], today: date) -> str:
+    """Return how the answer begins that tells which day it is, up to its number; empty in English."""
+    language = _other_language(said)
+    if language not in _TODAY:
+        return ""
+    return _TODAY[language].format(_WEEKDAYS[language].split()[today.weekday()])
+
+
+def names_language(text: str) -> bool:
+    """Return whether the `text` names a language, as in `And in French?`."""
+    return bool(_LANGUAGES.search(text))
+
+
 def _other_language(said: list[str]) -> str | None:
     """Return in which language but English the answer is to be, "several" where that is open; None: in
     English, or it is not certain. A message that does not tell is in the language of those before it.
@@ -113,15 +147,15 @@ def _other_language(said: list[str]) -> str | None:
     if not said or len(said[-1]) > _LONGEST or _WANTS_ENGLISH.search(said[-1]):
         return None
     for text in reversed(said[-3:]):
-        language = _language_of(text[:_LONGEST])
+        language = language_of(text[:_LONGEST])
         if language is not None:
             return None if language == "en" else language
     return None
 
 
-def _language_of(text: str) -> str | None:
-    """Return the language of a text, "several" where it is in one of some that are not English; None: it does
-    not tell.
+def language_of(text: str) -> str | None:
+    """Return the language of a text, "several" where it is in one of some that are not English; None: its
+    words do not tell, or it is in one that is not known here.
     """
     if _KANA.search(text):
         return "ja"

@@ -29,7 +29,7 @@ from nanobot.models.local.routed import Routed
 from nanobot.models.local.salt import MEASURES, salted_system
 from nanobot.models.local.side_task import SideTasks
 from nanobot.models.openai.request import OpeningMessage
-from nanobot.models.weights.installed import find, format_of, identity_of
+from nanobot.models.weights.installed import PREFIXES, find, format_of, identity_of
 
 CONTEXT_TOKENS = 8_192
 
@@ -80,7 +80,7 @@ class LocalModel:
         self._warm_system = warm_system
         self._warm_tools = warm_tools
         self._agent_name = agent_name
-        self._slots_dir = models_dir / "prefixes"
+        self._slots_dir = models_dir / PREFIXES
         self._process = make_engine(
             name=name,
             model_path=path,

@@ -24,6 +24,9 @@ NAMES = frozenset({CURRENT_TIME, CALCULATE})
 MAX_CALLS = 3
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
+CALL_BEGINS = re.compile(r"\[(?:current_time\b|calculate )")
+"""How a call of a tool begins, wherever it stands."""
+LONGEST_CALL_BEGINNING = len("[current_time")
 _OFFSET = re.compile(r" \(UTC[+-]\d{4}\)\Z")
 _FUNCTIONS = (
     "abs", "round", "min", "max", "floor", "ceil", "sqrt", "exp", "log", "log2", "log10", "sin", "cos",
@@ -35,6 +38,8 @@ _TIME = '"[current_time" (" " zone)? "]"'
 _ZONE = 'zone ::= [A-Z] [A-Za-z_]{1,20} ("/" [A-Z] [A-Za-z_+-]{1,30}){0,2}'
 TIME_GRAMMAR = 'root ::= "[current_time]"'
 """The grammar of a call that asks for the time here: with a zone allowed, a model copies `Zone/City`."""
+ZONE_GRAMMAR = f'root ::= "[current_time " zone "]"\n{_ZONE}'
+"""The grammar of a call that asks for the time in another place."""
 _CALCULATION = "\n".join(
     (
         # One operator at least, or a function: a lone number needs no working out.
@@ -93,6 +98,11 @@ def opened_grammar(openings: Sequence[str], never: Sequence[str] = ()) -> str:
 def result_grammar(openings: Sequence[str]) -> str:
     """Return the grammar of an answer in words that begins with one of `openings` and a number."""
     return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
+
+
+def calculation_grammar(expression: str) -> str:
+    """Return the grammar of a call that works out `expression`."""
+    return f"root ::= {literal(f'[{CALCULATE} {expression}]')}"
 
 
 def read(text: str) -> tuple[WrittenCall, ...]:

@@ -21,16 +21,15 @@ from nanobot.core.persona import DEFAULT_NAME
 from nanobot.core.tool import ToolSpec
 from nanobot.models.local import notation, recall
 from nanobot.models.local.conversation import conversation, recalling, words_of_user
-from nanobot.models.local.days import date_of, day_asked, names_place
 from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
-from nanobot.models.local.languages import not_in_english, opening_of_day, openings_of_result
-from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
+from nanobot.models.local.expected import current_turn, expected, results_of
+from nanobot.models.local.languages import not_in_english
+from nanobot.models.local.persons import not_to_begin_with
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
-from nanobot.models.local.statements import Note, note_of
-from nanobot.models.local.stories import asks_for_verse, openings_of_another, openings_of_story
-from nanobot.models.local.sums import is_only_sum, may_be_worked_out, was_worked_out
-from nanobot.models.local.truths import MakerGuard, says_result
+from nanobot.models.local.shown import CALL_TOKENS, Shown
+from nanobot.models.local.stories import asks_for_verse
+from nanobot.models.local.truths import MakerGuard
 from nanobot.models.openai.request import OpeningMessage
 
 _TEMPERATURE = 0.2
@@ -39,9 +38,6 @@ ONE_PASS = "one pass"  # noqa: S105 - no password
 """The kind of these prompts."""
 OPENING_TOKENS = sum(3 + len(message.content.encode()) // 4 for message in OPENING)
 """An estimate of how long the opening is, for any tokenizer."""
-_MAX_STEPS = 2
-_CALL_TOKENS = 160
-_HELD_CHARS = 600
 
 
 def kind_of(name: str) -> str:
@@ -112,12 +108,14 @@ class OnePass:
     async def _called_or_said(
         self, request: ModelRequest, said: list[str]
     ) -> AsyncGenerator[Delta | Message, None]:
-        turn = _current_turn(request.messages)
-        grammar, is_usual = self._grammar(request, turn)
+        turn = current_turn(request.messages)
+        name, instructions = self.split(request.system)
+        comes = expected(request, turn, None if instructions else name)
         temperature = 0.0 if len(turn) > 1 else _TEMPERATURE
-        prompt = self._prompt(request, grammar, temperature, is_usual=is_usual)
+        prompt = self._prompt(request, comes.grammar, temperature, is_usual=comes.is_usual)
         usage = Usage()
-        async with aclosing(self._shown(request, prompt, usage, checks=_results(turn))) as answer:
+        shown = self._shown(request, prompt, usage, checks=results_of(turn), may_call=comes.may_call)
+        async with aclosing(shown) as answer:
             async for piece in answer:
                 if not isinstance(piece, Message) or not piece.text.startswith("["):
                     yield piece
@@ -168,7 +166,7 @@ class OnePass:
 
     async def _whole_call(self, prompt: Prompt) -> tuple[str, Usage]:
         """Return a call that the asker's limit has cut off, which is none of the answer's length."""
-        sampling = msgspec.structs.replace(prompt.request.sampling, max_output_tokens=_CALL_TOKENS)
+        sampling = msgspec.structs.replace(prompt.request.sampling, max_output_tokens=CALL_TOKENS)
         message = await self._chat.whole(
             msgspec.structs.replace(
                 prompt, request=msgspec.structs.replace(prompt.request, sampling=sampling)
@@ -184,43 +182,6 @@ class OnePass:
             for call in notation.read(written)
             if (call.name, call.arguments) not in earlier
         )
-
-    def _grammar(self, request: ModelRequest, turn: tuple[Message, ...]) -> tuple[str, bool]:
-        """Return what may come next, and whether many requests have that grammar: after a result words alone,
-        after an error perhaps another call.
-        """
-        steps = sum(1 for message in turn if message.tool_calls)
-        failed = bool(turn) and any(result.is_error for result in turn[-1].tool_results)
-        said = words_of_user(request.messages)
-        foreign = not_in_english(said)
-        if steps and not (failed and steps < _MAX_STEPS):
-            is_alone = is_only_sum(turn[0].text)
-            if _results(turn) and (openings := openings_of_result(said, is_only_sum=is_alone)):
-                return notation.result_grammar(openings), True
-            if not failed and (opening := _opening_of_day(said, turn)):
-                return notation.result_grammar([opening]), False
-            return notation.text_grammar(foreign), True
-        question = turn[0].text if turn and not steps else ""
-        if question and (opened := _opened(request.messages, question)).openings:
-            return notation.opened_grammar(opened.openings, opened.never), True
-        has_clock = any(each.name == notation.CURRENT_TIME for each in request.tools)
-        if question and has_clock and day_asked(said) is not None and not names_place(question):
-            return notation.TIME_GRAMMAR, True
-        is_sum = may_be_worked_out(question) or was_worked_out(request.messages)
-        names = sorted(
-            tool.name
-            for tool in request.tools
-            if tool.name != notation.CALCULATE or steps or (is_sum and not tells(question))
-        )
-        before = request.messages[: -len(turn)] if turn else ()
-        as_before = not_to_begin_as(before[-1].text, question) if before else ()
-        grammar = notation.answer_grammar(
-            names,
-            # At the beginning there is nothing to recall: questions for that are known by their words.
-            may_recall=bool(before) and not steps,
-            not_first=(*not_to_begin_with(question), *as_before, *foreign),
-        )
-        return grammar, not as_before
 
     # Asking ---------------------------------------------------------------------------------------
 
@@ -270,20 +231,28 @@ class OnePass:
         return DEFAULT_NAME, system.removeprefix(self._shared_system).strip("\n")
 
     async def _shown(
-        self, request: ModelRequest, prompt: Prompt, usage: Usage, *, checks: tuple[tuple[str, str], ...] = ()
+        self,
+        request: ModelRequest,
+        prompt: Prompt,
+        usage: Usage,
+        *,
+        checks: tuple[tuple[str, str], ...] = (),
+        may_call: bool = False,
     ) -> AsyncGenerator[Delta | Message, None]:
         """Yield the engine's answer as far as it may be shown; a call is yielded as one message of text.
 
         `usage`: of what was asked before. `checks`: expressions and results that the answer must say.
+        `may_call`: calls may stand in it.
         """
         question = next((each.text for each in reversed(request.messages) if each.role == "user"), "")
         name, _ = self.split(request.system)
-        filtered = _Shown(MakerGuard(question, request.system, name), checks)
+        filtered = Shown(MakerGuard(question, request.system, name), checks, may_call=may_call)
         async with aclosing(self._chat.ask(prompt)) as answer:
             async for piece in answer:
                 if isinstance(piece, Message):
                     if filtered.is_call:
-                        yield self._counted(piece, usage, name)
+                        call = msgspec.structs.replace(piece, parts=(Text(filtered.call),))
+                        yield self._counted(call, usage, name)
                         return
                     if rest := filtered.end():
                         yield TextDelta(rest)
@@ -310,96 +279,3 @@ class OnePass:
     def _counted(self, message: Message, before: Usage, name: str) -> Message:
         usage = without_luck(message.usage or Usage(), self.opening_tokens.get(name, 0)) + before
         return msgspec.structs.replace(message, usage=usage, model=self._chat.name)
-
-
-class _Shown:
-    """What of an answer may be shown: no calls, no claims that are wrong.
-
-    `text`: all that was passed on; `call`: a call as far as it was written. `is_over`: what comes after it is
-    of no use.
-    """
-
-    def __init__(self, guard: MakerGuard, checks: tuple[tuple[str, str], ...]) -> None:
-        self._guard = guard
-        self._checks = checks
-        self._held = ""
-        self._begins = True
-        self.is_call = False
-        self.is_over = False
-        self.text = ""
-        self.call = ""
-        self.pieces = 0
-
-    def pass_on(self, text: str) -> str:
-        """Return what may be shown now that the model wrote `text`."""
-        self.pieces += 1
-        if self._begins and text:
-            self.is_call = text.startswith("[")
-            self._begins = False
-        if self.is_call:
-            self.call += text
-            # The grammar knows no longest sum.
-            self.is_over = self.pieces > _CALL_TOKENS
-            return ""
-        text = self._guard.pass_on(text)
-        self.is_over = self._guard.was_wrong
-        if self._checks:
-            self._held += text
-            if not self._is_right() and len(self._held) < _HELD_CHARS:
-                return ""
-            text, self._held, self._checks = self._held, "", ()
-        self.text += text
-        return text
-
-    def end(self) -> str:
-        """Return what was held back, at the end of the answer."""
-        rest = self._held + self._guard.rest()
-        self._held = rest
-        if self._checks and not self._is_right():
-            rest = "\n".join(f"{expression} = {result}" for expression, result in self._checks)
-        self.text += rest
-        return rest
-
-    def _is_right(self) -> bool:
-        return all(says_result(self._held, result) for _, result in self._checks)
-
-
-def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
-    """Return how the answer begins that tells the day which was asked for; empty where none was, or the
-    model needs no such help.
-    """
-    day = day_asked(said)
-    now = next((result.content for result in turn[-1].tool_results), "")
-    found = date_of(day, now) if day is not None else None
-    return opening_of_day(day, found) if day is not None and found is not None else ""
-
-
-def _opened(messages: tuple[Message, ...], question: str) -> Note:
-    """Return how the answer to the last message must begin; empty where that is left to the model."""
-    if (note := note_of(question)).openings:
-        return note
-    if openings := openings_of_story(question):
-        return Note(openings)
-    before = next((each.text for each in reversed(messages) if each.role == "assistant"), "")
-    return Note(openings_of_another(words_of_user(messages), before))
-
-
-def _current_turn(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the messages from the user's last one on."""
-    last = max((at for at, message in enumerate(messages) if message.role == "user"), default=len(messages))
-    return messages[last:]
-
-
-def _results(turn: tuple[Message, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the calculations of the turn that the answer is about: expressions, and their results."""
-    if not turn or turn[-1].role != "tool":
-        return ()
-    calls = {call.id: call for message in turn for call in message.tool_calls}
-    return tuple(
-        (notation.expression_of(call), result.content.strip())
-        for message in turn
-        for result in message.tool_results
-        if (call := calls.get(result.call_id)) is not None
-        and call.name == notation.CALCULATE
-        and not result.is_error
-    )

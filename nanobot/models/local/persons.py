@@ -4,6 +4,10 @@ So an answer to a question about the user must not begin with the word by which 
 """
 
 import re
+from collections.abc import Sequence
+
+from nanobot.core.message import Message
+from nanobot.models.local.languages import names_language
 
 _CURLY = str.maketrans("’", "'")
 # For each: how a question speaks of the user, and how an answer must not begin then. With a space behind it
@@ -15,7 +19,7 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (
             # Whoever asks how to do something asks for advice, which may be declined.
             r"(?<!how )\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
-            ("I ", "I'm ", "I am ", "I've ", "We "),
+            ("I ", "I'm", "I am ", "I've", "We "),
         ),
         (r"\bmein(e|en|em|er|es)?\b", ("Mein", "Meine", "Meinen", "Meinem", "Meiner")),
         (r"\bich\b", ("Ich",)),
@@ -35,8 +39,8 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"\bmoro\b", ("Moro", "Eu moro")),
         (r"\bmijn\b", ("Mijn",)),
         (r"我", ("我",)),
-        (r"私", ("私",)),
-        (r"僕", ("僕",)),
+        (r"私", ("私", "我")),
+        (r"僕", ("僕", "我")),
     )
 )
 # How people begin who tell something of themselves.
@@ -48,6 +52,11 @@ _TELLS = re.compile(
 )
 _SUM = re.compile(r"\d\s*[-+*/x×÷^%=]")
 _LONGEST_QUESTION = 200
+# A greeting is the beginning of the answer before, said again.
+_GREETINGS = (
+    "Hello", "Hi ", "Hi!", "Hi,", "Hallo", "Bonjour", "Salut", "Hola", "¡Hola", "Ciao", "Olá", "Oi!",
+    "你好", "您好", "こんにちは",
+)  # fmt: skip
 _ASKS = re.compile(r"[?？]|か。?\s*\Z")
 
 
@@ -59,7 +68,8 @@ def not_to_begin_with(text: str) -> tuple[str, ...]:
     if len(text) > _LONGEST_QUESTION or not _ASKS.search(text):
         return ()
     text = text.translate(_CURLY)
-    return tuple(beginning for words, beginnings in _WORDS if words.search(text) for beginning in beginnings)
+    found = [beginning for words, beginnings in _WORDS if words.search(text) for beginning in beginnings]
+    return (*found, *_GREETINGS) if found else ()
 
 
 # What asks for other words of the same: in another language.
@@ -68,18 +78,63 @@ _TRANSLATE = re.compile(
     re.IGNORECASE,
 )
 _LONGEST_TRANSLATE = 80
-_FIRST_WORD = re.compile(r"\w+\W?")
+_MOST_SAID = 12
+_SHORT = 4
+# How a model begins that asks for a text which it has.
+_ASKS_FOR_TEXT = (
+    "Sure", "Please", "Of course", "Certainly", "Could you", "Can you", "I'd ", "I can", "I'm",
+    "Bitte gib", "Bitte geb", "Natürlich", "Gerne", "Sicher", "Siehe",
+    "Bien sûr", "Veuillez", "Pouvez", "Claro", "Por favor", "Por supuesto", "Certo", "Per favore",
+    "Certamente",
+    "当然", "请", "もちろん",
+)  # fmt: skip
 
 
-def not_to_begin_as(before: str, text: str) -> tuple[str, ...]:
-    """Return how the answer to the user's `text` must not begin where that asks for a translation of the
-    answer `before`: with its first word, as if it were to be said again.
+def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
+    """Return how the answer to the user's `text`, behind the `messages`, must not begin where that asks for a
+    translation: as what is to be translated does, or what it was translated into before, as if it were to be
+    said again.
+
+    `And in French?` asks for one where the message before does.
     """
-    if len(text) > _LONGEST_TRANSLATE or not _TRANSLATE.search(text):
+    said = [(message.role, message.text) for message in messages if message.role != "tool" and message.text]
+    if len(text) > _LONGEST_TRANSLATE:
         return ()
-    first = _FIRST_WORD.match(before)
+    if _TRANSLATE.search(text):
+        is_answered = bool(said) and said[-1][0] == "assistant"
+        return (*_beginning(said[-1][1], words=1), *_ASKS_FOR_TEXT) if is_answered else ()
+    if not names_language(text):
+        return ()
+    answers = []
+    for role, words in reversed(said[-_MOST_SAID:]):
+        if role == "assistant":
+            answers.append(words)
+        elif _is_translated(answers):
+            break
+        elif len(words) <= _LONGEST_TRANSLATE and _TRANSLATE.search(words):
+            answers.append("")
+        elif len(words) > _LONGEST_TRANSLATE or not names_language(words):
+            return ()
+    if not _is_translated(answers):
+        return ()
+    # "La lune" becomes "la luna": the first word alone may well be the same.
+    return tuple(beginning for answer in answers for beginning in _beginning(answer, words=2))
+
+
+def _is_translated(answers: list[str]) -> bool:
+    """Return whether the first wish for a translation was reached, which "" stands for."""
+    return "" in answers
+
+
+def _beginning(text: str, words: int) -> list[str]:
+    match = re.match(rf"(?:\w+\W?){{1,{words}}}", text)
+    if match is None:
+        return []
     # Chinese and Japanese have no spaces between words.
-    return (first[0][:3] if first[0] >= "\u3040" else first[0],) if first else ()
+    if match[0] >= "\u3040":
+        return [match[0][:3]]
+    # What stands behind a short one tells it from longer words: "The " from "Then".
+    return [match[0] if len(match[0]) <= _SHORT else match[0].rstrip(" ,.;:!-–")]
 
 
 def tells(text: str) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 
 _LONGEST = 240
 _CURLY = str.maketrans("’", "'")
-_SENTENCES = re.compile(r"(?<=[.!;])\s+|(?<=[。！；])|\n+")
+_SENTENCES = re.compile(r"(?<=[.!;])(?<!\d\.)\s+|(?<=[。！；])|\n+")
 _ASKS = re.compile(r"[?？]|か[。！]?\s*\Z")
 
 
@@ -53,7 +53,7 @@ _LANGUAGES = (
         r"|cancer)\b",
         "Got it", "Noted", "Okay", "All right", "Nice", "Good to know", "Thanks for", "Thank you",
         "I'll remember", "I will remember", "I'll keep", "You ", "You're ", "Your ",
-        "Hello", "Hi ", "Welcome",
+        "Hello", "Hi ", "Welcome!",
     ),
     _language(
         r"(?:ich (?:heiße|heisse|bin|habe|hab|wohne|lebe|arbeite|mag|liebe|esse|trinke|spiele|komme|hasse"
@@ -64,7 +64,7 @@ _LANGUAGES = (
         r"|nenne|sag|erzähl\w*|mach\w*|töte\w*|umbring\w*|sterben|tot|gestorben|suizid\w*|selbstmord|bombe"
         r"|waffe\w*|gift|traurig|allein|einsam|angst|krank|krebs|schmerzen)\b",
         "Alles klar", "Verstanden", "Notiert", "Schön", "Freut mich", "Danke", "Ich merke mir",
-        "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Herzlichen ", "Willkommen",
+        "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Herzlichen ", "Willkommen!",
     ),
     _language(
         r"(?:je (?:m'appelle|suis|vis|travaille|mange|bois|joue|préfère|parle|ne (?:mange|bois) pas)"
@@ -76,7 +76,7 @@ _LANGUAGES = (
         r"|peur|malade|cancer|mal)\b",
         "D'accord", "C'est noté", "C'est ", "Bien noté", "Très bien", "Enchanté", "Merci", "Ravi",
         "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Génial", "Bonjour", "Vous ",
-        "Tu ", "Votre ", "Ton ", "Bienvenue",
+        "Tu ", "Votre ", "Ton ", "Bienvenue !",
     ),
     _language(
         r"(?:yo )?(?:me llamo|soy|tengo|vivo|trabajo|como|bebo|(?:no )?me gustan?|no como|no bebo|prefiero"

@@ -6,7 +6,7 @@ Start at `chat.py`:
 
 * `request.py` encodes a request; `canonical.py` brings its messages into the form that all providers take.
 * `answer.py` reads an answer; `chunk.py` decodes its chunks, `calls.py` and `think.py` put calls and thinking
-  together, `state.py` what the provider wants back.
+  together, `state.py` what the provider wants back. `finish_reason.py`: why the model stopped.
 * `proposals.py`: what the next try of a refused request leaves out. `failed_calls.py`: calls in what
   a model wrote and its server could not read.
 """

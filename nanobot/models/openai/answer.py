@@ -5,30 +5,31 @@ chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
-import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from nanobot.core.errors import ModelBadAnswer, ModelOverloaded
+from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall
 from nanobot.core.tool import ToolSpec
 from nanobot.models.lenient import decode_any
 from nanobot.models.lessons import Lesson, Lessons
 from nanobot.models.openai.calls import CallAssembly, CallPiece, FunctionPiece
 from nanobot.models.openai.chunk import (
     Chunk,
+    ChunkChoice,
     ChunkDelta,
     ChunkUsage,
     LenientDecoder,
     TextChunks,
     decode,
-    tokens,
+    usage_of,
 )
 from nanobot.models.openai.failed_calls import calls_in
+from nanobot.models.openai.finish_reason import stop_reason_of
 from nanobot.models.openai.state import (
     CONTENT,
     ITS_TEXT,
@@ -42,46 +43,8 @@ from nanobot.models.openai.think import ThinkTags, split_unopened
 from nanobot.models.refusal_body import is_error
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
-_log = logging.getLogger(__name__)
-
-_STOP_REASONS: tuple[tuple[str, StopReason], ...] = (
-    ("incomplete", "length"),
-    ("length", "length"),
-    ("max_", "length"),
-    ("tool", "tool_calls"),
-    ("function_call", "tool_calls"),
-    ("filter", "content_filter"),
-    ("safety", "content_filter"),
-    ("sensitive", "content_filter"),
-    ("moderation", "content_filter"),
-    ("refus", "content_filter"),
-    ("recitation", "content_filter"),
-    ("blocklist", "content_filter"),
-    ("prohibited", "content_filter"),
-    ("spii", "content_filter"),
-    ("guardrail", "content_filter"),
-    ("stop", "stop"),
-    ("end", "stop"),
-    ("eos", "stop"),
-    ("eot", "stop"),
-    ("complete", "stop"),
-    ("done", "stop"),
-    ("finish_reason_unspecified", "stop"),
-)
-"""What a finish reason means, by the first of these words that is in it, in lower case."""
-_PLAIN_REASONS: Mapping[str, StopReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-}
-"""Those of the format itself, which nearly all servers keep to."""
-_BROKEN_OFF = ("error", "abort", "malformed", "unexpected", "cancel")
 _UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
-_OVERLOADED = "insufficient_system_resource"
-
-# --------------------------------------------------------------------------------------------------
 
 
 class ChatAnswerReader:
@@ -164,42 +127,50 @@ class ChatAnswerReader:
                 raise self._error(payload)
             return
         for choice in chunk.choices:
-            if choice.index:
-                continue
-            self.has_content = True
-            delta = choice.delta
-            if delta is not None:
-                text = delta.content
-                if (
-                    type(text) is str
-                    and text
-                    and self._kind is TextDelta
-                    and self._tags is None
-                    and delta.tool_calls is None
-                    and delta.reasoning_content is None
-                    and delta.reasoning is None
-                    and delta.reasoning_details is None
-                    and not delta.extra_content
-                    and delta.refusal is None
-                    and delta.function_call is None
+            if not choice.index:
+                self._take_choice(choice, chunk, payload, deltas)
+
+    def _take_choice(self, choice: ChunkChoice, chunk: Chunk, payload: bytes, deltas: list[Delta]) -> None:
+        """Read the one choice that counts.
+
+        Raises:
+            RequestFailed: the answer broke off.
+        """
+        self.has_content = True
+        delta = choice.delta
+        if delta is not None:
+            text = delta.content
+            if (
+                type(text) is str
+                and text
+                and self._kind is TextDelta
+                and self._tags is None
+                and delta.tool_calls is None
+                and delta.reasoning_content is None
+                and delta.reasoning is None
+                and delta.reasoning_details is None
+                and not delta.extra_content
+                and delta.refusal is None
+                and delta.function_call is None
+            ):
+                # The short way, for nearly all chunks of an answer.
+                self._pieces.append(text)
+                deltas.append(TextDelta(text))
+                if len(chunk.choices or ()) == 1 and not (
+                    choice.finish_reason or choice.usage or chunk.usage or chunk.error
                 ):
-                    # The short way, for nearly all chunks of an answer.
-                    self._pieces.append(text)
-                    deltas.append(TextDelta(text))
-                    if len(chunk.choices) == 1 and not (
-                        choice.finish_reason or choice.usage or chunk.usage or chunk.error
-                    ):
-                        self._texts.learn(payload, text)
-                else:
-                    self._take_delta(delta, deltas)
-            elif choice.message is not None:
-                self._take_whole(choice.message, deltas)
-            if choice.usage is not None:
-                self._count(choice.usage)
-            if choice.error:
-                raise error_in_answer(self._source, {"error": choice.error})
-            if choice.finish_reason:
-                self._finish(choice.finish_reason)
+                    self._texts.learn(payload, text)
+            else:
+                self._take_delta(delta, deltas)
+        elif choice.message is not None:
+            self._take_whole(choice.message, deltas)
+        if choice.usage is not None:
+            self._count(choice.usage)
+        if choice.error:
+            raise error_in_answer(self._source, {"error": choice.error})
+        if choice.finish_reason:
+            self._stop_reason = stop_reason_of(choice.finish_reason, self._source.name)
+            self.finished = True
 
     def _count(self, usage: ChunkUsage) -> None:
         # Some servers end with a count of nothing.
@@ -244,7 +215,7 @@ class ChatAnswerReader:
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
         self._answered()
-        return Message("assistant", parts, stop_reason, _usage_of(self._usage), self._source.name)
+        return Message("assistant", parts, stop_reason, usage_of(self._usage), self._source.name)
 
     def _decode_leniently(self, payload: bytes, refused: Exception) -> Chunk:
         if self._lenient is None:
@@ -390,31 +361,6 @@ class ChatAnswerReader:
         field = self._field or (CONTENT if self._keeps_tags else None)
         return ProviderState(self._provider, field, ITS_TEXT) if field is not None else None
 
-    def _finish(self, reason: str) -> None:
-        """Note why the model stopped: compared without case, by the words in it, as each server has its own.
-
-        Raises:
-            RequestFailed: the answer broke off.
-        """
-        if (plain := _PLAIN_REASONS.get(reason)) is not None:
-            self.finished = True
-            self._stop_reason = plain
-            return
-        name, said = self._source.name, reason.lower()
-        if said == _OVERLOADED:
-            raise RequestFailed(
-                ModelOverloaded(f"{name} broke off its answer: it is short of resources"), may_retry=True
-            )
-        if any(word in said for word in _BROKEN_OFF):
-            raise RequestFailed(
-                ModelBadAnswer(f"{name} broke off its answer: finish_reason {reason[:40]!r}"), may_retry=True
-            )
-        self.finished = True
-        known = next((meant for word, meant in _STOP_REASONS if word in said), None)
-        if known is None:
-            _log.warning("%s ended with finish_reason %.40r, which is taken for a cut answer", name, reason)
-        self._stop_reason = known or "length"
-
     def _tool_calls(self) -> list[ToolCall]:
         taken = {part.id for message in self._asked for part in message.parts if isinstance(part, ToolCall)}
         calls: list[ToolCall] = []
@@ -429,17 +375,3 @@ class ChatAnswerReader:
             state = kept(self._provider, "extra_content", call.extra_content) if call.extra_content else None
             calls.append(ToolCall(call_id, call.name, call.whole_arguments(), provider_state=state))
         return calls
-
-
-def _usage_of(usage: ChunkUsage | None) -> Usage | None:
-    if usage is None:
-        return None
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached = prompt.cached_tokens if prompt is not None else None
-    asked = tokens(usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens)
-    said = tokens(usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens)
-    thought = tokens(completion.reasoning_tokens if completion is not None else None)
-    # xAI counts thinking beside the answer's tokens, which only the total shows.
-    if thought > said and tokens(usage.total_tokens) == asked + said + thought:
-        said += thought
-    return Usage(asked, said, tokens(usage.prompt_cache_hit_tokens if cached is None else cached), thought)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from nanobot.core.message import Usage
 from nanobot.models.lenient import Halves, loads, repaired
 from nanobot.models.openai.calls import CallPiece, FunctionPiece
 
@@ -99,6 +100,21 @@ def tokens(count: object) -> int:
     if isinstance(count, int | float) and not isinstance(count, bool) and 0 <= count <= _MAX_COUNT:
         return int(count)
     return 0
+
+
+def usage_of(usage: ChunkUsage | None) -> Usage | None:
+    """Return the tokens that a server has counted."""
+    if usage is None:
+        return None
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached = prompt.cached_tokens if prompt is not None else None
+    asked = tokens(usage.input_tokens if usage.prompt_tokens is None else usage.prompt_tokens)
+    said = tokens(usage.output_tokens if usage.completion_tokens is None else usage.completion_tokens)
+    thought = tokens(completion.reasoning_tokens if completion is not None else None)
+    # xAI counts thinking beside the answer's tokens, which only the total shows.
+    if thought > said and tokens(usage.total_tokens) == asked + said + thought:
+        said += thought
+    return Usage(asked, said, tokens(usage.prompt_cache_hit_tokens if cached is None else cached), thought)
 
 
 class TextChunks:

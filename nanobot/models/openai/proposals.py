@@ -66,9 +66,12 @@ def _check_abilities(name: str, request: ModelRequest, text: RefusalText, lesson
         if is_refused and "chema for" not in text.words:
             kind = request.format.kind
             raise lacks(kind, f"{name} does not take response_format {kind}")
-    if "tools" in body and (
-        text.objection("tools") or (text.names_exactly("tools") and text.says_unsupported)
-    ):
+    is_unsupported = text.says_unsupported and (
+        text.names_exactly("tools")
+        # The server means what it chooses itself where there are tools.
+        or ("tool_choice" not in body and text.names("tool_choice"))
+    )
+    if "tools" in body and (text.objection("tools") or is_unsupported):
         raise lacks("tools", f"{name} does not take tools: send the request without them")
     if has_new_image(request) and "images" not in named(lessons, "text_only") and text.objection("images"):
         raise lacks(None, f"{name} does not take images: send the request without them")

@@ -50,14 +50,16 @@ def _closes(text: str, start: int, *, is_whole: bool) -> bool | None:
     """Return whether the tag at `start` closes thinking, in the text of a model that is known to leave the
     opening tag out; None where more of the text is needed.
 
-    It stands alone on a line, at the end of one, or behind a sentence. In code, and in the middle of a
-    sentence, it is only mentioned.
+    It stands alone on a line, at the end of one, or behind a sentence. In code, in the middle of a sentence,
+    and behind the opening tag on the same line, it is only mentioned.
     """
     thought = text[:start]
     if thought.count(_FENCE) % 2:
         return False
     if _LINE_BEFORE.search(thought) is not None:
         return True
+    if _OPEN in thought[thought.rfind("\n") + 1 :]:
+        return False
     behind = text[start + len(_CLOSE) :]
     rest = behind.lstrip(" \t")
     if len(behind) - len(rest) > _MAX_BLANKS:

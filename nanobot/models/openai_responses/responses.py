@@ -2,94 +2,64 @@
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import get_args
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
-from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Message
-from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
-from nanobot.models.address import BEARER, Address, KeyHeader
+from nanobot.core.model import Ability, ModelRequest
+from nanobot.models.address import OPENAI_OPERATION, Address
 from nanobot.models.answer import FormatTerms
-from nanobot.models.client import MAX_ANSWER_CHARS, Exchange
-from nanobot.models.http import Timeouts
-from nanobot.models.lessons import NOTHING, Lesson, named
-from nanobot.models.negotiation import Negotiation, has_new_image, lacks
+from nanobot.models.client import Exchange
+from nanobot.models.lessons import Lesson, missing, named
+from nanobot.models.negotiation import Negotiation, check_abilities
 from nanobot.models.openai_responses.answer import ResponseReader
 from nanobot.models.openai_responses.items import REASONING, Taken, fingerprints
 from nanobot.models.openai_responses.proposals import NO_REPLAY, proposals
 from nanobot.models.openai_responses.refused import RefusedReasoning
 from nanobot.models.openai_responses.request import RESERVED_FIELDS, encode
-from nanobot.models.remote_model import RemoteModel
-from nanobot.models.transport import DIRECT, Transport
+from nanobot.models.remote_model import ModelFormat, RemoteModel
+from nanobot.models.remote_settings import RemoteSettings
 
 _log = logging.getLogger(__name__)
 
 ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
 """What the format has fields for."""
 
-_PATH = LatePattern(r"/(?:chat/completions|responses)/*(?=[?#]|\Z)")
 _OPENAI_HOST = "api.openai.com"
-_TERMS = FormatTerms(answer="response", content="output", ending="response.completed")
+_WIRE = ModelFormat(
+    terms=FormatTerms(answer="response", content="output", ending="response.completed"),
+    reserved=RESERVED_FIELDS,
+    abilities=ABILITIES,
+)
 
 
 class OpenAIResponses(RemoteModel):
     """A model behind an API that speaks OpenAI's Responses.
 
-    A failed request is sent again, at most `max_retries` times and only while nothing of its answer was
-    yielded. `base_url` may end with the path of the responses, or of the chat completions. `auth`: how the
-    key is sent. `transport`: what goes with each request besides. `extra_body`: further fields of each
-    request. `abilities`: those of them that the format has are claimed.
+    The base URL may end with the path of an operation.
 
     Raises:
         ConfigError: the base URL, the key or the extra fields cannot be used.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        model: str,
-        base_url: str,
-        api_key: str | None,
-        context_tokens: int,
-        clock: Clock,
-        random: random.Random,
-        auth: KeyHeader = BEARER,
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
-        max_retries: int = 2,
-        transport: Transport = DIRECT,
-        max_answer_chars: int = MAX_ANSWER_CHARS,
-        extra_body: Mapping[str, object] | None = None,
-        abilities: frozenset[Ability] = ABILITIES,
-    ) -> None:
-        address = Address(_PATH.sub("", base_url.strip()))
+    def __init__(self, settings: RemoteSettings, *, clock: Clock, random: random.Random) -> None:
+        address = Address(settings.base_url, OPENAI_OPERATION)
         super().__init__(
-            name=name,
-            model=model,
+            settings,
+            _WIRE,
             address=address,
             answer_url=address.url("/responses"),
-            api_key=api_key,
-            context_tokens=context_tokens,
-            abilities=abilities & ABILITIES,
             clock=clock,
             random=random,
-            auth=auth,
-            timeouts=timeouts,
-            max_retries=max_retries,
-            max_answer_chars=max_answer_chars,
-            transport=transport,
-            extra_body=extra_body,
-            reserved=RESERVED_FIELDS,
-            terms=_TERMS,
         )
-        self._salt_field = transport.salt_field
+        self._salt_field = settings.transport.salt_field
         self._is_openai = address.host == _OPENAI_HOST
         self._refused = RefusedReasoning(clock)
-        self._settings = _settings(abilities)
-        self._proposals = partial(proposals, name)
+        self._settings = missing(settings.abilities)
+        self._proposals = partial(proposals, settings.name)
         self._everything = Taken(self._provider)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
@@ -107,7 +77,7 @@ class OpenAIResponses(RemoteModel):
         """Return the next try of `request`."""
         lessons = negotiation.lessons
         if lessons:
-            self._check(request, lessons)
+            check_abilities(request, lessons, self._name, form="form of the answer")
         body = encode(
             request,
             model=self._source.model,
@@ -142,27 +112,3 @@ class OpenAIResponses(RemoteModel):
         if NO_REPLAY in negotiation.lessons:
             _log.warning("%s refused reasoning that came from it; it is left out for an hour", self._name)
             self._refused.confirm(fingerprints(request.messages, self._provider))
-
-    def _check(self, request: ModelRequest, lessons: frozenset[Lesson]) -> None:
-        """Check that the request needs nothing that the model is known to lack.
-
-        Raises:
-            RequestFailed: `ModelLacksAbility`.
-        """
-        lacking = named(lessons, "lacks")
-        if request.tools and "tools" in lacking:
-            raise lacks("tools", f"{self._name} does not take tools: send the request without them")
-        form = request.format
-        if form is not None and request.tools and FORMAT_WITH_TOOLS in lacking - request.lacking:
-            raise lacks(FORMAT_WITH_TOOLS, f"{self._name} takes no form of the answer beside tools")
-        if Lesson("text_only", "images") in lessons and has_new_image(request):
-            raise lacks(None, f"{self._name} does not take images: send the request without them")
-
-
-def _settings(abilities: frozenset[Ability]) -> frozenset[Lesson]:
-    """Return as lessons what the settings say that the model lacks."""
-    lacking = {Lesson("lacks", "tools")} if "tools" not in abilities else set()
-    return (
-        frozenset(lacking | ({Lesson("text_only", "images")} if "images" not in abilities else set()))
-        or NOTHING
-    )

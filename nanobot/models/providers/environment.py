@@ -14,6 +14,7 @@ from nanobot.models.providers.row import Provider
 _OPENAI_PATH = LatePattern(r"/(?:openai|v1)(?:/chat/completions)?/*\Z")
 _AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 """Credentials of AWS that sign requests, which is not done here."""
+_OLLAMA_PORT = 11434
 _EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
@@ -64,8 +65,11 @@ def find_base_url(provider: Provider, environment: Mapping[str, str]) -> str:
 
 def at_address(provider: Provider, base_url: str) -> Provider:
     """Return the provider as it is to be asked at `base_url`: one whose own format is Gemini's also has
-    addresses that speak OpenAI's, with `/openai`, `/v1` or `/chat/completions` at the end.
+    addresses that speak OpenAI's, with `/openai`, `/v1` or `/chat/completions` at the end; what listens at
+    Ollama's port is asked for its window, whatever it is called.
     """
+    if provider.wire == "openai" and urlsplit(base_url.strip()).port == _OLLAMA_PORT:
+        return msgspec.structs.replace(provider, tells_window=True)
     if provider.wire != "gemini" or not _OPENAI_PATH.search(base_url.strip().partition("?")[0]):
         return provider
     return msgspec.structs.replace(provider, wire="openai", auth=BEARER)

@@ -17,6 +17,8 @@ import msgspec
 from nanobot.core.errors import ConfigError
 
 LOCAL = "local"
+PREFIXES = "prefixes"
+"""The folder beside the weights that has what the engine has read of prompts."""
 _MAGIC = b"GGUF"
 
 

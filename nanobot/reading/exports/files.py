@@ -30,7 +30,7 @@ def read(path: Path, program: Program | None, now: float) -> ExportContent:
     """Return what an export has: a file or a folder. `program`: whose it is, None: find out.
 
     Raises:
-        InvalidRequest: it cannot be read, or is none.
+        InvalidRequest: it cannot be read, or is not one.
     """
     try:
         if path.is_dir():

@@ -73,7 +73,7 @@ def timed(messages: Iterable[tuple[Message, float | None]], begun: float) -> tup
 
 def moment(value: object) -> float | None:
     """Return a time of an export, seconds or ISO 8601 (without a zone: this machine's), as seconds since the
-    epoch; None where it is none.
+    epoch; None where it is not one.
     """
     if isinstance(value, str):
         try:

@@ -19,7 +19,7 @@ def read(content: bytes, name: str, now: float) -> ExportContent:
     """Return the memories; those without a time are of `now`.
 
     Raises:
-        InvalidRequest: they are none.
+        InvalidRequest: there are none.
     """
     try:
         value = msgspec.json.decode(content)

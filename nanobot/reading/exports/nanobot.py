@@ -53,7 +53,7 @@ def read_session(lines: Iterable[bytes], stem: str, now: float) -> ExportContent
 
 
 def _records(lines: Iterable[bytes]) -> tuple[list[dict[str, Any]], int]:
-    """Return the objects of the lines, and how many are none."""
+    """Return the objects of the lines, and how many are not."""
     records: list[dict[str, Any]] = []
     broken = 0
     for line in lines:

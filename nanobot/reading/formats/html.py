@@ -90,7 +90,7 @@ def _make_absolute(document: LexborHTMLParser, url: str) -> None:
         try:
             link.attrs["href"] = urljoin(base_url, address)
         except ValueError:
-            # An address that is none stays as it is.
+            # What is not an address stays as it is.
             continue
 
 

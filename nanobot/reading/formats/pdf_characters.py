@@ -100,7 +100,7 @@ def _characters(text_page: object, most: int) -> list[tuple[Character, Box]]:
         size = abs(pdfium.FPDFText_GetFontSize(text_page, index)) * math.hypot(matrix.c, matrix.d)
         place = Box(box.left, box.bottom, box.right, box.top)
         start, line = x.value, y.value
-        # One sum instead of a test of each: it is no number where one of them is none.
+        # One sum instead of a test of each: it is no number where one of them is not.
         if not math.isfinite(sum(place) + start + line + size):
             continue
         angle = (

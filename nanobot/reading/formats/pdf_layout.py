@@ -88,7 +88,7 @@ def runs_of(characters: Iterable[Character]) -> list[PageRun]:
             is_spaced = True
             # A space without width is one that pdfium sees.
             has_space = has_space or character.end > character.x
-            # A space as wide as a column is none.
+            # A space as wide as a column does not count as one.
             if before is not None and character.end - before.end > 0:
                 before = before._replace(
                     end=min(max(before.end, character.end), before.end + before.size * 0.6)

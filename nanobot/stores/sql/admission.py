@@ -90,22 +90,61 @@ def admit(
         raise refusal
     if load.model is not None and turn.model is None:
         # It may have another window than the model that was asked about.
-        turn, left_out = msgspec.structs.replace(turn, model=load.model), None
+        left_out = None
+    turn = _as_the_session_says(turn, load)
+    load = load.giving_way(turn, left)
+    if load.waiting - load.gives_way and turn.when_busy == "reject":
+        raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
+    if turn.when_busy == "steer" and _may_join(turn, load):
+        return _steer(db, turn, identity, head, load, now)
+    _check_room(db, turn, load, limits, capacity, unended)
+    if taken_in is not None:
+        plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
+        return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
+    if foreseen is None:
+        plan, note = plan_of(db, turn, earlier, head, load, recent)
+    elif foreseen.standing == standing_of(None if is_made else head, load):
+        plan, note = foreseen.plan, foreseen.note
+    else:
+        return SessionMoved()
+    if is_long(plan.earlier):
+        if load.waiting:
+            raise SessionBusy(
+                f"a turn of this session runs or waits, and {len(plan.earlier)} messages of the request"
+                " are not in its transcript: send so many once it has ended"
+            )
+        return taking_in.begin(db, head, plan, note, is_made=is_made)
+    return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
+
+
+def _as_the_session_says(turn: Turn, load: Load) -> Turn:
+    """Return the turn with the model and the instructions of its session, where it names none itself."""
+    if load.model is not None and turn.model is None:
+        turn = msgspec.structs.replace(turn, model=load.model)
     if turn.default_model is not None:
         turn = msgspec.structs.replace(turn, model=turn.model or turn.default_model, default_model=None)
     if load.instructions is not None:
         turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
-    load = load.giving_way(turn, left)
-    if load.waiting - load.gives_way and turn.when_busy == "reject":
-        raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
-    may_join = (
+    return turn
+
+
+def _may_join(turn: Turn, load: Load) -> bool:
+    """Return whether the running turn can take the messages of this one as further ones of its user."""
+    return (
         load.running_n is not None
         and not load.gives_way
         and load.running_trace == turn.trace
         and all(message.role == "user" for message in turn.input)
     )
-    if may_join and turn.when_busy == "steer":
-        return _steer(db, turn, identity, head, load, now)
+
+
+def _check_room(db: Db, turn: Turn, load: Load, limits: Limits, capacity: Capacity, unended: int) -> None:
+    """Return where the turn may wait, if it has to.
+
+    Raises:
+        QueueFull: too many turns of its session wait.
+        Overloaded: too many turns wait in all.
+    """
     waiting = load.waiting - (load.running_n is not None)
     if waiting >= limits.max_queue:
         raise QueueFull(
@@ -113,25 +152,8 @@ def admit(
             " have ended",
             retry_after_s=1,
         )
-    if not load.can_start(turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
+    if not load.can_start(db, turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
         queue.check_room(db, turn.key_id, limits.max_waiting)
-    if taken_in is not None:
-        plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
-    else:
-        if foreseen is None:
-            plan, note = plan_of(db, turn, earlier, head, load, recent)
-        elif foreseen.standing == standing_of(None if is_made else head, load):
-            plan, note = foreseen.plan, foreseen.note
-        else:
-            return SessionMoved()
-        if is_long(plan.earlier):
-            if load.waiting:
-                raise SessionBusy(
-                    f"a turn of this session runs or waits, and {len(plan.earlier)} messages of the request"
-                    " are not in its transcript: send so many once it has ended"
-                )
-            return taking_in.begin(db, head, plan, note, is_made=is_made)
-    return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -207,10 +229,10 @@ def _run_again(
     now: float,
 ) -> Claim | None:
     """Start the turn now where nothing is before it, else put it in the queue."""
-    if not load.can_start(turn, capacity):
+    if not load.can_start(db, turn, capacity):
         queue.enqueue(db, n, head.session, plan, turn.key_id)
         return None
-    queue.hold(db, n, head.session, capacity, now)
+    queue.hold(db, n, head.session, turn.key_id, capacity, now)
     queue.start(db, head, n, plan, now)
     return queue.load_claim(db, n, head, capacity, plan.input)
 
@@ -233,11 +255,11 @@ def _take(
     """Start the turn now where nothing stands before it, else put it in the queue."""
     turn = msgspec.structs.replace(turn, input=plan.input)
     claim = None
-    if load.can_start(turn, capacity):
+    if load.can_start(db, turn, capacity):
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out, load.known))
-        queue.hold(db, n, head.session, capacity, now)
+        queue.hold(db, n, head.session, turn.key_id, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
         queue.enqueue(db, n, head.session, plan, turn.key_id)

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from nanobot.core.scopes import ScopeRules
 from nanobot.stores.sql.recent_messages import RecentMessages
+from nanobot.stores.sql.slices import Slices
 from nanobot.stores.sql.tokens import Phrase
 
 T = TypeVar("T")
@@ -94,6 +95,13 @@ class Db(Protocol):
         """Messages of the sessions that were used last; emptied where a transaction is rolled back."""
         ...
 
+    @property
+    def slices(self) -> Slices:
+        """Long texts on their way into the search index or out of it; emptied where a transaction is rolled
+        back.
+        """
+        ...
+
     def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:
         """Run a statement and return its rows."""
         ...
@@ -124,9 +132,9 @@ class Database(Protocol):
         """
         ...
 
-    async def write_piece(self, job: Job[T], /) -> T:
-        """Do as `write` for a piece of something long: jobs that wait go first, and none waits for more than
-        one piece. Pieces are done in the order in which they were asked for.
+    async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        """Do as `write` for a piece of something long, or for what is large: jobs that wait go first, and
+        none waits for more than one piece. Pieces are done in the order in which they were asked for.
         """
         ...
 
@@ -173,28 +181,28 @@ class SearchIndex(Protocol):
         """Take some of what is committed into the index; return whether there may be more."""
         ...
 
-    def index_session(self, db: Db, session: int) -> None:
-        """Take some of the session's new messages into the index."""
+    def index_session(self, db: Db, session: int) -> bool:
+        """Take some of the session's new messages into the index; return whether it is at a long one, which
+        comes in in pieces.
+        """
         ...
 
     def rebuild_some(self, db: Db) -> bool:
-        """Take some of what is missing of an index that is being built anew into it; return whether there may
-        be more to do.
-        """
+        """Add some of what an index that is being rebuilt lacks; return whether there may be more to do."""
         ...
 
     def is_whole(self, db: Db) -> bool:
-        """Return whether all that was said before this start can be in the index: it is not being built
-        anew.
-        """
+        """Return whether all that was said before this start can be in the index: it is not being rebuilt."""
         ...
 
     def clean_some(self, db: Db) -> bool:
         """Go on writing over what was taken out of the index; return whether there may be more to do."""
         ...
 
-    def forget(self, db: Db, session: int, first_seq: int, last_seq: int) -> None:
-        """Take some of a session's messages out of the index; their rows are still there."""
+    def forget(self, db: Db, session: int, first_seq: int, last_seq: int) -> int:
+        """Take some of a session's messages out of the index; their rows are still there. Return the number
+        of the last one up to which none is in it: less than `last_seq` where there is more to do.
+        """
         ...
 
     def sessions(self) -> str:

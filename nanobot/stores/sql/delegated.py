@@ -39,7 +39,7 @@ def account(db: Db, session: int, turn: Turn) -> int:
 
 
 def put_first(db: Db) -> None:
-    """Let the turns that others wait for start before all others: those hold places, and would wait for ever
+    """Let the turns that others wait for start before all others: those hold places, and would wait forever
     for turns that have none.
     """
     db.execute(

@@ -21,7 +21,7 @@ _CHORE = "erase "
 
 class PendingErasure(msgspec.Struct, frozen=True):
     """An erasure under way: whose names, and which sessions. What began after the session `last` and the time
-    `at`, and what was remembered after the version `last_fact`, stays: somebody who comes back begins anew.
+    `at`, and what was remembered after the version `last_fact`, stays: somebody who comes back starts over.
     `facts`: how many versions of facts there were. One that was begun by an older version has no
     `last_fact`: all of them go.
     """

@@ -32,10 +32,13 @@ class Load(msgspec.Struct):
     known: KnownFacts | None = None
     """The facts in reach of the turn; None where they are to be read."""
 
-    def can_start(self, turn: Turn, capacity: Capacity) -> bool:
+    def can_start(self, db: Db, turn: Turn, capacity: Capacity) -> bool:
         """Return whether the turn may start now: one that another waits for starts however many run."""
-        return not self.waiting and (
-            self.running_in_all < capacity.max_running or turn.delegation is not None
+        if self.waiting:
+            return False
+        return turn.delegation is not None or (
+            self.running_in_all < capacity.max_running
+            and queue.has_share(db, turn.key_id, capacity, self.running_in_all)
         )
 
     def giving_way(self, turn: Turn, left: Container[str]) -> "Load":

@@ -16,6 +16,7 @@ from nanobot.core.visible import START, Place, call_key, calls_in, place_after, 
 from nanobot.stores.sql import transcript
 from nanobot.stores.sql.branches import left_no_trace, unseen
 from nanobot.stores.sql.db import Db, among
+from nanobot.stores.sql.listed import is_as_listed
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.sent_list import Beginnings, SentList
 from nanobot.stores.sql.transcript import TranscriptHead
@@ -62,7 +63,7 @@ def match(
     """Return what the messages that a client sent before the `new` ones mean for the transcript.
 
     `is_whole`: nothing stands before them. `may_repeat`: a message that is the only question of the session
-    so far is asked anew, not for another answer. `recent`: saves work where the client sent the list before.
+    so far is asked again, not for another answer. `recent`: saves work where the client sent the list before.
     """
     if not len(sent):
         return _match_none(db, head, new, is_whole=is_whole, may_repeat=may_repeat)
@@ -86,6 +87,8 @@ def match(
     for found, results in ends:
         if (base := _newest(db, head.session, found)) is not None:
             return HistoryMatch("rewound", base, unanswered=results)
+    if is_as_listed(db, head, window, is_whole=is_whole):
+        return HistoryMatch("matched")
     base, count = _longest(db, head.session, sent.beginnings)
     if not count and not is_whole:
         base, count = _longest_anywhere(db, head, sent.beginnings)
@@ -93,6 +96,16 @@ def match(
         return HistoryMatch("rewound", base)
     note: HistoryNote = "imported" if head.tip == 0 and not count else "replaced"
     return HistoryMatch(note, base, sent.ordered[sent.first + count :] if count else sent.ordered)
+
+
+def goes_on_at_tip(
+    db: Db, head: TranscriptHead, sent: SentList, new: tuple[Message, ...], *, is_whole: bool
+) -> bool:
+    """Return whether the answer that is to go on is the transcript's last one, as it stands there."""
+    if not new or not transcript.is_beginning(new[-1]):
+        return False
+    tip, end = unpacked(head.place), place_of((*sent.window, *new))
+    return end == tip or (not is_whole and _ends_at(db, head.session, tip, end))
 
 
 def shared(db: Db, *, key: str, sent: SentList, is_whole: bool) -> int:

@@ -10,7 +10,7 @@ from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import TranscriptHead
 
 _MOST_ROWS = 4096
-"""How many rows are written anew so that a message stands once: what is further back no model sees."""
+"""How many rows are rewritten so that a message stands once: what is further back no model sees."""
 
 
 def take_out(db: Db, head: TranscriptHead, span: tuple[int, int]) -> None:

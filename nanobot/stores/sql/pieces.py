@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nanobot.core.message import Message, estimate_tokens
+from nanobot.core.message import Audio, Image, Message, estimate_tokens
 from nanobot.stores.sql.db import Db
 
 _BYTES_A_TOKEN = 4
@@ -30,9 +30,20 @@ def message_piece(db: Db, first_id: int, last_id: int) -> tuple[int, int, int] |
 
 def size_of(message: Message) -> int:
     """Return about how many bytes the message takes."""
-    return _BYTES_A_TOKEN * estimate_tokens(message)
+    # Of pictures and recordings the model is charged for less than they have.
+    media = sum(
+        len(part.url) if isinstance(part, Image) else len(part.data)
+        for part in message.parts
+        if isinstance(part, Image | Audio)
+    )
+    return _BYTES_A_TOKEN * estimate_tokens(message) + media
+
+
+def is_large(messages: Sequence[Message]) -> bool:
+    """Return whether the messages have more bytes than go into one transaction with others."""
+    return sum(map(size_of, messages)) > MOST_BYTES
 
 
 def is_long(messages: Sequence[Message]) -> bool:
     """Return whether the messages are more than goes into one transaction."""
-    return len(messages) > MOST_ROWS or (bool(messages) and sum(map(size_of, messages)) > MOST_BYTES)
+    return len(messages) > MOST_ROWS or is_large(messages)

@@ -41,7 +41,7 @@ def followed(db: Db, head: TranscriptHead, turn_id: str | None) -> int | None:
     """Return the number of the turn that the new one follows.
 
     Raises:
-        TurnNotFound: it is none of this session.
+        TurnNotFound: it is not of this session.
     """
     if turn_id is None:
         return None
@@ -78,6 +78,9 @@ def reconcile(
     if not turn.trace:
         base = head.tip if len(earlier) and match.base is None else match.base
         return msgspec.structs.replace(match, note="new", base=base)
+    if match.note == "rewound" and matching.goes_on_at_tip(db, head, earlier, new, is_whole=is_whole):
+        # What the client has is the transcript: its last answer becomes the beginning of the one to come.
+        match = msgspec.structs.replace(match, note="matched")
     if match.note == "replaced" and _is_words_of_running(db, head, load, match):
         return msgspec.structs.replace(match, note="matched")
     is_waited_for = load.running_n is not None and not load.gives_way

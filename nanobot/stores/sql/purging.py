@@ -54,9 +54,13 @@ def _purge_messages(db: Db, index: SearchIndex, session: int) -> Purged | None:
     found = message_piece(db, first, last)
     if found is None:
         return None
-    last, count, size_bytes = found
     db.recent.forget(session)
-    index.forget(db, session, 0, transcript.seq_of(last))
+    gone_seq = index.forget(db, session, 0, transcript.seq_of(found[0]))
+    found = message_piece(db, *transcript.message_ids(session, 0, gone_seq))
+    if found is None:
+        # Of the first one some is still in the index.
+        return Purged()
+    last, count, size_bytes = found
     db.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", (first, last))
     return Purged(count, bytes_=size_bytes)
 

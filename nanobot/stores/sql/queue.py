@@ -4,6 +4,8 @@ Every turn that has not ended has a row in `dispatch`. One that runs has an owne
 lease.
 """
 
+from typing import Any
+
 import msgspec
 
 from nanobot.core.dispatch import Claim, History, LeftOut
@@ -40,9 +42,15 @@ class Capacity(msgspec.Struct, frozen=True):
         return None if self.lease_s is None else now + self.lease_s
 
 
+_OF_THOSE_WITH_A_SHARE = (
+    " AND d.payer NOT IN (SELECT payer FROM dispatch WHERE owner = ? AND payer <> ''"
+    " GROUP BY payer HAVING count(*) >= ?)"
+)
 _POSITION = "SELECT coalesce(max(position), 0) + 1 FROM dispatch WHERE session = ?"
 _FAIR_STEP = 1000
 """So many later turns of others may be started before each further one of a payer."""
+_SHARE_OF_OTHERS = 8
+"""Of the turns that may run at once, one in so many is none of the API key that runs all others."""
 
 
 def check_room(db: Db, payer: str | None, most: int) -> None:
@@ -92,12 +100,28 @@ def recount_running(db: Db) -> None:
     db.running.clear()
 
 
-def hold(db: Db, n: int, session: int, capacity: Capacity, now: float) -> None:
+def _most_each(capacity: Capacity) -> int:
+    """Return how many turns of one API key may run at once."""
+    return capacity.max_running - capacity.max_running // _SHARE_OF_OTHERS
+
+
+def has_share(db: Db, payer: str | None, capacity: Capacity, running_in_all: int) -> bool:
+    """Return whether one more turn of the API key may run: it may not fill all there is."""
+    most = _most_each(capacity)
+    if payer is None or running_in_all < most:
+        return True
+    (own,) = db.execute(
+        "SELECT count(*) FROM dispatch WHERE owner = ? AND payer = ?", (capacity.owner, payer)
+    ).fetchone()
+    return int(own) < most
+
+
+def hold(db: Db, n: int, session: int, payer: str | None, capacity: Capacity, now: float) -> None:
     """Note a turn that starts now, the only one of its session: it belongs to the owner of `capacity`."""
     db.execute(
         "INSERT INTO dispatch (session, position, turn, owner, lease_until, payer, round, rank)"
-        " VALUES (?, 1, ?, ?, ?, '', 0, ?)",
-        (session, n, capacity.owner, capacity.lease_until(now), n),
+        " VALUES (?, 1, ?, ?, ?, ?, 0, ?)",
+        (session, n, capacity.owner, capacity.lease_until(now), payer or "", n),
     )
     note_running(db, capacity.owner, 1)
 
@@ -107,7 +131,7 @@ def enqueue(db: Db, n: int, session: int, plan: Plan, payer: str | None) -> None
 
     Turns that wait are started by rank. That of a turn is its number, or a step more than the last of the
     same payer that has no more of its own session ahead: payers take turns, and so do the sessions of one,
-    and nobody waits for ever.
+    and nobody waits forever.
     """
     (ahead,) = db.execute("SELECT count(*) FROM dispatch WHERE session = ?", (session,)).fetchone()
     rank = n
@@ -157,32 +181,41 @@ def start(db: Db, head: TranscriptHead, n: int, plan: Plan, now: float) -> None:
 
 def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """Start as many waiting turns as the engine can take on, by their rank: the oldest of each session that
-    is not running one.
+    is not running one, of API keys that do not run as many as one may.
     """
-    free = capacity.max_running - count_running(db, capacity.owner)
+    claims: list[Claim] = []
+    while waiting := _next_waiting(db, capacity):
+        for n, plan, *standing in waiting:
+            head = transcript.head_from(*standing)
+            planned = turns.decode_plan(plan) if plan else Plan()
+            start(db, head, n, planned, now)
+            db.execute(
+                "UPDATE dispatch SET owner = ?, lease_until = ?, plan = NULL WHERE session = ? AND turn = ?",
+                (capacity.owner, capacity.lease_until(now), head.session, n),
+            )
+            note_running(db, capacity.owner, 1)
+            claims.append(load_claim(db, n, head, capacity, planned.input))
+    return tuple(claims)
+
+
+def _next_waiting(db: Db, capacity: Capacity) -> list[Any]:
+    """Return the rows of the next turns that may be started together."""
+    running = count_running(db, capacity.owner)
+    free = capacity.max_running - running
     if free <= 0:
-        return ()
-    waiting = db.execute(
+        return []
+    # Up to there no key has too many. Beyond, each one that is started may be the last of its key.
+    at_once = _most_each(capacity) - running
+    having = "" if at_once > 0 else _OF_THOSE_WITH_A_SHARE
+    return db.execute(
         f"SELECT d.turn, d.plan, {transcript.HEAD_COLUMNS} FROM dispatch d"
         " JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM dispatch e WHERE e.session = d.session"
-        " AND (e.position < d.position OR e.owner IS NOT NULL))"
+        f" AND (e.position < d.position OR e.owner IS NOT NULL)){having}"
         " ORDER BY d.rank LIMIT ?",
-        (free,),
+        (*((capacity.owner, _most_each(capacity)) if having else ()), max(1, at_once)),
     ).fetchall()
-    claims: list[Claim] = []
-    for n, plan, *standing in waiting:
-        head = transcript.head_from(*standing)
-        planned = turns.decode_plan(plan) if plan else Plan()
-        start(db, head, n, planned, now)
-        db.execute(
-            "UPDATE dispatch SET owner = ?, lease_until = ?, plan = NULL WHERE session = ? AND turn = ?",
-            (capacity.owner, capacity.lease_until(now), head.session, n),
-        )
-        note_running(db, capacity.owner, 1)
-        claims.append(load_claim(db, n, head, capacity, planned.input))
-    return tuple(claims)
 
 
 def load_history(

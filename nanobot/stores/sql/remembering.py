@@ -16,7 +16,7 @@ from nanobot.core.memory import (
 )
 from nanobot.core.origin import READ_ORIGINS, Origin
 from nanobot.core.scopes import Layer, LayerReach
-from nanobot.stores.sql import facts, reaches, tellers, tokens, transcript
+from nanobot.stores.sql import facts, reaches, short_texts, tellers, transcript
 from nanobot.stores.sql.db import Db, Value
 from nanobot.stores.sql.links import names_of
 
@@ -107,8 +107,8 @@ def change(
         words["subject"] = one_line(words["subject"], MOST_SUBJECT_CHARACTERS)
     after = msgspec.structs.replace(before, **words, **flags)
     if any(getattr(after, name) != getattr(before, name) for name in words):
-        # As its owner says it now, wherever it came from.
-        after = msgspec.structs.replace(after, origin="user", valid_from=now, turn_id=None)
+        # It is the word of whoever changes it now, wherever it came from.
+        after = msgspec.structs.replace(after, origin=change.origin, valid_from=now, turn_id=None)
         _insert(db, key, after, None)
     return after
 
@@ -168,8 +168,8 @@ def _worded(text: str) -> str:
 
 
 def _says_same(fact: MemoryFact, text: str, subject: str) -> bool:
-    return tokens.folded(fact.text) == tokens.folded(text) and (
-        not subject or tokens.folded(fact.subject) == tokens.folded(subject)
+    return short_texts.folded(fact.text) == short_texts.folded(text) and (
+        not subject or short_texts.folded(fact.subject) == short_texts.folded(subject)
     )
 
 
@@ -255,22 +255,27 @@ def writable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: b
     Raises:
         FactNotFound, NotAllowed
     """
-    fact = _meant(facts.standing(db, key=key, rules=rules), which, by_text=by_text)
+    fact = readable_one(db, key, which, rules, by_text=by_text)
     if (fact.layer, fact.owner) not in ((each.layer, each.owner) for each in reaches.writable_of(db, key)):
         raise NotAllowed(f"this session may read this fact of the {fact.layer}, not change it")
     return fact
 
 
-def _meant(known: Sequence[MemoryFact], which: str, *, by_text: bool) -> MemoryFact:
-    """Return the fact with this id, this text, or the only one with this in its text."""
+def readable_one(db: Db, key: str, which: str, rules: MemoryRules, *, by_text: bool = True) -> MemoryFact:
+    """Return the fact in reach of the session with this id, this text, or the only one with this in its text.
+
+    Raises:
+        FactNotFound
+    """
+    known = facts.standing(db, key=key, rules=rules)
     for fact in known:
         if fact.id == which:
             return fact
-    words = tokens.folded(one_line(which))
+    words = short_texts.folded(one_line(which))
     if not by_text or not words:
         raise facts.nothing_such(which)
-    found = [fact for fact in known if tokens.folded(fact.text) == words]
-    found = found or [fact for fact in known if words in tokens.folded(f"{fact.subject} {fact.text}")]
+    found = [fact for fact in known if short_texts.folded(fact.text) == words]
+    found = found or [fact for fact in known if words in short_texts.folded(f"{fact.subject} {fact.text}")]
     if len(found) == 1:
         return found[0]
     if not found:
@@ -287,7 +292,7 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
     fact = writable_one(db, key, which, rules)
     _check_word(fact, by)
     versions = db.execute("SELECT body, source_key FROM fact WHERE id = ?", (fact.id,)).fetchall()
-    said = {tokens.folded(facts.decode(body).text) for body, _ in versions}
+    said = {short_texts.folded(facts.decode(body).text) for body, _ in versions}
     for source_key in {key, *(source_key for _, source_key in versions)}:
         _leave_unread(db, source_key)
     db.execute("DELETE FROM fact WHERE id = ?", (fact.id,))
@@ -296,7 +301,7 @@ def forget(db: Db, *, key: str, which: str, by: Origin, rules: MemoryRules) -> M
         (fact.layer, fact.owner),
     ).fetchall()
     for n, id_, body in undone:
-        if tokens.folded(facts.decode(body).text) in said:
+        if short_texts.folded(facts.decode(body).text) in said:
             db.execute("DELETE FROM fact WHERE n = ?", (n,))
             _settle(db, id_)
     return fact

@@ -119,7 +119,7 @@ def note_delivered(db: Db, turn_ids: tuple[str, ...]) -> None:
 class Resumption(msgspec.Struct, frozen=True):
     """How a turn is taken up again: its `input`, and the messages that it `added` and goes on behind.
 
-    `is_in_place`: it goes on where it stood. Otherwise its input goes into the transcript anew; `moves_from`
+    `is_in_place`: it goes on where it stood. Otherwise its input goes into the transcript again; `moves_from`
     as in `Plan`.
     """
 

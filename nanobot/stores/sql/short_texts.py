@@ -15,3 +15,11 @@ def phrases(term: Term) -> list[str]:
 def searchable(text: str) -> str:
     """Return the tokens of a text, with a space before and behind each."""
     return f" {tokens.indexed(text)} "
+
+
+@lru_cache(maxsize=4_096)
+def folded(text: str) -> str:
+    """Return the text in the form in which words are compared, as `tokens.folded` does: each new fact is
+    compared with all others of its owner.
+    """
+    return tokens.folded(text)

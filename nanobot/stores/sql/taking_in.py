@@ -129,9 +129,8 @@ def purge_left(db: Db, index: SearchIndex) -> bool:
     session, first, last, made = found
     piece = message_piece(db, *transcript.message_ids(session, first, last))
     if piece is not None:
-        until = transcript.seq_of(piece[0])
         db.recent.forget(session)
-        index.forget(db, session, first, until)
+        until = index.forget(db, session, first, transcript.seq_of(piece[0]))
         db.execute(
             "DELETE FROM message WHERE id BETWEEN ? AND ?", transcript.message_ids(session, first, until)
         )

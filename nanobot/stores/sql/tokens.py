@@ -7,16 +7,20 @@ by themselves follow after its end, once each.
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from nanobot.core.late_pattern import LatePattern
 
-VERSION = f"3/{unicodedata.unidata_version}"
-"""Changes whenever a text may have other tokens than before: an index of another version is built anew."""
+VERSION = f"4/{unicodedata.unidata_version}"
+"""Changes whenever a text may have other tokens than before, or comes into the index in other slices: an
+index of another version is rebuilt.
+"""
 MOST_CHARACTERS = 400_000
-"""How much of a message is searched."""
+"""How much of a message is searched, and of its folded form, which may be longer."""
+STRETCH = 16 * 1024
+"""So many characters are taken apart at once."""
 MOST_DIFFERENT = 32_768
 """How many different tokens of a message are searched: each costs the index some microseconds, in which
 nobody's turn is stored. A novel in English has fewer; one in Chinese is searched in its first 100,000
@@ -30,7 +34,10 @@ through all words with it, of everybody's messages.
 _ALONE = "\u00b7"
 """Stands before characters that follow after the end."""
 _PIECE = 256
-_LONG = 16_384
+_LONGER = 4
+"""A few characters stand for up to eighteen; a word of them alone is no word."""
+_BREAKS = " \t\n\r.,;:!?()[]{}<>\"'/\\+=|\u2026\u3001\u3002\uff0c\uff0e\uff01\uff1f\uff1a\uff1b"
+_LOOKED_BACK = 1_024
 
 # Marks that tell no words apart, and characters that are not seen.
 _MARKS = LatePattern(
@@ -80,7 +87,8 @@ def folded(text: str) -> str:
 def _folded(word: str) -> str:
     if word.isascii():
         return word.lower()
-    word = _MARKS.sub("", unicodedata.normalize("NFKD", word))
+    taken_apart = unicodedata.normalize("NFKD", word)[: _LONGER * len(word) + LONGEST]
+    word = _MARKS.sub("", taken_apart)
     if _ARABIC.search(word):
         word = word.translate(_ARABIC_FORMS)
     return unicodedata.normalize("NFC", word.casefold())
@@ -98,7 +106,7 @@ def runs(text: str) -> Iterator[tuple[str, bool]]:
 def distinct_runs(text: str) -> list[tuple[str, bool]]:
     """Return what `runs` yields, each once."""
     if _is_plain(text):
-        return [(word[:LONGEST], False) for word in dict.fromkeys(_words(text))]
+        return [(word[:LONGEST], False) for word in dict.fromkeys(_plain_words(text))]
     return list(dict.fromkeys(runs(text)))
 
 
@@ -109,7 +117,7 @@ def _is_plain(text: str) -> bool:
     return text.isascii() or not _BEYOND.search(text)
 
 
-def _words(text: str) -> list[str]:
+def _plain_words(text: str) -> list[str]:
     """Return the words of a text that is plain."""
     if text.isascii():
         # At a fourth of what the pattern costs.
@@ -146,17 +154,50 @@ def pairs(run: str) -> list[str]:
 
 def indexed(text: str) -> str:
     """Return the tokens of a text, with a space between them."""
-    tokens = tokens_of(folded(text[:MOST_CHARACTERS]))
-    if len(tokens) > MOST_DIFFERENT:
-        del tokens[_end_of_different(tokens) :]
-    return " ".join(tokens)
+    return " ".join([token for found in in_stretches(text) for token in found])
 
 
-def _end_of_different(tokens: list[str]) -> int:
-    """Return up to where there are no more different tokens than may be."""
-    if len(set(tokens)) <= MOST_DIFFERENT:
+def in_stretches(text: str) -> Iterator[list[str]]:
+    """Yield the tokens of a text, those of some thousand characters at a time."""
+    text = text[:MOST_CHARACTERS]
+    left = MOST_CHARACTERS
+    alone: dict[str, None] = {}
+    different: set[str] = set()
+    at = 0
+    while at < len(text) and left > 0:
+        end, is_cut = _end_of_stretch(text, at)
+        form = folded(text[at:end])[:left]
+        found = _words(form, alone)
+        at = end
+        if is_cut and any(is_unspaced for _, is_unspaced in runs(form[-1:])):
+            # The last character has one behind it.
+            found.pop()
+            at = end - 1
+        left -= len(form)
+        most = len(found) if len(text) <= STRETCH else _most_different(found, different)
+        yield found[:most]
+        if most < len(found):
+            return
+    found = _means_alone(alone)
+    yield found[: _most_different(found, different)]
+
+
+def _end_of_stretch(text: str, at: int) -> tuple[int, bool]:
+    """Return where the stretch ends that begins at `at`, and whether that may be inside of a word."""
+    end = at + STRETCH
+    if end >= len(text):
+        return len(text), False
+    last = max(text.rfind(each, end - _LOOKED_BACK, end) for each in _BREAKS)
+    return (end, True) if last < 0 else (last + 1, False)
+
+
+def _most_different(tokens: Sequence[str], seen: set[str]) -> int:
+    """Return how many of the tokens there may be so that they are not too many different ones, with those
+    that were seen before, and remember them.
+    """
+    if len(seen) + len(tokens) <= MOST_DIFFERENT:
+        seen.update(tokens)
         return len(tokens)
-    seen: set[str] = set()
     for at, token in enumerate(tokens):
         seen.add(token)
         if len(seen) > MOST_DIFFERENT:
@@ -166,22 +207,29 @@ def _end_of_different(tokens: list[str]) -> int:
 
 def tokens_of(text: str) -> list[str]:
     """Return the tokens of a text that `folded` returned."""
+    alone: dict[str, None] = {}
+    return _words(text, alone) + _means_alone(alone)
+
+
+def _words(text: str, characters: dict[str, None]) -> list[str]:
+    """Return the words and pairs of a text that `folded` returned, and add the characters of its runs without
+    spaces.
+    """
     if _is_plain(text):
-        if len(text) < _LONG:
-            return [word[:LONGEST] for word in _words(text)]
-        # Word by word: other threads stand still while one search runs to its end.
-        return [match[0][:LONGEST] for match in _WORD.finditer(text)]
-    tokens: list[str] = []
-    characters: dict[str, None] = {}
+        return [word[:LONGEST] for word in _plain_words(text)]
+    found: list[str] = []
     for run, is_unspaced in runs(text):
         if is_unspaced:
-            tokens.extend(pairs(run))
-            tokens.append(run[-1])
+            found.extend(pairs(run))
+            found.append(run[-1])
             characters.update(dict.fromkeys(run))
         else:
-            tokens.append(run)
-    tokens.extend(_ALONE + character for character in characters if means_something_alone(character))
-    return tokens
+            found.append(run)
+    return found
+
+
+def _means_alone(characters: Iterable[str]) -> list[str]:
+    return [_ALONE + character for character in characters if means_something_alone(character)]
 
 
 class Phrase(msgspec.Struct, frozen=True):

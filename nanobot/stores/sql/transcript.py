@@ -1,6 +1,6 @@
 """The transcript: append, branch, read back from the tip.
 
-Rows of a session are numbered once and for ever. A branch says from which number on the transcript hangs on
+Rows of a session are numbered once and forever. A branch says from which number on the transcript hangs on
 an older one, so that rewinding moves the tip and writes nothing over.
 """
 

@@ -8,6 +8,7 @@ from typing import Any
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.stores.sql.db import Dialect, Value
 from nanobot.stores.sql.recent_messages import RecentMessages
+from nanobot.stores.sql.slices import Slices
 from nanobot.stores.sqlite import dialect
 
 
@@ -36,6 +37,7 @@ class Connection(sqlite3.Connection):
         self.running: dict[str, int] = {}
         # None is kept but where it is opened to write.
         self.recent = RecentMessages()
+        self.slices = Slices()
         self.scopes = DEFAULT_RULES
 
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:
@@ -55,6 +57,7 @@ class Connection(sqlite3.Connection):
         """Undo the transaction, and forget what was counted and read in it."""
         self.running.clear()
         self.recent.clear()
+        self.slices.clear()
         # Some errors of the disk have rolled it back already.
         if self.in_transaction:
             self.execute("ROLLBACK")

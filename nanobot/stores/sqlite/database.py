@@ -102,8 +102,8 @@ class DirectDatabase:
         await asyncio.sleep(0)
         return result
 
-    async def write_piece(self, job: Job[T], /) -> T:
-        return await self.write(job)
+    async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
+        return await self.write(job, then)
 
     async def read(self, query: Job[T], /) -> T:
         return self._run(query)

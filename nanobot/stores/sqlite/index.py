@@ -10,13 +10,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from nanobot.core.message import File, Message, Text
-from nanobot.stores.sql import tokens
+from nanobot.stores.sql import slices, tokens
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
 _MOST_MESSAGES_A_STEP = 128
 _MOST_CHARACTERS_A_STEP = 96 * 1024
+_MOST_FORGOTTEN_A_STEP = 256
+_MOST_CHARACTERS_FORGOTTEN = 256 * 1024
 _MOST_REBUILT_A_STEP = 64
 _MOST_CHARACTERS_REBUILT = 64 * 1024
 _PAGE_BYTES = 500
@@ -25,6 +27,9 @@ hold a thousand messages, and it reads them one by one.
 """
 _MERGED_PAGES_A_STEP = 512
 _SESSIONS_A_LOOK = 10_000
+_BYTES_READ_A_CHARACTER = 8
+_INSERT = "INSERT INTO search (rowid, text) VALUES (?, ?)"
+_DELETE = "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)"
 
 
 def renew(db: Db) -> None:
@@ -41,6 +46,7 @@ def renew(db: Db) -> None:
         )
         db.execute("INSERT INTO search (search, rank) VALUES ('pgsz', ?)", (_PAGE_BYTES,))
         db.execute("DELETE FROM unsearched")
+        db.execute("DELETE FROM half_indexed")
         db.execute("INSERT INTO unsearched SELECT id, indexed_seq FROM session WHERE indexed_seq > 0")
         db.execute("DELETE FROM search_version")
         db.execute("INSERT INTO search_version VALUES (?)", (tokens.VERSION,))
@@ -61,10 +67,6 @@ def searchable(message: Message) -> str:
     texts = [part.text for part in message.parts if isinstance(part, Text)]
     texts.extend(f"{part.name} {part.text}" for part in message.parts if isinstance(part, File))
     return "\n".join(texts)
-
-
-def _indexed(body: bytes) -> str:
-    return tokens.indexed(searchable(_decode(body)))
 
 
 def query(text: str) -> str | None:
@@ -132,11 +134,12 @@ def index_some(db: Db) -> bool:
         "SELECT id, indexed_seq, last_seq FROM unindexed CROSS JOIN session ON id = session"
         " WHERE id NOT IN (SELECT session FROM unseen WHERE state = 'coming') LIMIT 16"
     ).fetchall()
-    allowance = _Allowance(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
+    step = _Step(_MOST_MESSAGES_A_STEP, _MOST_CHARACTERS_A_STEP)
     for session, indexed_seq, last_seq in waiting:
-        _index_session(db, session, indexed_seq, last_seq, allowance)
-        if allowance.is_full:
+        _index_session(db, session, indexed_seq, last_seq, step)
+        if step.is_full:
             break
+    step.write(db, _INSERT)
     return bool(waiting) or is_looking
 
 
@@ -146,85 +149,142 @@ def index_session(
     *,
     most_messages: int = _MOST_MESSAGES_A_STEP,
     most_characters: int = _MOST_CHARACTERS_A_STEP,
-) -> None:
+) -> bool:
     found = db.execute(
         "SELECT indexed_seq, last_seq FROM session WHERE id = ? AND last_seq > indexed_seq"
         " AND id NOT IN (SELECT session FROM unseen WHERE state = 'coming')",
         (session,),
     ).fetchone()
-    if found is not None:
-        indexed_seq, last_seq = found
-        _index_session(db, session, indexed_seq, last_seq, _Allowance(most_messages, most_characters))
+    if found is None:
+        return False
+    step = _Step(most_messages, most_characters)
+    indexed_seq, last_seq = found
+    is_at_long_one = _index_session(db, session, indexed_seq, last_seq, step)
+    step.write(db, _INSERT)
+    return is_at_long_one
 
 
-class _Allowance(msgspec.Struct):
-    """How much a step may still take in."""
+class _Step(msgspec.Struct):
+    """How much a step may still take in or out, and what it writes."""
 
     messages: int
     characters: int
-
-    def take(self, text: str) -> None:
-        self.messages -= 1
-        self.characters -= len(text)
+    written: list[tuple[int, str]] = []
+    entries: int = slices.MOST_ENTRIES
+    words: set[str] = msgspec.field(default_factory=set)
+    is_full: bool = False
 
     @property
-    def is_full(self) -> bool:
-        return self.messages <= 0 or self.characters < 0
+    def is_fresh(self) -> bool:
+        return not self.written and not self.is_full
+
+    def take(self, id_: int, indexed: str, body: bytes) -> None:
+        if indexed:
+            self.written.append((id_, indexed))
+            new = set(indexed.split(" ")) - self.words
+            self.entries -= slices.entries(new)
+            self.words |= new
+        self.messages -= 1
+        # Of a picture nothing is searched, and yet its message is read.
+        self.characters -= max(len(indexed), len(body) // _BYTES_READ_A_CHARACTER)
+        self.is_full = self.messages <= 0 or self.characters < 0 or self.entries < 0
+
+    def write(self, db: Db, statement: str) -> None:
+        # In order: an entry before the one that was written last makes a segment of its own.
+        for id_, text in sorted(self.written):
+            db.execute(statement, (id_, text))
 
 
-def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, allowance: _Allowance) -> None:
-    """Take some of the session's new messages into the index."""
-    seq = indexed_seq
+def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: _Step) -> bool:
+    """Take some of the session's new messages into the index; return whether it is at a long one now."""
+    seq, is_whole = indexed_seq, True
     for id_, body in db.execute(
         "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
-        (*message_ids(session, indexed_seq + 1, last_seq), allowance.messages),
-    ).fetchall():
-        seq = seq_of(id_)
-        text = _indexed(body)
-        if text:
-            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
-        allowance.take(text)
-        if allowance.characters < 0:
+        (*message_ids(session, indexed_seq + 1, last_seq), step.messages),
+    ):
+        if not (is_whole := _take_in(db, id_, body, step)):
             break
-    db.execute(
-        "UPDATE session SET indexed_seq = ? WHERE id = ?",
-        (seq if seq > indexed_seq else last_seq, session),
-    )
+        seq = seq_of(id_)
+        if step.is_full:
+            break
+    if is_whole and seq == indexed_seq:
+        # Of these numbers there are no messages.
+        seq = last_seq
+    if seq > indexed_seq:
+        db.execute("UPDATE session SET indexed_seq = ? WHERE id = ?", (seq, session))
     db.execute(
         "DELETE FROM unindexed WHERE session = ?"
         " AND session IN (SELECT id FROM session WHERE indexed_seq >= last_seq)",
         (session,),
+    )
+    return not is_whole
+
+
+def _take_in(db: Db, id_: int, body: bytes, step: _Step) -> bool:
+    """Take a message into the index, or the next slice of a long one; return whether all of it is there."""
+    text = searchable(_decode(body))
+    if not slices.is_long(text):
+        step.take(id_, tokens.indexed(text), body)
+        return True
+    is_fresh, step.is_full = step.is_fresh, True
+    if not is_fresh:
+        return False
+    _, after = _half(db, id_) or (0, 0)
+    number = after or 0
+    piece = db.slices.slice(id_, lambda: text, number)
+    if piece == "":
+        db.execute("DELETE FROM half_indexed WHERE message = ?", (id_,))
+    elif piece is not None:
+        step.written.append((id_, piece))
+        _keep_half(db, id_, 0, number + 1)
+    return piece == ""
+
+
+def _half(db: Db, id_: int) -> tuple[int, int | None] | None:
+    """Return from which slice of a message on the index has them, and up to before which one; None where it
+    has all of them or none.
+    """
+    found: tuple[int, int | None] | None = db.execute(
+        "SELECT first, after FROM half_indexed WHERE message = ?", (id_,)
+    ).fetchone()
+    return found
+
+
+def _keep_half(db: Db, id_: int, first: int, after: int | None) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO half_indexed (message, first, after) VALUES (?, ?, ?)", (id_, first, after)
     )
 
 
 def rebuild_some(db: Db) -> bool:
     """Take some of what was said before the index was emptied into it again; return whether there is more."""
     waiting = db.execute("SELECT session, last_seq FROM unsearched ORDER BY session DESC LIMIT 16").fetchall()
-    taken: list[tuple[int, str]] = []
-    allowance = _Allowance(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
+    step = _Step(_MOST_REBUILT_A_STEP, _MOST_CHARACTERS_REBUILT)
     for session, last_seq in waiting:
-        left_seq = 0
-        for id_, body in db.execute(
-            "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
-            (*message_ids(session, 1, last_seq), allowance.messages),
-        ).fetchall():
-            text = _indexed(body)
-            taken.append((id_, text))
-            allowance.take(text)
-            if allowance.is_full:
-                left_seq = seq_of(id_) - 1
-                break
+        left_seq = _rebuild_session(db, session, last_seq, step)
         if left_seq:
             db.execute("UPDATE unsearched SET last_seq = ? WHERE session = ?", (left_seq, session))
         else:
             db.execute("DELETE FROM unsearched WHERE session = ?", (session,))
-        if allowance.is_full:
+        if step.is_full:
             break
-    # In order: an entry before the one that was written last makes a segment of its own.
-    for id_, text in sorted(taken):
-        if text:
-            db.execute("INSERT INTO search (rowid, text) VALUES (?, ?)", (id_, text))
+    step.write(db, _INSERT)
     return bool(waiting)
+
+
+def _rebuild_session(db: Db, session: int, last_seq: int, step: _Step) -> int:
+    """Take some of the session's messages into the index, the newest first; return the number of the newest
+    one that is still to come, 0 where there is none.
+    """
+    for id_, body in db.execute(
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+        (*message_ids(session, 1, last_seq), step.messages),
+    ):
+        if not _take_in(db, id_, body, step):
+            return seq_of(id_)
+        if step.is_full:
+            return seq_of(id_) - 1
+    return 0
 
 
 def _look_through(db: Db) -> bool:
@@ -247,8 +307,9 @@ def _look_through(db: Db) -> bool:
     return False
 
 
-def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:
-    """Take some of the session's messages out of the index; their rows must still be there.
+def forget(db: Db, session: int, first_seq: int, last_seq: int) -> int:
+    """Take some of the session's messages out of the index, whose rows must still be there; return the number
+    of the last one up to which none is in it: less than `last_seq` where there is more to do.
 
     What the file holds of it goes with `clean_some`.
     """
@@ -256,17 +317,46 @@ def forget(db: Db, session: int, first_seq: int, last_seq: int) -> None:
         "SELECT indexed_seq, (SELECT last_seq FROM unsearched WHERE session = id) FROM session WHERE id = ?",
         (session,),
     ).fetchone()
-    rows = db.execute(
-        "SELECT id, body FROM message WHERE id BETWEEN ? AND ?",
-        message_ids(session, max(first_seq, (missing_seq or 0) + 1), min(indexed_seq, last_seq)),
-    )
-    for id_, body in rows:
-        if text := _indexed(body):
-            db.execute(
-                "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)",
-                (id_, text),
-            )
+    there = range((missing_seq or 0) + 1, indexed_seq + 1)
+    step = _Step(_MOST_FORGOTTEN_A_STEP, _MOST_CHARACTERS_FORGOTTEN)
     db.execute("INSERT OR REPLACE INTO chore (name) VALUES ('merge'), ('truncate')")
+    gone_seq = last_seq
+    for id_, body in db.execute(
+        "SELECT id, body FROM message WHERE id BETWEEN ? AND ? ORDER BY id",
+        message_ids(session, first_seq, last_seq),
+    ):
+        seq = seq_of(id_)
+        is_gone = _take_out(db, id_, body, step, is_there=seq in there)
+        if not is_gone or step.is_full:
+            gone_seq = seq if is_gone else seq - 1
+            break
+    step.write(db, _DELETE)
+    return gone_seq
+
+
+def _take_out(db: Db, id_: int, body: bytes, step: _Step, *, is_there: bool) -> bool:
+    """Take a message out of the index, or the next slice of a long one; return whether nothing of it is left.
+    What went in must be told as it was.
+    """
+    half = _half(db, id_)
+    if half is None and not is_there:
+        return True
+    text = searchable(_decode(body))
+    if not slices.is_long(text):
+        step.take(id_, tokens.indexed(text), body)
+        return True
+    is_fresh, step.is_full = step.is_fresh, True
+    if not is_fresh:
+        return False
+    first, after = half or (0, None)
+    piece = "" if first == after else db.slices.slice(id_, lambda: text, first)
+    if piece == "":
+        db.execute("DELETE FROM half_indexed WHERE message = ?", (id_,))
+        db.slices.forget(id_)
+    elif piece is not None:
+        step.written.append((id_, piece))
+        _keep_half(db, id_, first + 1, after)
+    return piece == ""
 
 
 def clean_some(db: Db) -> bool:

@@ -46,7 +46,7 @@ class SqliteIntakeWriter:
         self._memory = memory
         # A running server would wait for the disk as often as this process does: `finish` does, once.
         db.execute("PRAGMA synchronous = normal")
-        # The server that has an older index builds it anew at its next start, with all that is new.
+        # The server that has an older index rebuilds it at its next start, with all that is new.
         self._indexes = db.execute("SELECT version FROM search_version").fetchone() == (tokens.VERSION,)
 
     def take(self, session_key: str, conversation: ForeignConversation) -> Intake:

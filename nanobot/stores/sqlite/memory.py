@@ -68,6 +68,9 @@ class MemoryBlobs:
             raise no_upload(file_id)
         return self._contents[file_id]
 
+    def read_piece(self, file_id: str, start: int, most: int) -> bytes:
+        return self.read(file_id)[start : start + most]
+
     def delete(self, file_ids: Iterable[str]) -> None:
         for file_id in file_ids:
             self._contents.pop(file_id, None)

@@ -78,8 +78,9 @@ class SqliteReadOnly:
     def fact(self, session_key: str, which: str) -> MemoryFact:
         return remembering.writable_one(self._db, session_key, which, self._memory)
 
-    def fact_versions(self, session_key: str, fact_id: str) -> tuple[MemoryFact, ...]:
-        return facts.versions(self._db, key=session_key, fact_id=fact_id, rules=self._memory)
+    def fact_versions(self, session_key: str, which: str) -> tuple[MemoryFact, ...]:
+        fact = remembering.readable_one(self._db, session_key, which, self._memory)
+        return facts.versions(self._db, key=session_key, fact_id=fact.id, rules=self._memory)
 
     def search_facts(self, session_key: str, text: str, *, limit: int) -> tuple[MemoryFact, ...]:
         standing = facts.standing(self._db, key=session_key, rules=self._memory)

@@ -164,7 +164,8 @@ def open_writer(directory: Path, synchronous: Synchronous) -> Connection:
         )
     except sqlite3.Error as error:
         raise StoreError(
-            f"cannot open {path} ({error}): check the directory's permissions, or name another with --data"
+            f"cannot open {path} ({error}): check its permissions and those of its directory, "
+            "or name another one with --data"
         ) from error
     try:
         # What is written until then comes to the disk in order, and with the first commit after it at the

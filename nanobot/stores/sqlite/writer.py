@@ -136,10 +136,10 @@ class Writer:
         self._ask(_Ticket(job, then, future))
         return await future
 
-    async def do_piece(self, job: Job[T], /) -> T:
+    async def do_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Do as `stores.sql.db.Database.write_piece`."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._ask(_Ticket(job, None, future, is_piece=True))
+        self._ask(_Ticket(job, then, future, is_piece=True))
         return await future
 
     def _ask(self, ticket: _Ticket) -> None:
@@ -228,7 +228,7 @@ class Writer:
     def _do_spare(self) -> float | None:
         """Do a piece of the spare work; return after how many seconds it goes on.
 
-        A failure there, such as a damaged message, must not end the thread: everybody would wait for ever.
+        A failure there, such as a damaged message, must not end the thread: everybody would wait forever.
         """
         if self._spare is None:
             return None

@@ -36,7 +36,7 @@ _MOST_CHANGES = 200
 _COUNTED_DEPTH = 64
 
 
-class _Step(msgspec.Struct, frozen=True, array_like=True):
+class _JournalStep(msgspec.Struct, frozen=True, array_like=True):
     """A change as the journal has it: the file beside which holds the content, None to delete; the place."""
 
     staged: str | None
@@ -69,7 +69,7 @@ class Commit:
     def _resume(self, staged: int) -> None:
         """Make those steps of the journal that are not made yet and still can be."""
         journal = (self._path / STAGED / JOURNAL).read_bytes()
-        for step in msgspec.json.decode(journal, type=tuple[_Step, ...]):
+        for step in msgspec.json.decode(journal, type=tuple[_JournalStep, ...]):
             try:
                 self._make_step(staged, step)
             except OSError as error:
@@ -205,17 +205,19 @@ class Commit:
         finally:
             os.close(staged)
 
-    def _stage(self, staged: int, changes: Sequence[Change], places: Sequence[Parts]) -> tuple[_Step, ...]:
+    def _stage(
+        self, staged: int, changes: Sequence[Change], places: Sequence[Parts]
+    ) -> tuple[_JournalStep, ...]:
         steps = []
         for number, (change, place) in enumerate(zip(changes, places, strict=True)):
             if change.content is None:
-                steps.append(_Step(None, place))
+                steps.append(_JournalStep(None, place))
                 continue
             _write(staged, str(number), change.content, self._mode(place))
-            steps.append(_Step(str(number), place))
+            steps.append(_JournalStep(str(number), place))
         return tuple(steps)
 
-    def _make_steps(self, staged: int, steps: Sequence[_Step], tree: Tree) -> None:
+    def _make_steps(self, staged: int, steps: Sequence[_JournalStep], tree: Tree) -> None:
         """Make the steps; where a command has put something else in the way of one, the others are made all
         the same, as they would be after a crash.
 
@@ -253,7 +255,7 @@ class Commit:
             os.close(opened)
         return _FILE_MODE
 
-    def _make_step(self, staged: int, step: _Step) -> None:
+    def _make_step(self, staged: int, step: _JournalStep) -> None:
         folders = [self.open_files()]
         try:
             for part in step.parts[:-1]:
@@ -266,7 +268,7 @@ class Commit:
             for folder in folders:
                 os.close(folder)
 
-    def _make_last(self, staged: int, step: _Step, folders: list[int]) -> None:
+    def _make_last(self, staged: int, step: _JournalStep, folders: list[int]) -> None:
         name = step.parts[-1]
         if step.staged is not None:
             opened = os.open(step.staged, _READ, dir_fd=staged)

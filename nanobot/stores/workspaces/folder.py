@@ -98,7 +98,7 @@ class WorkspaceFolder:
         return tuple(sorted({number for number, _ in self._workspaces()}))
 
     def sweep(self, numbers: Collection[int], sessions: Iterable[SessionIdentity]) -> int:
-        """Delete the workspaces of sessions of these `numbers` that are none of `sessions`; return how many
+        """Delete the workspaces of sessions of these `numbers` that are not in `sessions`; return how many
         went. A crash leaves some, and a call that ended after its session was deleted.
 
         Raises:

@@ -19,7 +19,7 @@ def parse_path(path: str) -> Parts:
     """Return the names that the path consists of, in Unicode form C; none for the top.
 
     Raises:
-        BadPath: it is none, is not relative, or leads upwards.
+        BadPath: it is not one, is not relative, or leads upwards.
     """
     if len(path) > _MOST_CHARS:
         raise BadPath(f"path of {len(path)} characters: at most {_MOST_CHARS} are allowed")

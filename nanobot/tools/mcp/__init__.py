@@ -3,5 +3,5 @@
 Knows: how servers are connected to, what their tools are called, and what becomes of their results. Does not
 know: who may use which tool; the policy does. Start at `servers.py`; `process.py` is the server's side of the
 process, `child.py` the other one, `messages.py` what they say to each other. Only the modules of the process
-(`child.py`, `connection.py`, `stdio.py`, `http_client.py`, `reading.py`) import the SDK.
+(`child.py`, `connection.py`, `orders.py`, `stdio.py`, `http_client.py`, `reading.py`) import the SDK.
 """

@@ -6,28 +6,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import mcp_types as types
-import msgspec
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
-from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, URL_ELICITATION_REQUIRED, Implementation
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
 
 from nanobot import __version__
 from nanobot.tools.mcp.answers import MAX_WHY_CHARS, garbled, masked, reason_of
-from nanobot.tools.mcp.asking import SEVERAL, ServerAsks, answer, links_in, requests_in
+from nanobot.tools.mcp.asking import ServerAsks
 from nanobot.tools.mcp.http_client import Failure, HttpClient
-from nanobot.tools.mcp.listing import all_pages, list_offers, list_templates
+from nanobot.tools.mcp.listing import list_offers
 from nanobot.tools.mcp.messages import (
     MAX_MESSAGE_BYTES,
     Answer,
     Answered,
     CallTool,
     Event,
-    GetPrompt,
-    InputRequired,
     NotDone,
     Order,
-    ReadResource,
     ServerConnected,
     ServerEntry,
     ServerListing,
@@ -35,13 +31,9 @@ from nanobot.tools.mcp.messages import (
     StdioServer,
 )
 from nanobot.tools.mcp.oauth import without_secrets
+from nanobot.tools.mcp.orders import InputWanted, call_tool, shown_by
 from nanobot.tools.mcp.reading import (
-    Shown,
     plain,
-    read_prompt,
-    read_resource,
-    read_resource_list,
-    read_tool_result,
 )
 from nanobot.tools.mcp.stdio import StdioTransport
 
@@ -60,18 +52,12 @@ _INPUT_REQUIRED = (
     "the server asks for something that nobody is asked for a resource or a prompt; the call was not"
     " completed"
 )
-_MOST_EMPTY_ROUNDS = 20
-"""A server may want to be asked again without an answer: it is not ready."""
-_ROUND_PAUSE_S = 0.25
-_MAX_SO_FAR_CHARS = 500
 _REFUSALS = {
     401: "it answered 401: it wants a key (set its headers)",
     403: "it answered 403: its key is not allowed to do this",
     404: "it answered 404: there is no MCP server at this URL",
     405: "it answered 405: there is no MCP server by streamable HTTP at this URL",
 }
-_ASKS_IN_RESULTS = "2026-07-28"
-"""The version of the protocol since which a server's questions are results."""
 _LOG_IN = "log in with `nanobot mcp login {}`"
 _CHANGES = (
     types.ToolListChangedNotification,
@@ -79,10 +65,6 @@ _CHANGES = (
     types.ResourceListChangedNotification,
 )
 Report = Callable[[Event], Awaitable[None]]
-
-
-class _NotAsked(Exception):
-    """The server asks for something before it shows a resource or a prompt."""
 
 
 class NoConnection(Exception):
@@ -151,7 +133,7 @@ class McpConnection:
                         http = self._http_client = HttpClient(self._entry.transport)
                         transport = await self._http(stack, http)
                     client = await stack.enter_async_context(self._new_client(transport))
-                    # A pattern of a hostile schema takes for ever to match, and all servers with it. Models
+                    # A pattern of a hostile schema takes forever to match, and all servers with it. Models
                     # read what was answered as text: nothing relies on its shape.
                     client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
                     listing = await list_offers(client)
@@ -294,12 +276,12 @@ class McpConnection:
         try:
             client = await self._connected()
             if isinstance(order, CallTool):
-                return await self._called(client, order)
-            shown, is_error = await self._asked(client, order), False
+                return await call_tool(client, order, self._asks)
+            shown, is_error = await shown_by(client, order), False
         except NoConnection as error:
             http = self._http_client
             return NotDone(order.id, str(error), needs_login=http is not None and http.needs_login)
-        except _NotAsked:
+        except InputWanted:
             return Answered(order.id, _INPUT_REQUIRED, is_error=True)
         except MCPError as error:
             return self._failed(order, error)
@@ -316,58 +298,6 @@ class McpConnection:
                     raise NoConnection(self._why)
                 await self._turned.wait()
             return self._client
-
-    async def _called(self, client: Client, order: CallTool) -> Answer:
-        """Return what a tool answers, or asks back."""
-        arguments = msgspec.json.decode(order.arguments, type=dict[str, Any])
-        is_new = client.protocol_version >= _ASKS_IN_RESULTS
-        given: types.InputResponses | None = None
-        if is_new and order.answers:
-            given = {key: answer(each) for key, each in order.answers.items()}
-        state = order.state if is_new else None
-        for _ in range(_MOST_EMPTY_ROUNDS):
-            with self._asks.during(order) as call:
-                try:
-                    result = await client.session.call_tool(
-                        order.tool,
-                        arguments,
-                        input_responses=given,
-                        request_state=state,
-                        allow_input_required=True,
-                    )
-                except MCPError as error:
-                    if error.error.code != URL_ELICITATION_REQUIRED:
-                        raise
-                    return InputRequired(order.id, links_in(error.error.data))
-            if isinstance(result, types.CallToolResult):
-                shown = read_tool_result(result)
-                if call.asked is not None:
-                    so_far = plain(shown.text)[:_MAX_SO_FAR_CHARS]
-                    return InputRequired(order.id, (call.asked,), keeps_answers=True, so_far=so_far)
-                text = f"{shown.text}\n({SEVERAL})" if call.is_unclear else shown.text
-                return Answered(order.id, text, shown.pictures, bool(result.is_error))
-            if asks := requests_in(result):
-                return InputRequired(order.id, asks, result.request_state)
-            given, state = None, result.request_state
-            await asyncio.sleep(_ROUND_PAUSE_S)
-        return Answered(order.id, "the server asks to be called again and again", is_error=True)
-
-    async def _asked(self, client: Client, order: Order) -> Shown:
-        session = client.session
-        if isinstance(order, ReadResource):
-            read = await session.read_resource(order.uri, allow_input_required=True)
-            if isinstance(read, types.InputRequiredResult):
-                raise _NotAsked
-            return read_resource(read)
-        if isinstance(order, GetPrompt):
-            got = await session.get_prompt(order.prompt, order.arguments, allow_input_required=True)
-            if isinstance(got, types.InputRequiredResult):
-                raise _NotAsked
-            return read_prompt(got)
-        more: list[str] = []
-        resources = await all_pages(client.list_resources, "resources", more)
-        shown = read_resource_list(resources, await list_templates(client))
-        return Shown("\n".join((shown.text, *(f"({line})" for line in more))), ()) if more else shown
 
     def _break(self) -> None:
         # At once, so that nobody asks on a connection that is over.
@@ -404,7 +334,7 @@ class McpConnection:
             return NotDone(order.id, f"it answered {text}", may_have_run=True, status=int(text))
         if failure == "broken":
             return NotDone(order.id, text, may_have_run=True)
-        # Others that are under way may still be answered. Where there are none, it is connected to anew.
+        # Others that are under way may still be answered. Where there are none, it is connected to again.
         if self.calls == 1:
             self._break()
         return NotDone(order.id, text, needs_login=failure == "login")

@@ -210,7 +210,7 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    """Return a bound; None where it is none that a number could have."""
+    """Return a bound; None where it is not one that a number could have."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:

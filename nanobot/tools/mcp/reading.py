@@ -29,7 +29,7 @@ _LEFT_OUT_OF_SCHEMAS = frozenset(("$schema", "title", "not", "enum", "const", *_
 """At the top: providers refuse every request with a tool whose arguments are described by some of these."""
 
 
-class Shown(NamedTuple):
+class ShownResult(NamedTuple):
     """What a model is shown of a result."""
 
     text: str
@@ -58,14 +58,14 @@ class _Writer:
             self._pictures.append(ResultPicture(mime, data))
             self.add(f"({what} {len(self._pictures)}, {mime})")
 
-    def shown(self) -> Shown:
+    def shown(self) -> ShownResult:
         text = "\n".join(self._texts)
         if len(text) > MAX_TEXT_CHARS:
             text = f"{text[:MAX_TEXT_CHARS]}\n(cut: {len(text) - MAX_TEXT_CHARS} of {len(text)} characters)"
-        return Shown(text, tuple(self._pictures))
+        return ShownResult(text, tuple(self._pictures))
 
 
-def read_tool_result(result: types.CallToolResult) -> Shown:
+def read_tool_result(result: types.CallToolResult) -> ShownResult:
     """Return what a tool has answered. Structured content is added where no text says the same."""
     writer = _Writer()
     for block in result.content:
@@ -76,7 +76,7 @@ def read_tool_result(result: types.CallToolResult) -> Shown:
     return writer.shown()
 
 
-def read_resource(result: types.ReadResourceResult) -> Shown:
+def read_resource(result: types.ReadResourceResult) -> ShownResult:
     """Return what a resource has in it."""
     writer = _Writer()
     for content in result.contents:
@@ -84,7 +84,7 @@ def read_resource(result: types.ReadResourceResult) -> Shown:
     return writer.shown()
 
 
-def read_prompt(result: types.GetPromptResult) -> Shown:
+def read_prompt(result: types.GetPromptResult) -> ShownResult:
     """Return the messages of a prompt, each with who says it."""
     writer = _Writer()
     if result.description:
@@ -97,14 +97,14 @@ def read_prompt(result: types.GetPromptResult) -> Shown:
 
 def read_resource_list(
     resources: Sequence[types.Resource], templates: Sequence[types.ResourceTemplate]
-) -> Shown:
+) -> ShownResult:
     """Return the resources and the templates of resources, a line each."""
     writer = _Writer()
     for resource in resources:
         writer.add(_line(resource.uri, resource.name, resource.description, resource.mime_type))
     for template in templates:
         writer.add(_line(template.uri_template, template.name, template.description, template.mime_type))
-    return writer.shown() if resources or templates else Shown("(there are no resources)", ())
+    return writer.shown() if resources or templates else ShownResult("(there are no resources)", ())
 
 
 def _line(uri: str, name: str, description: str | None, mime: str | None) -> str:

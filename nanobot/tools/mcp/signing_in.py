@@ -91,15 +91,8 @@ async def log_in(
         provider = login_provider(
             server.url, server.oauth, redirect_uri, storage, show, came_back, before=before
         )
-    # What servers answer is reported; the SDK would log it with their words.
-    logging.getLogger("mcp").addHandler(logging.NullHandler())
-    logging.getLogger("mcp").propagate = False
     try:
-        async with login_client(httpx2.URL(server.url)) as client:
-            status = await _say_hello(client, server, provider)
-            if status < _REFUSED and storage.login is None and await _has_metadata(client, server):
-                # It wants a token only for what comes later.
-                status = await _say_hello(client, server, provider, as_refused=True)
+        status = await _get_token(server, provider, storage)
     except LoginFailed:
         raise
     except TimeoutError as error:
@@ -120,6 +113,19 @@ async def log_in(
         return None
     scope = now.tokens.get("scope")
     return f"it allows {scope}" if scope else "it does not say what that allows"
+
+
+async def _get_token(server: HttpServer, provider: httpx2.Auth, storage: Storage) -> int:
+    """Have the server ask for a token, so that `provider` gets one; return what status it answers."""
+    # What servers answer is reported; the SDK would log it with their words.
+    logging.getLogger("mcp").addHandler(logging.NullHandler())
+    logging.getLogger("mcp").propagate = False
+    async with login_client(httpx2.URL(server.url)) as client:
+        status = await _say_hello(client, server, provider)
+        if status < _REFUSED and storage.login is None and await _has_metadata(client, server):
+            # It wants a token only for what comes later.
+            status = await _say_hello(client, server, provider, as_refused=True)
+        return status
 
 
 async def _has_metadata(client: httpx2.AsyncClient, server: HttpServer) -> bool:

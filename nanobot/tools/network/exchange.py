@@ -1,6 +1,6 @@
 """One connection of a command to the proxy: a request, and what is passed on for it.
 
-`CONNECT` opens a tunnel. A plain request of `http://` is read by h11 and written anew, one on a connection:
+`CONNECT` opens a tunnel. A plain request of `http://` is read by h11 and rewritten, one on a connection:
 what one side could read otherwise than the other does not reach the host.
 """
 

@@ -52,7 +52,7 @@ class CommandNetworks:
         self.bounds = bounds
         self._note = note
         self._clock = clock
-        # Not the server's own: names may be made up for ever below a domain that is allowed.
+        # Not the server's own: names may be made up forever below a domain that is allowed.
         self._lookups = FairLookups(resolve or system_resolver(MOST_LOOKUPS))
         self._permit = permit
         # One session leaves room for others.

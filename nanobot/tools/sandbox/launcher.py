@@ -8,7 +8,6 @@ server was killed, it ends the command with all that it started. Its last line o
 import contextlib
 import ctypes
 import importlib
-import json
 import os
 import resource
 import select
@@ -20,47 +19,27 @@ from typing import Any
 # Isolated Python looks for modules in the standard library only.
 sys.path.insert(0, os.path.abspath(os.path.join(__file__, "..", "..", "..", "..")))  # noqa: PTH100, PTH118
 
-from nanobot.tools.sandbox import bubblewrap, confine, landlock, watchdog
+from nanobot.tools.sandbox import bubblewrap, confine, landlock, launching, proc_tree, watchdog
 
 _SUBREAPER, _NEW_MOUNTS = 36, 0x20000
 _BIND, _PRIVATE, _NO_SETUID_NO_DEVICES = 1 << 12, 1 << 14 | 1 << 18, 2 | 4
 _READ_ONLY = _BIND | 1 << 5 | 1
 _PLACES = ("workspace", "tmp", "shm")
-_UPLOADS = "uploads"
 _STAGES = ("/mnt", "/media", "/srv", "/opt")
 _KILLER_S = 5.0
 _libc = ctypes.CDLL(None, use_errno=True)
+_PROCESSES = proc_tree.ProcTree()
 
 
 def main() -> None:
-    control = int(sys.argv[1])
-    order = json.loads(_line(control))
     # What a command leaves behind becomes a child of this process, whatever session it made.
     _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
-    try:
-        end = _run(order, control)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the command must end
-        end = {"failed": f"{type(error).__name__}: {error}"}
-    finally:
-        watchdog.end_all()
-    # The server is gone; nobody asks any more.
-    with contextlib.suppress(OSError):
-        os.write(control, json.dumps(end).encode() + b"\n")
-
-
-def _line(descriptor: int) -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        chunk = os.read(descriptor, 65536)
-        if not chunk:
-            sys.exit(1)
-        line += chunk
-    return line
+    launching.obey(_run, _PROCESSES)
 
 
 def _run(order: confine.Order, control: int) -> dict[str, Any]:
     if "end_user" in order:
-        watchdog.kill_user(order["end_user"])
+        proc_tree.kill_user(order["end_user"])
         return {"exit": 0}
     parts = bubblewrap.read_parts() if order["bubblewrap"] else {}
     if "probe" in order:
@@ -75,7 +54,7 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
             _give(order[place], order["uid"])
         _stage(order)
     if order["uploads"]:
-        _link_uploads(order)
+        launching.link_uploads(order, bubblewrap.UPLOADS if order["bubblewrap"] else order["uploads"])
     failed, fails = os.pipe()
     waiting, release = os.pipe()
     killed, kills = os.pipe()
@@ -91,7 +70,7 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
     # The end that the command has is closed when it becomes another program.
     if why := os.read(failed, 4096):
         return {"failed": why.decode(errors="replace")}
-    end = watchdog.watch(command, control, order)
+    end = watchdog.watch(command, order, _PROCESSES, {control: "stopped"})
     # All of the command ends at once, whatever it starts meanwhile: in bubblewrap with its first process,
     # else by the killer.
     if "exit" not in end:
@@ -99,22 +78,6 @@ def _run(order: confine.Order, control: int) -> dict[str, Any]:
     os.close(release)
     select.select([killed], [], [], _KILLER_S)
     return end
-
-
-def _link_uploads(order: confine.Order) -> None:
-    """Let `uploads` in the workspace lead to what was uploaded. What else a command has put there stays."""
-    target = bubblewrap.UPLOADS if order["bubblewrap"] else order["uploads"]
-    workspace = os.open(order["workspace"], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        with contextlib.suppress(OSError):
-            if os.readlink(_UPLOADS, dir_fd=workspace) != target:
-                os.unlink(_UPLOADS, dir_fd=workspace)
-        with contextlib.suppress(FileExistsError):
-            os.symlink(target, _UPLOADS, dir_fd=workspace)
-            if order["uid"]:
-                os.chown(_UPLOADS, order["uid"], order["uid"], dir_fd=workspace, follow_symlinks=False)
-    finally:
-        os.close(workspace)
 
 
 # As root ------------------------------------------------------------------------------------------
@@ -189,7 +152,7 @@ def _mount(source: str, target: str, flags: int, kind: str = "none", options: st
 def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: dict[str, bytes]) -> None:
     os.setsid()
     # Also whatever the server forgot to close.
-    _close_all_but(0, 1, 2, fails, waiting, kills, *_network(order))
+    launching.close_all_but(0, 1, 2, fails, waiting, kills, *_network(order))
     os.umask(0o077)
     os.nice(5)
     # Where memory is short the command goes first, not the server.
@@ -206,7 +169,7 @@ def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: d
     else:
         confine.limit(order["limits"], _tasks_of_others() + processes)
     confine.end_with_parent()
-    _reach(order["workspace"])
+    launching.reach(order["workspace"])
     if order["bubblewrap"]:
         bubblewrap.become(order, parts, os.getuid(), os.getgid())
     if landlock.scope_signals():
@@ -237,7 +200,7 @@ def _leave_killer(waiting: int, kills: int) -> None:
     if os.fork():
         os._exit(0)
     # Now the launcher is its parent.
-    _close_all_but(waiting, kills)
+    launching.close_all_but(waiting, kills)
     os.read(waiting, 1)
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
@@ -246,29 +209,6 @@ def _leave_killer(waiting: int, kills: int) -> None:
 
 def _network(order: confine.Order) -> tuple[int, ...]:
     return (order["network"],) if "network" in order else ()
-
-
-def _close_all_but(*kept: int) -> None:
-    begin = 0
-    for descriptor in (*sorted(kept), 65536):
-        if begin < descriptor:
-            os.closerange(begin, descriptor)
-        begin = descriptor + 1
-
-
-def _reach(workspace: str) -> None:
-    try:
-        os.chdir(workspace)
-    except PermissionError:
-        parts = workspace.split("/")
-        closed = next(
-            (path for n in range(1, len(parts)) if not os.access(path := "/".join(parts[: n + 1]), os.X_OK)),
-            workspace,
-        )
-        raise PermissionError(
-            f"the user of the command cannot reach {workspace}: {closed} is closed to others (chmod o+x, or"
-            " another data directory)"
-        ) from None
 
 
 def _tasks_of_others() -> int:
@@ -291,7 +231,7 @@ def _tasks_of_others() -> int:
         os.waitpid(child, 0)
         return True
 
-    low = high = watchdog.tasks_of(os.getuid()) + 1
+    low = high = proc_tree.tasks_of(os.getuid()) + 1
     while not can_start(high) and high < most:
         low, high = high, 2 * high
     while high - low > 8:

@@ -11,31 +11,51 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
+from nanobot.tools.sandbox import ps_tree
 from nanobot.tools.sandbox.command import Command, CommandLimits, Network
-from nanobot.tools.sandbox.linux import Layer, LayerName, LinuxSandbox
+from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer, LayerName
+from nanobot.tools.sandbox.seatbelt import SANDBOX_EXEC
+
+if sys.platform != "win32":
+    import fcntl
 
 _LIMITS = CommandLimits(wall_s=20.0, memory_bytes=512 << 20, disk_bytes=64 << 20, processes=64)
 ATTEMPTS = 14
-"""How many attempts a probe makes; see `attempts.py`."""
+"""How many attempts a probe makes on Linux; see `attempts.py`."""
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """What came out for a layer: None where it does not hold, for the reason in `why`."""
+    """What came out for a layer: None where it does not hold, for the reason in `why`. `attempts`: how many
+    were refused.
+    """
 
     name: LayerName
     layer: Layer | None
     why: str = ""
+    attempts: int = ATTEMPTS
 
 
 class _Report(msgspec.Struct, frozen=True):
     broken: list[str]
     lacking: list[str]
+    tried: int = ATTEMPTS
+    left: int = 0
+
+
+async def probe_sandbox_exec(
+    data: Path, clock: Clock, randomness: Randomness, path: str = SANDBOX_EXEC
+) -> tuple[ProbeResult, ...]:
+    """Return the result of the only layer of macOS, as `probe_layers` does. `path`: the program."""
+    if not await asyncio.to_thread(Path(path).exists):
+        return (ProbeResult("sandbox-exec", None, f"there is no {path}"),)
+    return (await _probe(Layer(sandbox_exec=path), data, clock, randomness),)
 
 
 async def probe_layers(data: Path, clock: Clock, randomness: Randomness) -> tuple[ProbeResult, ...]:
@@ -77,7 +97,7 @@ async def _probe(
     layer: Layer, data: Path, clock: Clock, randomness: Randomness, network: Network | None = None
 ) -> ProbeResult:
     try:
-        async with _folders(data) as (directory, outside):
+        async with probe_folders(data) as (directory, outside):
             report = await _report(layer, directory, outside, clock, randomness, network)
     except (OSError, ToolError, msgspec.DecodeError) as error:
         return ProbeResult(layer.name, None, str(error))
@@ -85,26 +105,41 @@ async def _probe(
         return ProbeResult(layer.name, None, f"a command could {', '.join(report.broken)}")
     if report.lacking:
         return ProbeResult(layer.name, None, f"a command lacks: {', '.join(report.lacking)}")
-    return ProbeResult(layer.name, layer)
+    return ProbeResult(layer.name, layer, attempts=report.tried)
 
 
 @contextlib.asynccontextmanager
-async def _folders(data: Path) -> AsyncIterator[tuple[Path, Path]]:
-    """Yield a directory for the files of a probe, and one that its command must not reach.
+async def probe_folders(data: Path) -> AsyncIterator[tuple[Path, Path]]:
+    """Yield a directory for the files of a probe, and one that its command must not reach. Meanwhile they are
+    locked, so that a server that starts can tell them from those of a probe that was killed.
 
     Raises:
         OSError: nothing can be written there.
     """
     base = data if await asyncio.to_thread(data.is_dir) else None
-    made: list[Path] = []
+    made: list[tuple[Path, int]] = []
     try:
         for prefix, parent in (("probe-", base), ("nanobot-probe-", None)):
-            made.append(Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix, dir=parent)))
-        directory, outside = made
+            made.append(await asyncio.to_thread(_make_locked, prefix, parent))
+        (directory, _), (outside, _) = made
         yield directory, outside
     finally:
-        for each in made:
+        for each, lock in made:
             await asyncio.to_thread(shutil.rmtree, each, ignore_errors=True)
+            os.close(lock)
+
+
+def _make_locked(prefix: str, parent: Path | None) -> tuple[Path, int]:
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = os.open(made, os.O_RDONLY)
+        # Some file systems lock nothing; nobody else takes it for one that nobody locks there either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        if os.fstat(lock).st_nlink and made.exists():
+            return made, lock
+        # A server that started a moment ago has taken it for a leftover.
+        os.close(lock)
 
 
 async def probe_network(layer: Layer, data: Path, clock: Clock, randomness: Randomness) -> str:
@@ -140,34 +175,58 @@ async def _report(
     randomness: Randomness,
     network: Network | None,
 ) -> _Report:
-    sandbox = LinuxSandbox(directory / "state", layer, clock, randomness)
+    sandbox = LaunchedSandbox(directory / "state", layer, clock, randomness)
     workspace = directory / "workspace"
     await asyncio.to_thread(_make, directory, workspace, outside, sandbox)
-    victim = await asyncio.to_thread(_start_victim)
-    try:
-        with socket.create_server(("127.0.0.1", 0)) as port:
-            probe = {
-                "file": str(outside / "file"),
-                "pid": victim.pid,
-                "port": port.getsockname()[1],
-                "has_network": network is not None,
-            }
-            running = await sandbox.start_order(
-                Command((), workspace, limits=_LIMITS, network=network), {"probe": probe, "environment": {}}
-            )
-            output = b""
-            while chunk := await running.read():
-                output += chunk
-            ending = await running.wait()
-    finally:
-        await asyncio.to_thread(_end_victim, victim)
+    async with contextlib.AsyncExitStack() as stack:
+        probe = await _aims(stack, layer, outside)
+        if layer.sandbox_exec:
+            probe["other"] = await _other(stack, sandbox, directory / "other")
+        running = await sandbox.start_order(
+            Command((), workspace, limits=_LIMITS, network=network),
+            {"probe": {**probe, "has_network": network is not None}, "environment": {}},
+        )
+        output = b""
+        while chunk := await running.read():
+            output += chunk
+        ending = await running.wait()
     if ending.status != 0:
         said = output.decode(errors="replace").strip().splitlines()
         raise ToolError(ending.why or (said[-1] if said else f"it ended with status {ending.status}"))
-    return msgspec.json.decode(output, type=_Report)
+    report = msgspec.json.decode(output, type=_Report)
+    if report.left and await asyncio.to_thread(ps_tree.runs, report.left):
+        report.broken.append("leave a process behind")
+    return report
 
 
-def _make(directory: Path, workspace: Path, outside: Path, sandbox: LinuxSandbox) -> None:
+async def _aims(stack: contextlib.AsyncExitStack, layer: Layer, outside: Path) -> dict[str, Any]:
+    """Return what the attempts of a probe are aimed at; it goes with the stack."""
+    victim = await asyncio.to_thread(_start_victim)
+    stack.push_async_callback(asyncio.to_thread, _end_victim, victim)
+    port = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    aims = {"file": str(outside / "file"), "pid": victim.pid, "port": port.getsockname()[1]}
+    if layer.sandbox_exec:
+        made = stack.enter_context(socket.socket(socket.AF_UNIX))
+        made.bind(str(outside / "socket"))
+        made.listen()
+        aims.update(socket=str(outside / "socket"), program=str(outside / "program"), home=str(Path.home()))
+    return aims
+
+
+async def _other(stack: contextlib.AsyncExitStack, sandbox: LaunchedSandbox, workspace: Path) -> int:
+    """Start a command of another workspace; return the number of its process."""
+    await asyncio.to_thread(workspace.mkdir, mode=0o700)
+    command = ("/bin/sh", "-c", "echo $$; read line")
+    running = await sandbox.start(Command(command, workspace, limits=_LIMITS, has_input=True))
+    stack.push_async_callback(running.wait)
+    stack.callback(running.stop)
+    said = await running.read()
+    if not said.strip().isdigit():
+        raise ToolError(said.decode(errors="replace").strip() or (await running.wait()).why)
+    return int(said)
+
+
+def _make(directory: Path, workspace: Path, outside: Path, sandbox: LaunchedSandbox) -> None:
     sandbox.open()
     directory.chmod(0o755)
     workspace.mkdir(mode=0o700)
@@ -176,6 +235,9 @@ def _make(directory: Path, workspace: Path, outside: Path, sandbox: LinuxSandbox
     file.write_text("canary")
     # Only the sandbox stands between it and the command, not who it belongs to.
     file.chmod(0o666)
+    program = outside / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o777)
 
 
 def _start_victim() -> "subprocess.Popen[bytes]":

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -34,8 +35,10 @@ _WAIT_S = 20.0
 _MOST_ENDED = 8
 """Commands that have ended and whose last output can still be read."""
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
+# Homebrew's programs for Macs of today are not below /usr.
+_HOMEBREW = "/opt/homebrew/bin:" if sys.platform == "darwin" else ""
 _ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PATH": f"{_HOMEBREW}/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "USER": "agent",

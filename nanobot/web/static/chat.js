@@ -162,9 +162,14 @@ export class Chat {
     else if (!["queued", "in_progress"].includes(response.status)) {
       discard(id);
       if (!this.#isClosed) await this.#showEnded(response);
-    }
+    } else if (this.#hasSeenTheEnd(item?.turnId)) await this.#settle(item);
     this.#watch();
     return response;
+  }
+
+  // The events of a turn can be faster than the response that tells its id.
+  #hasSeenTheEnd(turnId) {
+    return this.#seen.has(turnId) && !this.turns.value.some((turn) => turn.id === turnId && !turn.isOver);
   }
 
   // The turn ended before its events were watched.

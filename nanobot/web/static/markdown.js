@@ -23,7 +23,8 @@ const DATA_PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 const LEVEL = 2;
 const TAGS = "a blockquote br code del em h3 h4 h5 h6 hr img li ol p pre s span strong table tbody td th thead tr ul";
 
-const md = new MarkdownIt({ html: false, linkify: true, typographer: false, highlight });
+// A line end is one: models write poems and addresses so.
+const md = new MarkdownIt({ html: false, linkify: true, typographer: false, breaks: true, highlight });
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
 // The ids of files that the agent has written.
 const FILE_PATH = /workspace\/[\w.~%/-]*[\w~%-]/y;

@@ -83,7 +83,9 @@ function inWords(status, said, retryAfter) {
   return reason || `The server answered with the status ${status}.`;
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+// A first word that is a name, such as that of a model, stays as it is.
+const sentence = (text) =>
+  text.replace(/^[a-z](?=[a-z'’-]* )/, (first) => first.toUpperCase()) + (/[.!?]$/.test(text) ? "" : ".");
 
 function duration(seconds) {
   if (seconds < 90) return `${seconds} s`;

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.contract.models.stages import STAGES, Stage
+from tests.contract.models.stage import Stage
+from tests.contract.models.stages import STAGES
 
 IMPLEMENTATIONS = [
     pytest.param(name, marks=pytest.mark.engine if name == "engine" else ()) for name in STAGES

@@ -11,7 +11,7 @@ from nanobot.core.event import Delta, ModelChosen, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Text, Thinking, ToolCall
 from nanobot.core.model import Model, ModelRequest
 from tests.asgi import BOUND_S
-from tests.contract.models.stages import (
+from tests.contract.models.stage import (
     BEGINNING,
     FAULTS,
     MIDWAY,

@@ -15,8 +15,8 @@ from nanobot.core.clock import SystemClock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import SystemRandomness
 from nanobot.tools.sandbox.command import Command, Ending, SandboxOff
+from nanobot.tools.sandbox.launched import LaunchedSandbox
 from nanobot.tools.sandbox.layers import ProbeResult, probe_layers, probe_network
-from nanobot.tools.sandbox.linux import LinuxSandbox
 from tests.contract.sandbox.test_sandbox import BOUND_S, ENVIRONMENT, SMALL, everything
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
@@ -67,7 +67,7 @@ def layers() -> dict[str, ProbeResult]:
 class Rooms:
     """Workspaces, with one sandbox."""
 
-    def __init__(self, base: Path, sandbox: LinuxSandbox) -> None:
+    def __init__(self, base: Path, sandbox: LaunchedSandbox) -> None:
         self.base = base
         self.sandbox = sandbox
 
@@ -94,7 +94,7 @@ async def rooms(layers: dict[str, ProbeResult]) -> AsyncIterator[Rooms]:
         pytest.skip(f"bubblewrap: {layers['bubblewrap'].why}")
     base = Path(tempfile.mkdtemp(prefix="nanobot-network-"))
     base.chmod(0o711)
-    sandbox = LinuxSandbox(base / "state", layer, SystemClock(), SystemRandomness())
+    sandbox = LaunchedSandbox(base / "state", layer, SystemClock(), SystemRandomness())
     sandbox.open()
     try:
         yield Rooms(base, sandbox)
@@ -178,7 +178,7 @@ async def test_where_there_is_no_namespace_for_it_no_command_is_started_with_one
     layer = layers["launcher"].layer
     if layer is None:
         pytest.skip(f"launcher: {layers['launcher'].why}")
-    sandbox = LinuxSandbox(tmp_path / "state", layer, SystemClock(), SystemRandomness())
+    sandbox = LaunchedSandbox(tmp_path / "state", layer, SystemClock(), SystemRandomness())
     with pytest.raises(SandboxOff, match="needs bubblewrap"):
         await sandbox.start(Command(("/bin/true",), tmp_path, network=Echo("one").serve))
     assert "bubblewrap" in await probe_network(layer, tmp_path, SystemClock(), SystemRandomness())

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,10 +17,12 @@ from nanobot.core.errors import ToolError
 from nanobot.core.ids import SystemRandomness
 from nanobot.testing import FakeClock
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running
-from nanobot.tools.sandbox.layers import ProbeResult, probe_layers
-from nanobot.tools.sandbox.linux import Layer, LinuxSandbox
+from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
+from nanobot.tools.sandbox.layers import ProbeResult, probe_layers, probe_sandbox_exec
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+pytestmark = pytest.mark.skipif(
+    sys.platform not in ("linux", "darwin"), reason="the sandbox is for Linux and macOS"
+)
 BOUND_S = 20.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 GIT = (
@@ -31,13 +34,16 @@ SMALL = CommandLimits(wall_s=20.0, memory_bytes=200 << 20, disk_bytes=30 << 20, 
 
 @pytest.fixture(scope="module")
 def results() -> tuple[ProbeResult, ...]:
-    return asyncio.run(probe_layers(Path(tempfile.gettempdir()), SystemClock(), SystemRandomness()))
+    probe = probe_sandbox_exec if sys.platform == "darwin" else probe_layers
+    return asyncio.run(probe(Path(tempfile.gettempdir()), SystemClock(), SystemRandomness()))
 
 
-@pytest.fixture(params=["bubblewrap", "bubblewrap without /proc", "launcher"])
+@pytest.fixture(params=["bubblewrap", "bubblewrap without /proc", "launcher", "sandbox-exec"])
 def layer(request: pytest.FixtureRequest, results: tuple[ProbeResult, ...]) -> Layer:
     name, _, without = request.param.partition(" ")
-    (result,) = [each for each in results if each.name == name]
+    result = next((each for each in results if each.name == name), None)
+    if result is None:
+        pytest.skip(f"{name} is for {'macOS' if name == 'sandbox-exec' else 'Linux'}")
     if result.layer is None:
         pytest.skip(f"{result.name}: {result.why}")
     return msgspec.structs.replace(result.layer, lacks_proc=True) if without else result.layer
@@ -59,7 +65,7 @@ class Bench:
     def __init__(self, base: Path, layer: Layer) -> None:
         self.base = base
         self.clock = FakeClock()
-        self.sandbox = LinuxSandbox(base / "state", layer, self.clock, SystemRandomness())
+        self.sandbox = LaunchedSandbox(base / "state", layer, self.clock, SystemRandomness())
         self.sandbox.open()
         self.workspace = base / "workspace"
         self.workspace.mkdir()
@@ -95,6 +101,11 @@ async def until(running: Running, text: str) -> str:
 
 def is_there(marker: str) -> bool:
     """Return whether a process with this argument is there."""
+    if sys.platform == "darwin":
+        listed = subprocess.run(["/bin/ps", "-axo", "pid=,args="], capture_output=True, text=True, check=True)
+        return any(
+            marker in line and line.split()[0] != str(os.getpid()) for line in listed.stdout.splitlines()
+        )
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if marker.encode() in path.read_bytes() and path.parent.name != str(os.getpid()):

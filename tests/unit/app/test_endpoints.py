@@ -266,3 +266,15 @@ def test_a_setting_of_the_provider_holds_for_its_models_unless_they_say_otherwis
 def test_a_provider_that_cannot_be_used_is_told(name: str, table: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         known_providers(settings(providers={name: table}))
+
+
+@pytest.mark.parametrize(
+    "address", ['"https://api.example.com/v1"', "api.example.com/v1", "ftp://x/v1", "http://me:hidden@h/v1"]
+)
+def test_an_address_that_is_none_is_refused_with_where_it_was_set(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"\AOPENAI_BASE_URL: ") as caught:
+        access("openai:m", {"OPENAI_BASE_URL": address})
+    assert "hidden" not in caught.value.message
+    with pytest.raises(ConfigError, match=r"\Amodel\.base_url: ") as caught:
+        access("openai:m", {"OPENAI_BASE_URL": "http://h/v1"}, base_url=address)
+    assert "hidden" not in caught.value.message

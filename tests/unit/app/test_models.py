@@ -12,6 +12,7 @@ from nanobot.app import (
     is_loopback,
     make_model,
     missing_weights,
+    reads_examples_first,
     weights_directory,
 )
 from nanobot.config import Config, LocalTable, ModelTable, ServerTable
@@ -21,7 +22,7 @@ from nanobot.models.gemini.generate import GeminiContent
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.own_cache import OwnCacheModel
 from nanobot.models.providers import parse_name
-from nanobot.models.weights.installed import KNOWN, write_note
+from nanobot.models.weights.installed import KNOWN, PREFIXES, write_note
 from nanobot.models.weights.machine import Machine
 
 
@@ -154,6 +155,18 @@ def test_better_weights_are_offered_to_those_who_have_chosen_none_and_have_room(
     chosen = choose_model(config, {}).name
     better = better_weights(config, chosen, Machine(free_gb * 10**9, cores))
     assert (better.name if better is not None else None) == offered
+
+
+def test_the_first_answer_is_told_to_take_long_until_the_examples_have_been_read_once(tmp_path: Path) -> None:
+    config = Config(
+        server=ServerTable(data=str(tmp_path / "data")), local=LocalTable(models_dir=str(tmp_path / "users"))
+    )
+    assert reads_examples_first(config, "local") and reads_examples_first(config, "local:tiny")
+    assert not reads_examples_first(config, "local:good")
+    assert not reads_examples_first(config, "openai:gpt-5-mini")
+    (tmp_path / "users" / PREFIXES).mkdir(parents=True)
+    (tmp_path / "users" / PREFIXES / "prefix-0123.slot").touch()
+    assert not reads_examples_first(config, "local")
 
 
 def test_weights_are_in_the_folder_of_the_user_unless_the_data_directory_has_them(tmp_path: Path) -> None:

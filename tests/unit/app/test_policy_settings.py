@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.app.policy import read_policy
+from nanobot.app.policy import policy_rules
 from nanobot.app.tools import own_tools
 from nanobot.config import load
 from nanobot.core.clock import SystemClock
@@ -16,7 +16,7 @@ TOOLS = own_tools(SystemClock())
 
 def policy_of(folder: Path, text: str) -> Policy:
     (folder / "nanobot.toml").write_text(text)
-    return read_policy(load(folder / "nanobot.toml", {}, {}), TOOLS)
+    return Policy(policy_rules(load(folder / "nanobot.toml", {}, {}), TOOLS))
 
 
 def test_tables_become_rules_in_their_order(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
+import msgspec
+
+from nanobot.cli.chat_files import Attachment, SavableFile
 from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
-from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound
+from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound, UploadNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
-from nanobot.core.message import AskedCall, Message, Text
+from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
+from nanobot.core.tool_question import ToolQuestion
 from tests.unit.cli.emulator import Emulator
 
 
@@ -20,9 +26,13 @@ class Agent:
     `asked` holds key and text.
     """
 
+    trouble = ""
+
     def __init__(self, *script: Sequence[Event], listed: tuple[Session, ...] = ()) -> None:
         self.script = list(script) or [(TextDelta("ok"), TurnEnded("done"))]
         self.asked: list[tuple[str, str]] = []
+        self.attached: list[tuple[str, ...]] = []
+        self.has_written: dict[str, dict[str, bytes]] = {}
         self.listed = listed
         self.speaking = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -30,8 +40,11 @@ class Agent:
         self.newest: dict[str, LatestTurn] = {}
         self.told: dict[str, Sequence[Event]] = {}
 
-    async def ask(self, session_key: str, text: str) -> AsyncIterator[Event]:
+    async def ask(
+        self, session_key: str, text: str, files: Sequence[Attachment] = ()
+    ) -> AsyncIterator[Event]:
         self.asked.append((session_key, text))
+        self.attached.append(tuple(file.name for file in files))
         if text == "too many":
             raise QueueFull("the queue is full")
         for event in self.script.pop(0) if len(self.script) > 1 else self.script[0]:
@@ -56,14 +69,26 @@ class Agent:
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return self.listed
 
+    async def files(self, session_key: str) -> tuple[SavableFile, ...]:
+        written = self.has_written.get(session_key, {})
+        return tuple(SavableFile(path, len(content)) for path, content in written.items())
+
+    async def written(self, session_key: str, path: str) -> bytes:
+        try:
+            return self.has_written[session_key][path]
+        except KeyError:
+            raise UploadNotFound(f"No such File object: {path}") from None
+
 
 class Typed:
     """Inputs, one after another; then the user leaves."""
 
+    known_keys: Sequence[str] = ()
+
     def __init__(self, *texts: str) -> None:
         self._texts = iter(texts)
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         text = next(self._texts, None)
         if text is None:
             raise UserLeft
@@ -99,7 +124,7 @@ async def test_a_conversation_that_is_continued_shows_what_was_said_last() -> No
         *("the conversation is now wx:dm:bob", "> a", *(f"  {each}" for each in "bcdef"), "  … 4 more lines"),
         *("error: it broke", ""),
         *("the conversation is now imported", "> hello"),
-        *("the conversation is now new", "ok"),
+        *("the conversation is now new", "nothing has been said in it yet, or it may not be read", "ok"),
     ]
 
 
@@ -130,6 +155,41 @@ async def test_session_goes_on_with_another_conversation_and_a_key_that_is_none_
     assert "this is wx:dm:bob" in shown and "keys that start with 'nanobot:' are the server's own" in shown
 
 
+async def test_a_file_goes_along_with_what_is_said_next_in_its_conversation(tmp_path: Path) -> None:
+    (tmp_path / "my kites.csv").write_text("red,41\n")
+    agent = Agent()
+    attach = f"/attach {tmp_path}/my kites.csv"
+    shown, _ = await talk(agent, attach, f'/attach "{tmp_path}/my kites.csv"', "sum up", "and now?")
+    assert "my kites.csv (7 bytes) goes along with what you say next" in shown
+    assert agent.attached == [("my kites.csv", "my kites.csv"), ()]
+    agent = Agent()
+    shown, _ = await talk(agent, attach, "/new", "hello", f"/attach {tmp_path}/none", f"/attach {tmp_path}")
+    assert agent.attached == [()]
+    assert f"error: there is no file {tmp_path}/none" in shown and shown.endswith(f"no file {tmp_path}")
+
+
+async def test_files_that_the_agent_has_written_are_listed_and_copied_but_over_none(tmp_path: Path) -> None:
+    agent = Agent()
+    agent.has_written["cli:dm:ann"] = {"docs/report.md": b"# Kites", "odd \x1b[2J": b""}
+    to = tmp_path / "copy.md"
+    shown, _ = await talk(
+        agent,
+        "/files",
+        f"/save docs/report.md {to}",
+        f"/save nanobot:workspace/docs/report.md '{tmp_path}'",
+        f"/save docs/report.md {to}",
+        f"/save none.md {tmp_path}",
+        "/save",
+        "/session other",
+        "/files",
+    )
+    assert "   7 bytes  docs/report.md" in shown and "0 bytes  odd ␛[2J" in shown
+    assert f"saved {to} (7 bytes)" in shown and f"saved {tmp_path}/report.md" in shown
+    assert to.read_bytes() == (tmp_path / "report.md").read_bytes() == b"# Kites"
+    assert f"error: {to} exists already" in shown and "error: No such File object: none.md" in shown
+    assert "error: name the file" in shown and shown.endswith("there are no files yet")
+
+
 async def test_quit_leaves_and_nothing_after_it_is_asked() -> None:
     agent = Agent()
     await talk(agent, "/quit", "hello")
@@ -146,7 +206,9 @@ async def test_a_word_with_a_slash_that_is_no_command_is_not_sent_but_explained(
     agent = Agent()
     shown, _ = await talk(agent, "/nwe")
     assert agent.asked == []
-    assert "/nwe is no command: /help lists them" in shown
+    assert "/nwe is no command: did you mean /new? /help lists them" in shown
+    shown, _ = await talk(agent, "/zzz")
+    assert "/zzz is no command: /help lists them" in shown
 
 
 async def test_sessions_are_listed_safely() -> None:
@@ -154,6 +216,13 @@ async def test_sessions_are_listed_safely() -> None:
     assert "12 messages  a:b�" in shown
     shown, _ = await talk(Agent(), "/sessions")
     assert "there is no conversation yet" in shown
+
+
+async def test_conversations_that_were_listed_or_left_are_offered_for_completion() -> None:
+    source = Typed("/new", "/sessions")
+    agent = Agent(listed=(Session("wx:dm:bob", 12, 0.0, 0.0), Session("cli:dm:ann", 2, 0.0, 0.0)))
+    await ChatLoop(agent, source, PlainView(Emulator(), is_terminal=True), "cli:dm:ann").run()
+    assert source.known_keys == ["cli:dm:ann", "wx:dm:bob"]
 
 
 async def test_a_turn_that_fails_or_is_refused_is_told_and_the_chat_goes_on() -> None:
@@ -183,10 +252,10 @@ async def test_ctrl_c_stops_the_turn_keeps_what_was_said_and_the_chat_goes_on() 
 class Pressed(Typed):
     """Inputs of a user who presses Ctrl-C once more, when the answer has ended and no prompt is there yet."""
 
-    async def read(self) -> str:
+    async def read(self, *, is_asked: bool = False) -> str:
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0)
-        return await super().read()
+        return await super().read(is_asked=is_asked)
 
 
 async def test_a_ctrl_c_between_an_answer_and_the_prompt_does_not_end_the_chat() -> None:
@@ -232,9 +301,30 @@ async def test_a_question_about_a_tool_is_answered_by_a_key() -> None:
     plain = (TextDelta("ok"), MessageAdded(Message("assistant", (Text("ok"),), "stop")), TurnEnded("done"))
     agent = Agent(asking, plain, asking, plain, asking, plain)
     shown, _ = await talk(agent, "one", "Y", "a", "two", "n", "three")
-    assert "y: yes, this once" in shown
+    assert f"(then Enter, until {time.strftime('%H:%M', time.localtime(1_800_000_000))};" in shown
     # A letter stands for an answer only right after the question.
     assert [text for _, text in agent.asked] == ["one", "yes", "a", "two", "n", "three"]
     agent = Agent(asking)
     await talk(agent, "one", "a", "n", "rather not", "/session other", "y")
     assert [text for _, text in agent.asked] == ["one", "always", "no", "rather not", "y"]
+
+
+async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_is_told() -> None:
+    ask = AskedCall("appr_1", "call_1", "send", "{}", 1_800_000_000.0)
+    asking = (MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=(ask,))), TurnEnded("done"))
+    refused = ToolCall("call_2", "send", "{}", is_withheld=True, approval="appr_1")
+    settled = (MessageAdded(Message("assistant", (refused,), "tool_calls")), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "maybe?", "n")
+    assert shown.count("not run, as that was neither a yes nor a no:\n  send\n") == 1
+    other = msgspec.structs.replace(ask, id="appr_2", arguments='{"to": "ann"}')
+    both = (MessageAdded(Message("assistant", (Text("?"),), "stop", asks=(ask, other))), TurnEnded("done"))
+    shown, _ = await talk(Agent(both, settled), "one", "go on")
+    assert "neither a yes nor a no:\n  send ann\nask for it again" in shown
+    shown, _ = await talk(Agent(asking, settled), "one", "nein")
+    assert "neither" not in shown and "✗ send (not run)" in shown
+    shown, _ = await talk(Agent(asking), "one")
+    assert "the question stands until " in shown.splitlines()[-1]
+    form = msgspec.structs.replace(ask, question=ToolQuestion("t", "Who?"))
+    asking = (MessageAdded(Message("assistant", (Text("Who?"),), "stop", asks=(form,))), TurnEnded("done"))
+    shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "Ann, 7")
+    assert "that was no answer: the tool goes on waiting" in shown

@@ -88,3 +88,21 @@ def test_no_line_is_wider_than_the_console(width: int) -> None:
 def test_a_text_that_has_hardly_begun_can_be_shown(text: str) -> None:
     assert lines(text, console()) is not None
     assert finished(text) == 0
+
+
+def test_a_link_to_a_file_of_the_agent_says_what_is_typed_to_have_it() -> None:
+    text = (
+        "[one](nanobot:workspace/docs/a.md), [two](<nanobot:workspace/my%20b%1b[2J.md>), [three](https://a)"
+    )
+    assert lines(text, console(200)) == [
+        "one (/save docs/a.md), two (/save 'my b␛[2J.md'), three (https://a)"
+    ]
+
+
+def test_code_has_one_blank_line_above_and_below() -> None:
+    assert lines("a\n\n```\nb\n\nc\n```\n\nd", console()) == ["a", "", " b", "", " c", "", "d"]
+
+
+def test_the_lines_of_a_poem_stay_lines() -> None:
+    """Models write them with single line ends."""
+    assert lines("Rain, it comes,\nwith every drop.", console()) == ["Rain, it comes,", "with every drop."]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from nanobot.cli.chat_prompt import ChatPrompt, UserLeft
+from nanobot.cli.chat_prompt import ChatCompleter, ChatPrompt, UserLeft
 
 ENTER, ALT_ENTER, UP, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x1b[A", "\x03", "\x04"
 
@@ -50,6 +52,37 @@ async def test_ctrl_c_at_an_empty_prompt_asks_and_a_second_one_leaves(tmp_path: 
     for keys in (CTRL_C + CTRL_C, CTRL_C + CTRL_D):
         with pytest.raises(UserLeft):
             await read(tmp_path, keys)
+
+
+async def test_what_was_typed_before_a_question_is_no_answer_to_it_until_enter_is_pressed_again(
+    tmp_path: Path,
+) -> None:
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        prompt = ChatPrompt(tmp_path, [], output=DummyOutput())
+        async with asyncio.timeout(10):
+            pipe.send_text("delete a.txt" + ENTER + "y" + UP + ENTER)
+            assert await prompt.read() == "delete a.txt"
+            pipe.send_text("es, do it" + ENTER)
+            assert await prompt.read(is_asked=True) == "yes, do it"
+            pipe.send_text("one" + ENTER + "two" + ENTER)
+            assert [await prompt.read(), await prompt.read()] == ["one", "two"]
+
+
+def test_tab_completes_commands_paths_of_files_that_are_to_go_along_and_keys_of_conversations(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "kites.csv").touch()
+    completer = ChatCompleter(["/help", "/attach"], lambda: ["cli:dm:ann:2", "wx:dm:bob"])
+
+    def completed(typed: str) -> list[str]:
+        event = CompleteEvent(completion_requested=True)
+        found = completer.get_completions(Document(typed), event)
+        return [typed[: len(typed) + each.start_position] + each.text for each in found]
+
+    assert completed("/he") == ["/help"]
+    assert completed(f"/attach {tmp_path}/ki") == [f"/attach {tmp_path}/kites.csv"]
+    assert completed("/session cli:") == ["/session cli:dm:ann:2"]
+    assert completed("help me with /at") == []
 
 
 async def test_ctrl_d_leaves(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ import io
 import msgspec
 import pytest
 
-from nanobot.agent.question import ASKED_BACK, WAITING
+from nanobot.agent.question import ASKED_BACK, WAITING, question
+from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
 from nanobot.cli.chat_view import PlainView, RichView
 from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.plan import PlanStep, TaskPlan
+from nanobot.tools.web.untrusted import MEANING
 from tests.unit.cli.emulator import Emulator
 from tests.unit.cli.test_chat_view import Watch
 
@@ -36,6 +38,8 @@ def finished(content: str, id_: str = "c1", **more: object) -> ToolFinished:
     ("made", "shown"),
     [
         (call("run_command", command="ls\n -l"), "run_command ls -l"),
+        (call("run_command", command="make", timeout_s=9, background=False), "run_command make"),
+        (call("run_command", command="make serve", background=True), "run_command make serve &"),
         (call("grep", pattern="x", limit=3), "grep pattern=x limit=3"),
         (call("current_time"), "current_time"),
         (call("edit_file", **EDIT), "edit_file src/a.py"),
@@ -85,10 +89,10 @@ def test_of_many_calls_at_once_the_first_are_named() -> None:
 def test_of_a_long_result_the_first_lines_are_shown() -> None:
     emulator, view, _ = make()
     view.begin()
-    view.show(ToolStarted(call("run_command", command="ls")))
+    view.show(ToolStarted(call("recall", about="ls")))
     view.show(finished("a\n\nb\nc\nd\ne" + "x" * 500))
     view.end()
-    assert emulator.text == "· run_command ls (0.0 s)\n  a\n  b\n  c\n  … 2 more lines"
+    assert emulator.text == "· recall ls\n  a\n  b\n  c\n  … 2 more lines"
 
 
 def test_an_edit_is_shown_as_a_diff_in_colours() -> None:
@@ -97,7 +101,7 @@ def test_an_edit_is_shown_as_a_diff_in_colours() -> None:
     view.show(ToolStarted(call("edit_file", **EDIT)))
     view.show(finished("edited", files=["src/a.py"]))
     view.end()
-    assert emulator.text == "· edit_file src/a.py (0.0 s)\n   one\n  -two\n  +2\n   three\n   four"
+    assert emulator.text == "· edit_file src/a.py\n   one\n  -two\n  +2\n   three\n   four"
 
 
 def test_the_colours_of_a_diff_are_those_of_its_signs() -> None:
@@ -116,7 +120,7 @@ def test_a_failed_edit_has_changed_nothing() -> None:
     view.show(ToolStarted(call("edit_file", **EDIT)))
     view.show(finished("two is not there", is_error=True))
     view.end()
-    assert emulator.text == "✗ edit_file src/a.py (0.0 s)\n  two is not there"
+    assert emulator.text == "✗ edit_file src/a.py\n  two is not there"
 
 
 def test_a_long_diff_is_cut_and_says_so() -> None:
@@ -158,6 +162,20 @@ def test_what_a_call_would_change_stands_below_the_question_about_it() -> None:
     assert emulator.text.splitlines() == ["May I?", "   one", "  -two", "  +2", "   three", "   four"]
 
 
+def test_how_a_question_is_answered_is_left_to_the_keys_of_the_chat() -> None:
+    emulator, view, _ = make(columns=40)
+    view.begin()
+    asked = AskedCall("appr_1", "c1", "run_command", '{"command": "ls"}', 1_800_000_000.0)
+    asking = question((asked,))
+    view.show(TextDelta(f"I will look.\n\n{asking.text}"))
+    view.paint()
+    view.show(MessageAdded(asking))
+    view.end()
+    assert emulator.text == (
+        'I will look.\n\nMay I make this call?\n\nrun_command\n\n {\n   "command": "ls"\n }'
+    )
+
+
 def test_calls_that_an_end_has_cut_off_are_told() -> None:
     emulator, view, _ = make()
     view.begin()
@@ -185,6 +203,75 @@ def test_what_the_model_is_told_while_somebody_is_asked_is_not_shown(text: str) 
     view.show(finished(text))
     view.end()
     assert emulator.text == ""
+
+
+def test_a_call_that_people_did_not_agree_to_is_told_to_be_not_run() -> None:
+    calls = (
+        ToolCall("c1", "run_command", '{"command": "rm a"}', is_withheld=True, approval="appr_1"),
+        ToolCall("c2", "run_command", '{"command": "rm b"}', approval="appr_2"),
+        ToolCall("c3", "run_command", '{"command": "rm c"}', is_withheld=True),
+    )
+    emulator, view, _ = make()
+    view.begin()
+    view.show(MessageAdded(Message("assistant", calls, "tool_calls")))
+    view.show(TextDelta("Both are gone."))
+    view.end()
+    assert emulator.text == "✗ run_command rm a (not run)\n\nBoth are gone."
+
+
+def test_of_what_a_command_writes_the_end_is_shown_which_tells_how_it_went() -> None:
+    emulator, view, _ = make()
+    view.begin()
+    for tool in ("run_command", "python", "read_output"):
+        view.show(ToolStarted(call(tool)))
+        view.show(finished("a\nb\n\nc\nd\nFAILED\n[exit status 1]"))
+    view.show(ToolStarted(call("run_command", command="true")))
+    view.show(finished("fine\n[exit status 0]"))
+    view.end()
+    shown = "\n  … 3 lines above\n  d\n  FAILED\n  [exit status 1]\n"
+    assert emulator.text == (
+        f"· run_command{shown}· python{shown}· read_output{shown}· run_command true\n  fine"
+    )
+
+
+def test_marks_that_are_for_the_model_are_not_shown() -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.show(ToolStarted(call("web_fetch", url="https://a")))
+    view.show(finished(f"{MEANING}\n<untrusted 99066b71a8f3799f>\nPrices\n</untrusted 99066b71a8f3799f>"))
+    view.show(ToolStarted(call("read_file", file="b")))
+    view.show(finished('(b, from line 1)\n<file-e29f21f9 name="b">\nred\n</file-e29f21f9>'))
+    view.show(ToolStarted(call("apply_patch", patch="*** Begin Patch\n*** Add File: a\n+1\n*** End Patch\n")))
+    view.show(finished("patched", files=["a"]))
+    view.end()
+    assert emulator.text.splitlines() == [
+        *("· web_fetch https://a", "  Prices"),
+        *("· read_file b", "  (b, from line 1)", "  red"),
+        *("· apply_patch a", "  *** Add File: a", "  +1"),
+    ]
+
+
+def test_a_call_that_was_stopped_is_told_so_in_words_for_people() -> None:
+    emulator, view, watch = make()
+    view.begin()
+    view.show(ToolStarted(call("run_command", command="sleep 99")))
+    watch.time = 3.71
+    view.show(finished(OUTCOME_UNKNOWN, is_error=True))
+    view.end()
+    assert emulator.text == "✗ run_command sleep 99 (cut off after 3.7 s)"
+
+
+@pytest.mark.parametrize("columns", [30, 50])
+def test_how_long_a_call_takes_is_seen_however_long_its_arguments_are(columns: int) -> None:
+    emulator, view, watch = make(columns=columns)
+    view.begin()
+    view.show(ToolStarted(call("run_command", command="好" * 300)))
+    watch.time = 12.3
+    view.paint()
+    assert emulator.text.endswith("… 12 s")
+    view.show(finished("done"))
+    assert emulator.text.splitlines()[0].endswith("… (12.3 s)")
+    view.end()
 
 
 def test_nothing_is_wider_than_the_screen() -> None:

@@ -69,6 +69,57 @@ def test_while_nothing_has_come_it_says_that_the_model_thinks_and_for_how_long()
     assert emulator.text == ""
 
 
+def test_where_an_answer_stops_in_the_middle_it_says_for_how_long_nothing_has_come() -> None:
+    emulator, view, watch = make()
+    view.begin()
+    view.show(TextDelta("Half an"))
+    view.paint()
+    watch.time = 2.9
+    view.paint()
+    assert emulator.text == "Half an"
+    for watch.time, told in ((3.4, "3 s"), (40.0, "40 s")):
+        view.paint()
+        assert emulator.text == f"Half an\n… waiting {told}"
+    view.show(TextDelta(" answer."))
+    view.paint()
+    assert emulator.text == "Half an answer."
+    watch.time = 50.0
+    view.paint()
+    view.end()
+    watch.time = 60.0
+    view.paint()
+    assert emulator.text == "Half an answer."
+
+
+def test_while_there_is_no_connection_it_says_so_whatever_is_under_way() -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.paint("no connection")
+    assert emulator.text == "thinking…\nno connection"
+    view.show(TextDelta("Half an"))
+    for trouble, told in (("", ""), ("no connection", "\nno connection"), ("", "")):
+        view.paint(trouble)
+        assert emulator.text == f"Half an{told}"
+    view.show(ToolStarted(ToolCall("c1", "wait", "{}")))
+    view.paint("no connection")
+    assert emulator.text == "Half an\n· wait\nno connection"
+    view.end()
+    assert emulator.text == "Half an\n✗ wait (not finished)"
+
+
+def test_without_colours_a_trouble_is_told_when_it_begins() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, is_terminal=True, now=Watch())
+    view.begin()
+    view.show(TextDelta("Half an"))
+    for trouble in ("", "no connection", "no connection", "", "no connection"):
+        view.paint(trouble)
+    view.show(TextDelta(" answer."))
+    view.end()
+    told = "error: no connection\n"
+    assert stream.getvalue() == f"Half an\n{told}{told} answer.\n"
+
+
 def test_a_tool_is_named_in_one_line_between_the_texts_and_a_failure_says_why() -> None:
     emulator, view, _ = make(columns=60)
     view.begin()
@@ -110,7 +161,7 @@ def test_without_colours_the_text_is_written_as_it_comes() -> None:
     view.show(TextDelta("ld** \x1b[2J"))
     view.end()
     view.end()
-    assert stream.getvalue() == "**bo\n[current_time]\n· current_time (0.0 s)\nld** ␛[2J\n"
+    assert stream.getvalue() == "**bo\n[current_time]\n· current_time\nld** ␛[2J\n"
 
 
 def test_a_script_gets_the_answer_and_nothing_else() -> None:

@@ -45,13 +45,30 @@ def test_a_fact_is_corrected_pinned_and_made_public(nanobot: Nanobot, data: str)
     changed = nanobot("memory", "change", ANN, "rome", "--text", "lives in Berlin", "--pin", "--data", data)
     assert changed.out.strip() == fact_id
     now, before = nanobot("memory", "show", ANN, fact_id, "--data", data).out.splitlines()
-    assert "now: lives in Berlin (person, user, pinned)" in now and "before: lives in Rome" in before
+    assert "now: lives in Berlin (person, operator, pinned)" in now and "before: lives in Rome" in before
     nanobot("memory", "change", ANN, fact_id, "--public", "--unpin", "--about", "Ann", "--data", data)
-    assert "Ann: lives in Berlin (person, user, public)" in nanobot("memory", "list", ANN, "--data", data).out
+    assert (
+        "Ann: lives in Berlin (person, operator, public)"
+        in nanobot("memory", "list", ANN, "--data", data).out
+    )
     nothing = nanobot("memory", "change", ANN, fact_id, "--data", data)
     assert nothing.status == 2 and "say what is to be different" in nothing.err
     missing = nanobot("memory", "change", ANN, "xyzzy", "--pin", "--data", data)
     assert missing.status == 2 and "no fact 'xyzzy'" in missing.err
+
+
+def test_a_fact_is_shown_by_its_id_or_by_words_that_only_it_has(nanobot: Nanobot, data: str) -> None:
+    fact_id = nanobot("memory", "add", ANN, "lives in Rome", "--public", "--data", data).out.strip()
+    nanobot("memory", "add", ANN, "likes Rome", "--data", data)
+    by_id = nanobot("memory", "show", ANN, fact_id, "--data", data).out
+    assert "now: lives in Rome" in by_id
+    assert nanobot("memory", "show", ANN, "LIVES", "--data", data).out == by_id
+    unclear = nanobot("memory", "show", ANN, "rome", "--data", data)
+    assert unclear.status == 2 and "2 facts say 'rome'" in unclear.err
+    missing = nanobot("memory", "show", ANN, "xyzzy", "--data", data)
+    assert missing.status == 2 and "no fact 'xyzzy'" in missing.err
+    # The group is told it, though nobody may change it there.
+    assert "now: lives in Rome" in nanobot("memory", "show", GROUP, "rome", "--data", data).out
 
 
 def test_layers_are_those_of_the_key(nanobot: Nanobot, data: str) -> None:

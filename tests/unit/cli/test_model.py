@@ -61,6 +61,18 @@ def test_list_shows_name_size_licence_and_which_are_here(nanobot: Nanobot, tmp_p
     assert models[0][1:4] == ["1.12", "GB", "Apache-2.0"]
 
 
+def test_the_columns_of_the_list_are_below_their_heads(nanobot: Nanobot, tmp_path: Path) -> None:
+    config = tmp_path / "settings.toml"
+    config.write_text('[providers.a-provider-with-a-long-name]\nbase_url = "https://x/v1"\n')
+    listed = nanobot("model", "list", "--config", str(config), "--data", str(tmp_path)).out
+    models, _, providers = listed.partition("\n\n")
+    for part, column in ((models, "LICENCE"), (providers, "KEY")):
+        head, *lines = part.splitlines()
+        at = head.index(column)
+        assert {line[at - 1] for line in lines} == {" "}
+        assert " " not in {line[at] for line in lines}
+
+
 def test_list_shows_every_provider_with_where_its_key_is_and_never_the_key(
     nanobot: Nanobot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from nanobot.isolation.attempts import ATTEMPTS, own_sessions
+from nanobot.isolation.attacker import own_sessions
+from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.canaries import Canaries
 from nanobot.isolation.client import Attempt, InspectingClient, Requester
 from nanobot.isolation.server import serve_on_free_port

@@ -4,10 +4,10 @@ import pytest
 
 from nanobot.core.errors import (
     ModelError,
+    ModelMisconfigured,
     ModelOverloaded,
     ModelRateLimited,
     ModelRefusedKey,
-    ModelRejectedRequest,
     ModelTimeout,
 )
 from nanobot.models.breaker import Breaker
@@ -52,7 +52,7 @@ def test_it_opens_after_three_failures_in_a_row(breaker: Breaker) -> None:
         (ModelRateLimited("come back tomorrow", retry_after_s=86_400), 3_600),
         (ModelRefusedKey("no"), 30),
         (ModelTimeout("nothing came"), 30),
-        (ModelRejectedRequest("no such model", param="model"), 30),
+        (ModelMisconfigured("no such model"), 30),
     ],
 )
 def test_one_failure_is_enough_where_the_next_request_would_fare_no_better(

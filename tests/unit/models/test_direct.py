@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nanobot.models.direct import DirectPool
-from nanobot.models.http11 import DirectAnswer, DirectConnection
+from nanobot.models.http11 import DirectConnection
+from nanobot.models.http11_answer import DirectAnswer
 from nanobot.models.transfer import Received, TransferFailed
 from tests.certificate import certificate
 from tests.upstream import CUT, HANG, Gate, Reply, Step, Upstream, raw

@@ -13,6 +13,7 @@ from nanobot.core.event import Delta, TextDelta
 from nanobot.core.message import Message, user
 from nanobot.core.model import ModelRequest
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.upstream import CUT, HANG, Gate, Reply, Upstream, finish, spoken, streamed, text
 
@@ -28,9 +29,9 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _socket_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the socket be left alone, once something was gathered, for as long as a test runs."""
-    monkeypatch.setattr("nanobot.models.http11._LEAST_PAUSE_S", 0.0)
-    monkeypatch.setattr("nanobot.models.http11._MOST_PAUSE_S", 60.0)
-    monkeypatch.setattr("nanobot.models.http11._PAUSE_SHARE", 1e-9)
+    monkeypatch.setattr("nanobot.models.http11_answer._LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr("nanobot.models.http11_answer._MOST_PAUSE_S", 60.0)
+    monkeypatch.setattr("nanobot.models.http11_answer._PAUSE_SHARE", 1e-9)
 
 
 class LateAudience:
@@ -58,14 +59,16 @@ async def answering(reply: Reply) -> AsyncIterator[OpenAIChat]:
     async with Upstream() as upstream, asyncio.timeout(WITHIN_S):
         upstream.then(reply)
         model = OpenAIChat(
-            name="test:m",
-            model="m",
-            base_url=upstream.url,
-            api_key=None,
-            context_tokens=8_192,
+            RemoteSettings(
+                name="test:m",
+                model="m",
+                base_url=upstream.url,
+                api_key=None,
+                context_tokens=8_192,
+                max_retries=0,
+            ),
             clock=PausedClock(),
             random=random.Random(1),
-            max_retries=0,
         )
         yield model
         await model.close()

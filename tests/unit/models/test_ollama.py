@@ -9,6 +9,7 @@ from nanobot.models.http import ProviderConnection, Timeouts
 from nanobot.models.ollama import OllamaModel
 from nanobot.models.openai.chat import OpenAIChat
 from nanobot.models.refusals import ErrorSource
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.upstream import Asked, Reply, Upstream, greet, json_reply
 
@@ -23,11 +24,13 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def model(upstream: Upstream) -> AsyncIterator[OllamaModel]:
     clock = PausedClock()
     inner = OpenAIChat(
-        name="ollama:m",
-        model="m",
-        base_url=upstream.url,
-        api_key=None,
-        context_tokens=32_000,
+        RemoteSettings(
+            name="ollama:m",
+            model="m",
+            base_url=upstream.url,
+            api_key=None,
+            context_tokens=32_000,
+        ),
         clock=clock,
         random=random.Random(1),
     )

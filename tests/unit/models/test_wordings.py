@@ -7,6 +7,7 @@ from nanobot.core.errors import (
     ContextOverflow,
     ModelBadAnswer,
     ModelError,
+    ModelMisconfigured,
     ModelRateLimited,
     ModelRefusedKey,
     ModelRejectedRequest,
@@ -24,7 +25,7 @@ KINDS: dict[Meaning, type[ModelError]] = {
     "quota": ModelRefusedKey,
     "unpaid": ModelRefusedKey,
     "bad_key": ModelRefusedKey,
-    "no_model": ModelRejectedRequest,
+    "no_model": ModelMisconfigured,
     "bad_luck": ModelBadAnswer,
     "answer_limit": ModelRejectedRequest,
     "overflow": ContextOverflow,
@@ -65,6 +66,12 @@ def test_each_row_is_needed(wording: Wording) -> None:
         "Invalid model output",
         "The image is too large: maximum 20 MB",
         "Invalid token in grammar",
+        "Input image size exceeds the maximum of 5 MB",
+        "Tool description length exceeds the maximum of 1024",
+        "messages[0].name length exceeds the maximum of 64",
+        "Request header size exceeds the limit",
+        "The number of tools (200) exceeds the maximum of 128",
+        "The number of input images is too large",
     ],
 )
 def test_other_words_mean_nothing_of_it(words: str) -> None:
@@ -75,13 +82,54 @@ def test_other_words_mean_nothing_of_it(words: str) -> None:
 @pytest.mark.parametrize("status", [400, 404, 410, 422, 500])
 def test_a_model_that_is_not_there_is_one_whatever_the_status(status: int) -> None:
     error = refusal(SOURCE, status, body("foo/bar is not a valid model ID"), None).error
-    assert isinstance(error, ModelRejectedRequest)
-    assert error.param == "model"
+    assert (type(error), error.http_status) == (ModelMisconfigured, 502)
     assert "is there a model 'test-model'" in error.message
 
 
-def test_a_size_in_thousands_is_no_limit_in_tokens() -> None:
-    assert understand("This model's maximum context length is 128k tokens") == Understood("overflow")
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405, 407, 410, 411, 415, 421, 426])
+def test_an_address_that_is_no_api_is_not_the_askers_fault(status: int) -> None:
+    for words in (b"", b"<html>Sign in</html>", b'{"detail":"Not Found"}'):
+        failed = refusal(SOURCE, status, words, None)
+        assert (type(failed.error), failed.error.http_status) == (ModelMisconfigured, 502)
+        assert not failed.error.retryable and not failed.may_retry
+        assert SOURCE.address in failed.error.message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "This model's maximum context length is 128k tokens",
+        "Request size exceeds the limit of 20 MB",
+        "The input length exceeds the maximum of 1048576 characters",
+    ],
+)
+def test_a_size_in_thousands_bytes_or_characters_is_no_limit_in_tokens(words: str) -> None:
+    assert understand(words) == Understood("overflow")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Prompt length 5001 is greater than max_seq_len 4096",
+        "Context length 5001 is greater than max_seq_len 4096",
+        "InternalError.Algo.InvalidParameter: Total message token length exceed model limit (4096 tokens).",
+        "The prompt length (5001 tokens) exceeds the model's maximum supported length of 4096 tokens",
+        "Token indices sequence length is longer than the specified maximum sequence length for this model"
+        " (5001 > 4096)",
+        "Maximum sequence length of 4096 exceeded (got 5001)",
+        "max tokens of 4096 exceeded",
+        "Prompt too big for context: 5001 > 4096",
+        "Input token size is larger than the limit: 4096",
+        "prompt token count of 130000 exceeds the limit of 4096",
+        "Input length 9000 exceeds the maximum length 4096",
+        "Input length (9000) exceeds max sequence length of (4096)",
+        "The input length 9000 exceeds the maximum allowed input length of 4096",
+        "Conversation length is over the maximum of 4,096",
+        "The total sequence length (5001) must not be longer than the context window of 4096",
+    ],
+)
+def test_a_length_that_is_over_a_limit_is_understood_in_any_order_of_the_words(words: str) -> None:
+    assert understand(words) == Understood("overflow", 4096)
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 429, 500, 503])

@@ -131,7 +131,7 @@ def chart_lines(chart: Element) -> Iterator[str]:
 
 
 def formula_of(root: Element) -> str:
-    """Return the formula that an embedded document is, an empty text if it is none."""
+    """Return the formula that an embedded document is, an empty text if it is not one."""
     math = root if root.tag in (f"{MATH}math", "math") else next(root.iter(f"{MATH}math"), None)
     return "" if math is None else formula(math)
 

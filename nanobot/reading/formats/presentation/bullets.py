@@ -65,7 +65,7 @@ class Bullets:
         form, start = bullet.get("type", "arabicPeriod"), bullet.get("startAt", "1")
         before, count = self._counts[level]
         first = min(int(start), _LARGEST) if start.isdecimal() else 1
-        # Numbers of another form, or that start elsewhere, begin anew.
+        # Numbers of another form, or with another start, begin a new count.
         now = count + 1 if before == form + start else first
         self._counts[level] = (form + start, now)
         return _number(now, form)

@@ -7,7 +7,7 @@ R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 
 def placeholder(shape: Element) -> Element | None:
-    """Return what says that the shape is a placeholder of the layout, None if it is none."""
+    """Return what says that the shape is a placeholder of the layout, None if it is not one."""
     for child in shape:
         if str(child.tag).startswith(P + "nv"):
             return child.find(f"{P}nvPr/{P}ph")

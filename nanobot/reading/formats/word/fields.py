@@ -49,7 +49,7 @@ class Fields:
             self._open[-1].mark = (line, place)
 
     def end(self, line: object) -> tuple[str, int] | None:
-        """End the field. Return the address of a link and where its text begins, None if it is none."""
+        """End the field. Return the address of a link and where its text begins, None if it is not one."""
         if not self._open:
             return None
         ended = self._open.pop()

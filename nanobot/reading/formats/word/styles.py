@@ -116,7 +116,7 @@ class WordStyles:
 
 
 def heading_level(name: str) -> int | None:
-    """Return the level that the name of a style says, None if it is none of a heading."""
+    """Return the level that the name of a style says, None if it is not one of a heading."""
     match = _HEADING.fullmatch(name.strip())
     if match:
         return int(match[1])

@@ -11,7 +11,7 @@ from nanobot.core.audience import EMPTY, Audience
 from nanobot.core.clock import retries
 from nanobot.core.dispatch import Claim, Command, History, LeftOut
 from nanobot.core.errors import StoreError
-from nanobot.core.event import Fact, Passing, with_words
+from nanobot.core.event import Fact, MessageAdded, Passing, ToolFinished, with_words
 from nanobot.core.message import Message
 from nanobot.core.turn import Turn
 from nanobot.stores.sql import compaction, facts, queue, running
@@ -96,7 +96,8 @@ class SqlDispatch:
         def job(db: Db) -> Applied:
             return running.append(db, claim, facts, self._commands.capacity, self._clock.now(), self._prices)
 
-        applied: Applied = await self._database.write(job, partial(self._appended, claim.turn.id))
+        said = [fact.message for fact in facts if isinstance(fact, MessageAdded | ToolFinished)]
+        applied: Applied = await self._shared.write_said(said, job, partial(self._appended, claim.turn.id))
         return applied.joined
 
     def _appended(self, turn_id: str, applied: Applied) -> None:

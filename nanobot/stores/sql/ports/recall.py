@@ -44,7 +44,8 @@ class SqlMessageSearch:
         hits = await self._database.read(partial(query, waits=True))
         if hits.behind:
             for session in hits.behind:
-                await self._database.write_piece(partial(self._index.index_session, session=session))
+                while await self._database.write_piece(partial(self._index.index_session, session=session)):
+                    pass
             hits = await self._database.read(query)
         return hits.passages
 

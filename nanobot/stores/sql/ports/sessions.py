@@ -44,13 +44,14 @@ from nanobot.stores.sql.ports.shared import Shared
 
 _log = logging.getLogger(__name__)
 _MOST_REBUILT_A_SEARCH = 8
-"""How many steps the index that is being built anew comes forward with each search."""
+"""How many steps the index that is being rebuilt comes forward with each search."""
 
 
 class SqlSessions:
     """Sessions in an SQL database."""
 
     def __init__(self, shared: Shared, deleting: Deleting) -> None:
+        self._shared = shared
         self._database = shared.database
         self._index = shared.index
         self._workspaces = shared.workspaces
@@ -205,7 +206,7 @@ class SqlSessions:
         def job(db: Db) -> tuple[Row, ...]:
             return catalogue.add_messages(db, key=session_key, messages=messages, now=self._clock.now())
 
-        return await self._database.write(job)
+        return await self._shared.write_said(messages, job)
 
     async def fork_session(self, session_key: str, new_key: str, *, at: int | None = None) -> Session:
         write, making = self._database.write, self._key_for_making()

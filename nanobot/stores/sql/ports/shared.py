@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -12,14 +12,18 @@ from nanobot.core.clock import Clock
 from nanobot.core.dispatch import Cancel, Claim, Command, LeftOut
 from nanobot.core.event import TurnStarted
 from nanobot.core.memory import MemoryRules
+from nanobot.core.message import Message
 from nanobot.core.observer import Observer
 from nanobot.core.store import Limits
 from nanobot.core.turn import Turn
 from nanobot.core.vectors import Vectors
 from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.live import Live
-from nanobot.stores.sql.db import Database, SearchIndex
+from nanobot.stores.sql.db import Database, Job, SearchIndex
+from nanobot.stores.sql.pieces import is_large
 from nanobot.stores.sql.queue import Capacity
+
+T = TypeVar("T")
 
 
 class Blobs(Protocol):
@@ -35,6 +39,14 @@ class Blobs(Protocol):
 
     def read(self, file_id: str) -> bytes:
         """Return the content.
+
+        Raises:
+            UploadNotFound, StoreError
+        """
+        ...
+
+    def read_piece(self, file_id: str, start: int, most: int) -> bytes:
+        """Return up to so many bytes of the content from `start` on; none at its end.
 
         Raises:
             UploadNotFound, StoreError
@@ -147,6 +159,16 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     prices: PriceList
     observer: Observer
     vectors: Vectors | None = None
+
+    async def write_said(
+        self, said: Sequence[Message], job: Job[T], then: Callable[[T], None] | None = None
+    ) -> T:
+        """Write what was said, as `Database.write` does; what has megabytes, such as pictures, apart from
+        what others say meanwhile.
+        """
+        if is_large(said):
+            return await self.database.write_piece(job, then)
+        return await self.database.write(job, then)
 
     def ids_of(self, turn_id: str) -> tuple[str, ...]:
         """Return the ids of a turn that has not ended: its own, and those of the turns that joined it."""

@@ -190,6 +190,7 @@ class SqlStore:
         self.add_upload = uploads.add_upload
         self.upload = uploads.upload
         self.open_upload = uploads.open_upload
+        self.upload_piece = uploads.upload_piece
         self.uploads = uploads.uploads
         self.delete_upload = uploads.delete_upload
         self.delete_expired_uploads = uploads.delete_expired_uploads

@@ -126,7 +126,7 @@ class SqlTurns:
             for _ in range(_MOST_TRIES):
                 if is_long_list:
                     foreseen = await self._foreseen(turn, identity, sent, left)
-                result = await self._database.write(job, partial(self._admitted, turn))
+                result = await self._shared.write_said(turn.input, job, partial(self._admitted, turn))
                 if isinstance(result, Admitted):
                     return result
                 if isinstance(result, Coming):
@@ -178,7 +178,9 @@ class SqlTurns:
                 partial(taking_in.add, coming=coming, piece=piece, now=now)
             )
         whole = coming
-        admitted = await self._database.write(lambda db: admit(db, whole), partial(self._admitted, turn))
+        admitted = await self._shared.write_said(
+            turn.input, lambda db: admit(db, whole), partial(self._admitted, turn)
+        )
         assert isinstance(admitted, Admitted)  # noqa: S101 - what is whole is not begun again
         return admitted
 

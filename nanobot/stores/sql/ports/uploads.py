@@ -32,6 +32,9 @@ class SqlUploads:
         upload = await self.upload(file_id, session_key)
         return upload, await asyncio.to_thread(self._blobs.read, file_id)
 
+    async def upload_piece(self, upload: Upload, start: int, most: int) -> bytes:
+        return await asyncio.to_thread(self._blobs.read_piece, upload.id, start, most)
+
     async def uploads(
         self,
         session_key: str,

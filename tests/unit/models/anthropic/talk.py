@@ -8,6 +8,7 @@ import msgspec
 from nanobot.core.message import ProviderState
 from nanobot.core.tool import tool_spec
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 
 KEY = "sk-ant-secret"
@@ -17,12 +18,14 @@ LOOK = tool_spec("look", "Look.", {"type": "object", "properties": {"at": {"type
 def model_at(url: str, clock: PausedClock, **options: Any) -> AnthropicMessages:
     settings: dict[str, Any] = {"model": "claude-haiku-5-5", "api_key": KEY, **options}
     return AnthropicMessages(
-        name=f"anthropic:{settings['model']}",
-        base_url=url,
-        context_tokens=200_000,
+        RemoteSettings(
+            name=f"anthropic:{settings['model']}",
+            base_url=url,
+            context_tokens=200_000,
+            **settings,
+        ),
         clock=clock,
         random=random.Random(1),
-        **settings,
     )
 
 

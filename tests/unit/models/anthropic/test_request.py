@@ -10,9 +10,10 @@ from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import Labels, Sampling
 from nanobot.models.anthropic.messages import AnthropicMessages
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.unit.models.anthropic.talk import KEY, LOOK, model_at
-from tests.unit.models.asking import HELLO, body_of, heard
+from tests.unit.models.asking import HELLO, body_of, failure, heard
 from tests.upstream import Upstream
 
 
@@ -168,11 +169,13 @@ async def test_the_limit_of_an_answer_is_a_quarter_of_the_window_at_most_32_000(
     upstream: Upstream, clock: PausedClock, window: int, limit: int
 ) -> None:
     model = AnthropicMessages(
-        name="anthropic:m",
-        model="m",
-        base_url=upstream.url,
-        api_key=KEY,
-        context_tokens=window,
+        RemoteSettings(
+            name="anthropic:m",
+            model="m",
+            base_url=upstream.url,
+            api_key=KEY,
+            context_tokens=window,
+        ),
         clock=clock,
         random=random.Random(1),
     )
@@ -182,7 +185,10 @@ async def test_the_limit_of_an_answer_is_a_quarter_of_the_window_at_most_32_000(
     await model.close()
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/v1/messages"])
+@pytest.mark.parametrize(
+    "ending",
+    ["", "/", "/v1", "/v1/", "/v1/messages", "/v1/messages/", "/v1/messages/count_tokens", "/v1/complete"],
+)
 async def test_an_address_may_be_set_with_its_path_or_without(
     upstream: Upstream, clock: PausedClock, ending: str
 ) -> None:
@@ -190,6 +196,16 @@ async def test_an_address_may_be_set_with_its_path_or_without(
     await heard(model)
     await model.check()
     assert [asked.path for asked in upstream.requests] == ["/v1/messages", "/v1/models"]
+    await model.close()
+
+
+@pytest.mark.parametrize("ending", ["", "/v1", "/v1/messages"])
+async def test_a_query_of_the_address_stays_behind_the_path(
+    upstream: Upstream, clock: PausedClock, ending: str
+) -> None:
+    model = model_at(upstream.url.removesuffix("/v1") + ending + "?beta=true", clock)
+    await failure(model)
+    assert upstream.requests[0].path == "/v1/messages?beta=true"
     await model.close()
 
 

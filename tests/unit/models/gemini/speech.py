@@ -8,6 +8,7 @@ import msgspec
 from nanobot.core.message import ProviderState
 from nanobot.core.tool import tool_spec
 from nanobot.models.gemini.generate import GeminiContent
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 from tests.upstream import Upstream
 
@@ -23,11 +24,13 @@ def model_at(upstream: Upstream, clock: PausedClock, **options: Any) -> GeminiCo
         **options,
     }
     return GeminiContent(
-        name=f"gemini:{settings['model']}",
-        context_tokens=1_000_000,
+        RemoteSettings(
+            name=f"gemini:{settings['model']}",
+            context_tokens=1_000_000,
+            **settings,
+        ),
         clock=clock,
         random=random.Random(1),
-        **settings,
     )
 
 

@@ -20,11 +20,10 @@ from nanobot.core.message import (
     ToolResult,
     user,
 )
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import EVERYTHING, ModelRequest
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.models.gemini.conversation import ContentTerms, wire_contents, wire_name
-from nanobot.models.gemini.generate import ABILITIES
 from nanobot.models.gemini.request import encode
 from nanobot.models.lessons import Lesson
 from tests.gemini_api import DUMMY, body_faults, content_faults
@@ -151,7 +150,7 @@ def test_any_request_keeps_the_rules_of_the_api(
         tool_choice=ToolChoice("required", "2nd"),
         format=OutputFormat("json_object"),
     )
-    body = encode(request, model=model, provider="gemini", abilities=ABILITIES, lessons=frozenset(lessons))
+    body = encode(request, model=model, provider="gemini", abilities=EVERYTHING, lessons=frozenset(lessons))
     is_signing = "gemini-3" in model or "latest" in model
     assert body_faults(msgspec.json.decode(body), is_signing=is_signing) == []
 

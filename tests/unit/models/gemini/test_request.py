@@ -5,10 +5,10 @@ import pytest
 
 from nanobot.core.errors import ConfigError, ModelLacksAbility
 from nanobot.core.message import Image, Message, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import EVERYTHING, ModelRequest
 from nanobot.core.tool import ToolChoice
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.gemini.generate import ABILITIES, GeminiContent
+from nanobot.models.gemini.generate import GeminiContent
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, body_of, failure, heard
 from tests.unit.models.gemini.speech import KEY, LOOK, model_at
@@ -131,6 +131,8 @@ async def test_an_effort_is_asked_for_in_the_way_of_the_model(
         ("/v1beta/", "/v1beta"),
         ("/v1beta/models", "/v1beta"),
         ("/v1", "/v1"),
+        ("/v1beta/models/gemini-pro:generateContent", "/v1beta"),
+        ("/v1/models/gemini-pro:streamGenerateContent", "/v1"),
     ],
 )
 async def test_an_address_may_be_set_with_its_path_or_without(
@@ -164,7 +166,7 @@ def test_a_key_with_a_line_break_is_refused(upstream: Upstream, clock: PausedClo
 async def test_what_the_settings_say_is_lacking_is_never_tried(
     upstream: Upstream, clock: PausedClock
 ) -> None:
-    model = model_at(upstream, clock, abilities=ABILITIES - {"tools", "images"})
+    model = model_at(upstream, clock, abilities=EVERYTHING - {"tools", "images"})
     image = Message("user", (Image("data:image/png;base64,AA=="),))
     assert isinstance(await failure(model, ModelRequest("", (user("hi"),), (LOOK,))), ModelLacksAbility)
     assert isinstance(await failure(model, ModelRequest("", (image,))), ModelLacksAbility)

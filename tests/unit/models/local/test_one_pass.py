@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from nanobot.context import prompt
-from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
+from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, user
 from nanobot.core.persona import Persona
 from nanobot.core.tool import ToolChoice, tool_spec
 from nanobot.core.turn import OutputFormat, Sampling
@@ -97,7 +97,7 @@ async def test_what_users_tell_of_themselves_is_not_worked_out(small: Machine) -
     await small.ask(user("I wish that I had 3 apples."))
     await small.ask(user("What day is the 3rd of May?"))
     told, asked = (each.json["grammar"] for each in small.asked)
-    assert "calculate" not in told and "current_time" in told
+    assert "calculate" not in told
     assert "calculate" in asked
 
 
@@ -380,6 +380,45 @@ async def test_a_question_for_another_day_is_answered_from_the_time_and_told_tha
     assert "\n(in drei Tagen = Thursday, 2026-12-03)" in small.prompts[1]
 
 
+async def test_who_asks_what_day_it_is_is_told_its_weekday_in_their_language(small: Machine) -> None:
+    question = user("Quel jour sommes-nous ?")
+    small.writes("[current_time]")
+    await small.ask(question)
+    small.writes("Nous sommes le lundi 30 novembre 2026.")
+    await small.ask(question, *told_the_time())
+    first, second = (asked.json["grammar"] for asked in small.asked)
+    assert accepts(first, "[current_time]") and not accepts(first, "Nous sommes le 3 mai.")
+    assert accepts(second, "Nous sommes le lundi 30 novembre 2026.")
+    assert not accepts(second, "Nous sommes le mardi 30 novembre 2026.")
+
+
+async def test_what_is_to_be_multiplied_is_and_no_clock_is_read_for_it(small: Machine) -> None:
+    small.writes("[calculate 24 * 60]")
+    _, message = await small.ask(user("How many minutes are in a day?"))
+    assert [call.arguments for call in message.tool_calls] == ['{"expression":"24 * 60"}']
+    await small.ask(user("À quelle température l'eau bout-elle ?"))
+    assert "current_time" not in small.asked[1].json["grammar"]
+
+
+async def test_a_call_behind_words_is_called_and_not_shown(small: Machine) -> None:
+    small.writes("Il est ", "[current_time", "] merci")
+    text, message = await small.ask(user("Il est tard maintenant, non ? Quelle heure de dormir ?"))
+    assert text == "" and [call.name for call in message.tool_calls] == ["current_time"]
+
+
+async def test_an_email_is_not_refused(small: Machine) -> None:
+    await small.ask(user("Write an email that I am ill."))
+    assert not accepts(small.asked[0].json["grammar"], "I'm sorry, but I can't assist with that.")
+
+
+async def test_the_agent_is_no_human_unless_its_instructions_say_who_it_is(small: Machine) -> None:
+    await small.ask(user("Are you a human?"))
+    await small.ask(user("Are you a human?"), system=f"{SYSTEM}\n\nYou are Maria, who sells tea.")
+    default, instructed = (asked.json["grammar"] for asked in small.asked)
+    assert not accepts(default, "Yes, I am a human.") and accepts(default, "No, I'm nanobot, an assistant.")
+    assert accepts(instructed, "Yes, I am a human.")
+
+
 async def test_a_poem_is_written_so_that_its_lines_differ(small: Machine) -> None:
     small.writes("Roses are red.")
     await small.ask(user("Write a poem."))
@@ -394,3 +433,16 @@ async def test_a_question_for_a_day_in_another_place_may_name_its_zone(small: Ma
     small.writes("[current_time Asia/Tokyo]")
     await small.ask(user("What day is tomorrow in Tokyo?"))
     assert accepts(small.asked[0].json["grammar"], "[current_time Asia/Tokyo]")
+
+
+async def test_a_message_with_a_file_is_not_answered_from_what_was_said_before(small: Machine) -> None:
+    """The small model asked for that, and repeated its answer before."""
+    asked = Message("user", (Text("What does the lamp cost?"), File("prices.csv", "item,price\nlamp,12")))
+    before = (user("My dog is called Nero."), assistant("I will remember that."))
+    small.writes("12.")
+    await small.ask(*before, asked)
+    small.writes("12.")
+    await small.ask(*before, user("What does the lamp cost?"))
+    with_file, without = (each.json["grammar"] for each in small.asked)
+    assert not accepts(with_file, "[recall]") and accepts(with_file, "The lamp costs 12.")
+    assert accepts(without, "[recall]")

@@ -18,6 +18,7 @@ from nanobot.core.message import Message, user
 from nanobot.models.local.model import LocalModel
 from nanobot.models.local.process import Endpoint, EngineProcess
 from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from nanobot.models.weights.installed import find
 from tests.unit.models.local.real import TINY, answer, local, request
 
@@ -184,12 +185,14 @@ async def test_the_key_of_the_engine_is_on_no_command_line_and_in_no_log(
     try:
         endpoint = await process.ready()
         client = OpenAIChat(
-            name=TINY,
-            model="local",
-            base_url=endpoint.base_url,
-            socket_path=endpoint.socket_path,
-            api_key=endpoint.api_key,
-            context_tokens=2_048,
+            RemoteSettings(
+                name=TINY,
+                model="local",
+                base_url=endpoint.base_url,
+                socket_path=endpoint.socket_path,
+                api_key=endpoint.api_key,
+                context_tokens=2_048,
+            ),
             clock=SystemClock(),
             random=random.Random(7),
         )

@@ -121,3 +121,15 @@ def test_words_that_are_english_as_well_begin_no_other_languages_note() -> None:
         "Mi chiamo Marco.",
     ):
         assert not english & set(note_of(told).openings)
+
+
+@pytest.mark.parametrize("told", ["Our trip starts on 4 May.", "Mein Name ist Ann.", "Je suis Ann."])
+def test_a_welcome_is_a_word_of_its_own_and_invites_nobody_to_what_is_the_users(told: str) -> None:
+    grammar = opened_grammar(note_of(told).openings, note_of(told).never)
+    for answer in ("Welcomet to it.", "Welcome to our trip.", "Willkomment zu ihr.", "Bienvenuet chez nous."):
+        assert not accepts(grammar, answer)
+
+
+@pytest.mark.parametrize("told", ["Unser Ausflug ist am 4. Mai.", "Mein Geburtstag ist am 3. Oktober 1990."])
+def test_the_dot_of_a_date_ends_no_sentence(told: str) -> None:
+    assert note_of(told).openings

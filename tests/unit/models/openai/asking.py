@@ -3,7 +3,9 @@
 import random
 from typing import Any
 
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 
 KEY = "sk-test-secret"
@@ -13,10 +15,12 @@ SHORT = Timeouts(first_chunk_s=0.5, idle_s=0.3)
 def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIChat:
     settings: dict[str, Any] = {"name": "test:test-model", "api_key": KEY, "timeouts": Timeouts(), **options}
     return OpenAIChat(
-        model="test-model",
-        base_url=url,
-        context_tokens=8192,
+        RemoteSettings(
+            model="test-model",
+            base_url=url,
+            context_tokens=8192,
+            **settings,
+        ),
         clock=clock,
         random=random.Random(1),
-        **settings,
     )

@@ -12,7 +12,8 @@ from nanobot.core.errors import ModelLacksAbility, ModelRejectedRequest
 from nanobot.core.message import user
 from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
 from tests.unit.models.asking import failure, heard
 from tests.unit.models.openai.asking import KEY, model_at
@@ -51,8 +52,19 @@ async def test_a_query_of_the_base_url_stays_behind_the_path(upstream: Upstream,
     assert upstream.requests[0].path == "/v1/chat/completions?api-version=1"
 
 
-@pytest.mark.parametrize("ending", ["/chat/completions", "/chat/completions/", "/chat/completions?a=1"])
-async def test_a_base_url_with_the_path_of_the_completions_is_understood(
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "/chat/completions",
+        "/chat/completions/",
+        "/chat/completions?a=1",
+        "/Chat/Completions",
+        "/completions",
+        "/responses",
+        "/embeddings",
+    ],
+)
+async def test_a_base_url_with_the_path_of_an_operation_is_understood(
     upstream: Upstream, clock: PausedClock, ending: str
 ) -> None:
     model = model_at(upstream.url + ending, clock)

@@ -3,7 +3,8 @@
 import pytest
 
 from nanobot.core.errors import ModelError, ModelOverloaded, ModelRefusedKey, ModelTimeout, ModelUnreachable
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
 from tests.unit.models.openai.asking import model_at
 from tests.upstream import Reply, Upstream, dropped, json_reply, refused, silent

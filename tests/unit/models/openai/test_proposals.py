@@ -221,6 +221,9 @@ async def test_what_did_not_help_is_not_learnt(upstream: Upstream, model: OpenAI
     [
         "registry.ollama.ai/library/gemma3:4b does not support tools",
         '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+        # Nothing was chosen: the server means what follows from tools.
+        "`tool_choice` is not supported with this model",
+        "Unsupported parameter: tool_choice",
     ],
 )
 async def test_a_server_without_tools_is_known_once_a_request_without_them_was_answered(

@@ -8,7 +8,8 @@ import pytest
 
 from nanobot.core.errors import ModelTimeout, ModelUnreachable
 from nanobot.core.event import TextDelta
-from nanobot.models.openai.chat import OpenAIChat, Timeouts
+from nanobot.models.http import Timeouts
+from nanobot.models.openai.chat import OpenAIChat
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, failure, heard
 from tests.unit.models.openai.asking import SHORT, model_at

@@ -106,6 +106,10 @@ def test_an_answer_that_speaks_of_the_tags_stays_whole(text: str) -> None:
         "The tag <think> begins what </think> ends.",
         "Write:\n```\nhm\n</think>\n```\nand then answer.",
         "A </think>" * 20 + "\n</think>\n\nyes",
+        "Models write <think>…</think> first.",
+        "Models write <think>...</think> first.",
+        "It begins with <think>some reasoning.</think>\n\nThen the answer follows.",
+        "The form is <think>reasoning.</think>",
     ],
 )
 def test_an_answer_that_mentions_the_tags_stays_whole_though_thinking_was_expected(text: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from nanobot.core.message import Message, ProviderState, Thinking, ToolCall, ToolResult
 from nanobot.core.tool import tool_spec
 from nanobot.models.openai_responses.responses import OpenAIResponses
+from nanobot.models.remote_settings import RemoteSettings
 from tests.clock import PausedClock
 
 KEY = "sk-proj-secret"
@@ -17,12 +18,14 @@ LOOK = tool_spec("look", "Look.", {"type": "object", "properties": {"at": {"type
 def model_at(url: str, clock: PausedClock, **options: Any) -> OpenAIResponses:
     settings: dict[str, Any] = {"model": "gpt-5", "api_key": KEY, **options}
     return OpenAIResponses(
-        name=f"openai:{settings['model']}",
-        base_url=url,
-        context_tokens=400_000,
+        RemoteSettings(
+            name=f"openai:{settings['model']}",
+            base_url=url,
+            context_tokens=400_000,
+            **settings,
+        ),
         clock=clock,
         random=random.Random(1),
-        **settings,
     )
 
 

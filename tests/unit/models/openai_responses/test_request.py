@@ -158,7 +158,9 @@ async def test_extra_fields_go_with_each_request(upstream: Upstream, clock: Paus
         model_at(upstream.url, clock, extra_body={"input": []})
 
 
-@pytest.mark.parametrize("ending", ["", "/", "/responses", "/chat/completions", "/responses?v=1"])
+@pytest.mark.parametrize(
+    "ending", ["", "/", "/responses", "/chat/completions", "/completions", "/responses?v=1"]
+)
 async def test_an_address_may_be_set_with_its_path_or_without(
     upstream: Upstream, clock: PausedClock, ending: str
 ) -> None:

@@ -191,3 +191,13 @@ def test_the_same_words_over_and_over_are_all_searched() -> None:
 def test_long_texts_have_the_words_of_short_ones(letter: str) -> None:
     piece = f"One, tw{letter}! Thr_ee 4 "
     assert tokens.indexed(piece * 1_000).split() == tokens.indexed(piece).split() * 1_000
+
+
+def test_characters_that_stand_for_many_bring_no_more_than_may_be() -> None:
+    """One becomes eighteen in the form in which words are compared."""
+    assert len(tokens.indexed("\ufdfa" * tokens.MOST_CHARACTERS)) <= 2 * tokens.MOST_CHARACTERS
+
+
+def test_a_long_word_of_such_characters_is_compared_by_its_beginning() -> None:
+    assert len(tokens.folded("\ufdfa" * 500)) <= 5 * 500
+    assert tokens.folded("\ufdfa") == tokens.folded("صلى الله عليه وسلم")

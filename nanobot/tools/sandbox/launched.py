@@ -1,4 +1,4 @@
-"""Commands on Linux: each in a launcher of its own, with bubblewrap around it where that works."""
+"""Commands that are confined by a launcher, each by one of its own, which another program may be around."""
 
 import asyncio
 import contextlib
@@ -21,32 +21,35 @@ from nanobot.core.ids import Randomness
 from nanobot.tools.sandbox.command import Command, Ending, Network, SandboxOff
 from nanobot.tools.sandbox.users import Users, free_numbers
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LINUX, _MACOS = (Path(__file__).with_name(name) for name in ("launcher.py", "seatbelt_launcher.py"))
 _CHUNK = 65_536
 _KEPT_S = 3_600.0
-LayerName = Literal["launcher", "bubblewrap"]
+LayerName = Literal["launcher", "bubblewrap", "sandbox-exec"]
 
 
 class Layer(msgspec.Struct, frozen=True):
     """A way to confine commands. `bubblewrap`: its path, where it is around the launcher's own; then `python`
     is the Python that confines a command from inside, with `python_prefix` where that is not in /usr, and
-    commands have no /proc where `lacks_proc`.
+    commands have no /proc where `lacks_proc`. `sandbox_exec`: its path, on macOS, which has none of these.
     """
 
     bubblewrap: str = ""
     python: str = ""
     python_prefix: str = ""
     lacks_proc: bool = False
+    sandbox_exec: str = ""
 
     @property
     def name(self) -> LayerName:
+        if self.sandbox_exec:
+            return "sandbox-exec"
         return "bubblewrap" if self.bubblewrap else "launcher"
 
 
 _remove = partial(shutil.rmtree, ignore_errors=True)
 
 
-class LinuxSandbox:
+class LaunchedSandbox:
     """Runs commands by a layer. `state`: a directory of its own, for what commands write to /tmp; `open`
     empties it. `remove` deletes a directory that commands have written to, whatever is in it.
     """
@@ -63,7 +66,8 @@ class LinuxSandbox:
         self._remove = remove
         self._layer = layer
         self._clock = clock
-        self._users = _users(randomness)
+        # There is no user for a command on macOS: its launcher runs none for root.
+        self._users = None if layer.sandbox_exec else _users(randomness)
         self._running: Counter[Path] = Counter()
         self._used_at: dict[Path, float] = {}
 
@@ -108,7 +112,7 @@ class LinuxSandbox:
     def _places(self, workspace: Path) -> Path:
         return self._state / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
 
-    async def start(self, command: Command) -> "LinuxRunning":
+    async def start(self, command: Command) -> "LaunchedRunning":
         """Start a command.
 
         Raises:
@@ -119,10 +123,10 @@ class LinuxSandbox:
             command, {"command": list(command.arguments), "environment": dict(command.environment)}
         )
 
-    async def start_order(self, command: Command, what: dict[str, Any]) -> "LinuxRunning":
+    async def start_order(self, command: Command, what: dict[str, Any]) -> "LaunchedRunning":
         """Start what the launcher is told by `what`, in the workspace of `command` and with its limits."""
         if command.network is not None and not self.has_network:
-            raise SandboxOff("a network needs bubblewrap: the launcher alone has no namespace for it")
+            raise SandboxOff("a network needs bubblewrap: no other layer has a namespace for it")
         workspace = command.workspace
         self._running[workspace] += 1
         uid = 0
@@ -205,7 +209,7 @@ def _users(randomness: Randomness) -> Users | None:
     return Users(numbers, randomness)
 
 
-async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRunning":
+async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LaunchedRunning":
     with contextlib.ExitStack() as stack:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -219,7 +223,7 @@ async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRu
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-I", "-S", str(_LAUNCHER), str(given[0].fileno())),
+                *("-I", "-S", str(_MACOS if order.get("sandbox_exec") else _LINUX), str(given[0].fileno())),
                 pass_fds=[each.fileno() for each in given],
                 stdin=asyncio.subprocess.PIPE if command.has_input else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -234,14 +238,14 @@ async def _launch(order: dict[str, Any], command: Command, uid: int) -> "LinuxRu
             if handed is not None:
                 handed.close()
             raise ToolError(f"no process can be started: {error.strerror}") from error
-    running = LinuxRunning(process, ours, command, uid)
+    running = LaunchedRunning(process, ours, command, uid)
     if handed is not None and command.network is not None:
         running.serve(handed, command.network)
     await running.send(msgspec.json.encode(order) + b"\n")
     return running
 
 
-class LinuxRunning:
+class LaunchedRunning:
     """A command in its launcher. Nothing is left of it where this is awaited by `wait`, or forgotten."""
 
     def __init__(
