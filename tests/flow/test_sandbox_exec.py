@@ -300,6 +300,12 @@ def test_a_command_that_ends_its_killer_is_ended(bench: Bench) -> None:
     assert not is_there("4949") and not is_there("5050")
 
 
+def test_what_a_command_leaves_behind_without_its_killer_is_ended(bench: Bench) -> None:
+    _, ending = bench.run("kill -s KILL -- -1; sleep 4747 >/dev/null 2>&1 & exit 0")
+    assert ending.status == 0 or ending.why == "it ended the process that ends what it leaves behind"
+    assert not is_there("4747")
+
+
 def test_stop_and_the_end_of_its_launcher_end_it(bench: Bench) -> None:
     async def stopped() -> Ending:
         running = await bench.start("trap '' TERM; (setsid sleep 5151 &); echo begun; sleep 5151")

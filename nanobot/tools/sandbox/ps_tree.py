@@ -27,6 +27,11 @@ class PsTree:
     def __init__(self) -> None:
         self._seen: dict[int, str] = {}
         self._now: dict[int, _Line] = {}
+        self._groups: set[int] = set()
+
+    def follow(self, group: int) -> None:
+        """Count what is in that process group to the tree, whether its parent was seen or not."""
+        self._groups.add(group)
 
     def below(self) -> list[int]:
         self._now = {pid: line for pid, line in _table().items() if not line.has_ended}
@@ -36,7 +41,7 @@ class PsTree:
         size = -1
         while len(tree) != size:
             size = len(tree)
-            groups = {self._now[pid].group for pid in tree} - {own.group if own else 0}
+            groups = self._groups | ({self._now[pid].group for pid in tree} - {own.group if own else 0})
             tree |= {
                 pid
                 for pid, line in self._now.items()

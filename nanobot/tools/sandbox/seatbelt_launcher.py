@@ -3,6 +3,7 @@
 It speaks with the server as `launcher.py` does. Standard library only. Nobody has run it on a Mac.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -67,15 +68,25 @@ def _run(order: launching.Order, control: int) -> dict[str, Any]:
     # The end that the command has is closed when it becomes another program.
     if why := os.read(failed, 4096):
         return {"failed": why.decode(errors="replace")}
+    # It leads a session: what it starts is in its group, until that leaves it.
+    _PROCESSES.follow(command)
     end = watchdog.watch(command, order, _PROCESSES, {control: "stopped", killed: _UNWATCHED})
     if end == {"ended": _UNWATCHED} and (status := _status_soon(command)) is not None:
         # It was not started, or ended itself with everything else.
         end = {"exit": status}
+    elif end == {"ended": _UNWATCHED}:
+        # Nobody else ends what it has started: seen from its parent, as long as that is there.
+        watchdog.end_all(_PROCESSES)
     if "exit" not in end:
-        os.kill(command, signal.SIGKILL)
+        _kill(command)
     os.close(release)
     select.select([killed], [], [], _KILLER_S)
     return end
+
+
+def _kill(command: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(command, signal.SIGKILL)
 
 
 def _pipe() -> tuple[int, int]:
