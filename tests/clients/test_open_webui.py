@@ -97,7 +97,6 @@ def test_edits_and_regenerated_answers_rewind(replayed: list[tuple[Step, Seen]])
     assert {step.step: seen.history for step, seen in replayed if seen.history == "rewound"} == {
         "the first message is edited": "rewound",
         "the answer is regenerated": "rewound",
-        CONTINUED: "rewound",
         "the second message is edited": "rewound",
     }
 

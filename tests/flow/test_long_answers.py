@@ -135,7 +135,7 @@ async def test_a_stream_of_a_step_with_too_many_calls_goes_on_where_it_broke(
         after = id_.rpartition(":")[2]
         rest = await harness.door.get(f"/v1/turns/{live.turn_id}/stream?after={after}", headers=shows_tools)
         # What came in several pieces comes in one.
-        assert {event.id for event in rest.events if event.id} <= set(ids[at + 1 :] or ids[-1:])
+        assert {event.id for event in rest.events if event.id} <= {*(ids[at + 1 :] or ids[-1:]), id_}
 
 
 async def test_of_thousands_of_calls_in_one_answer_some_hundreds_are_kept_and_answered(

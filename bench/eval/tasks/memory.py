@@ -79,4 +79,5 @@ def _private(world: World) -> None:
     said = world.ask("wx:group:team:user:ann", "What do you know about us, about rooms and jobs?").text
     check("204" in said, f"the group does not know what was said in it: {said[:300]}")
     check("new job" not in said, f"the group was told what is private: {said[:300]}")
+    check("204" in " ".join(world.facts("wx:group:team:user:ann")), "the group has not the fact")
     check("204" not in " ".join(world.facts("wx:group:other:user:ann")), "another group has the fact")

@@ -12,7 +12,7 @@ _PS = "/bin/ps"
 _COLUMNS = "pid=,ppid=,pgid=,uid=,rss=,stat=,lstart="
 
 
-class _Line(NamedTuple):
+class _PsLine(NamedTuple):
     parent: int
     group: int
     uid: int
@@ -26,7 +26,7 @@ class PsTree:
 
     def __init__(self) -> None:
         self._seen: dict[int, str] = {}
-        self._now: dict[int, _Line] = {}
+        self._now: dict[int, _PsLine] = {}
         self._groups: set[int] = set()
 
     def follow(self, group: int) -> None:
@@ -70,7 +70,7 @@ def runs(pid: int) -> bool:
     return line is not None and not line.has_ended
 
 
-def _table() -> dict[int, _Line]:
+def _table() -> dict[int, _PsLine]:
     """Return all processes but the one that lists them.
 
     Raises:
@@ -84,12 +84,12 @@ def _table() -> dict[int, _Line]:
         env={"LC_ALL": "C", "TZ": "UTC"},
     ) as ps:
         output = ps.communicate()[0].decode(errors="replace")
-    found: dict[int, _Line] = {}
+    found: dict[int, _PsLine] = {}
     for text in output.splitlines():
         words = text.split(maxsplit=6)
         if len(words) == 7:
             pid, parent, group, uid, memory_kib = map(int, words[:5])
-            found[pid] = _Line(parent, group, uid, memory_kib, words[5].startswith("Z"), words[6])
+            found[pid] = _PsLine(parent, group, uid, memory_kib, words[5].startswith("Z"), words[6])
     found.pop(ps.pid, None)
     if os.getpid() not in found:
         raise OSError(f"{_PS} does not show what runs")
