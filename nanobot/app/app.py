@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from starlette.types import ASGIApp
 
 from nanobot.access.admission import PartGate
@@ -18,7 +16,6 @@ from nanobot.app.submitting import Submitting
 from nanobot.core.extraction import Extracting
 from nanobot.engine.compactor import Compactor
 from nanobot.engine.local import LocalEngine
-from nanobot.stores.sql import topics
 from nanobot.tools.delegate import Delegations
 
 
@@ -60,7 +57,7 @@ class App:
     async def warm(self) -> None:
         """Prepare what the first turn needs, so that it need not wait for that; once the server listens."""
         self.agent.warm()
-        await asyncio.to_thread(topics.load)
+        await self.store.warm()
         await self.models.warm()
 
     async def drain(self) -> None:
