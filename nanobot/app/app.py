@@ -57,6 +57,7 @@ class App:
     async def warm(self) -> None:
         """Prepare what the first turn needs, so that it need not wait for that; once the server listens."""
         self.agent.warm()
+        await self.store.warm()
         await self.models.warm()
 
     async def drain(self) -> None:

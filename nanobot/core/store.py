@@ -71,6 +71,10 @@ class Store(
         """Return how many turns of all sessions wait in the queue."""
         ...
 
+    async def warm(self) -> None:
+        """Read what the first message needs, so that it need not wait for that."""
+        ...
+
     def hang_up(self) -> None:
         """Admit no more turns, and tell those who follow one that it goes on at the next start."""
         ...

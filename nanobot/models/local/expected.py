@@ -10,6 +10,7 @@ import msgspec
 from nanobot.core.message import File, Message
 from nanobot.core.model import ModelRequest
 from nanobot.models.local import notation
+from nanobot.models.local.continued_sums import continued_sum
 from nanobot.models.local.conversation import words_of_user
 from nanobot.models.local.days import TODAY, asks_for_date, date_of, day_asked, names_place
 from nanobot.models.local.identity import openings_of_identity
@@ -52,7 +53,7 @@ def expected(request: ModelRequest, turn: tuple[Message, ...], name: str | None)
         opened = _opened(request.messages, question, name)
         if opened.openings:
             return Expected(notation.opened_grammar(opened.openings, opened.never))
-        if call := _certain_call(words_of_user(request.messages), names):
+        if call := _certain_call(request.messages, names):
             return call
     return _call_or_words(request, turn, names, question)
 
@@ -88,9 +89,10 @@ def _after_result(request: ModelRequest, turn: tuple[Message, ...], *, failed: b
     return Expected(notation.text_grammar(not_in_english(said)))
 
 
-def _certain_call(said: list[str], names: set[str]) -> Expected | None:
+def _certain_call(messages: tuple[Message, ...], names: set[str]) -> Expected | None:
     """Return the call that the last message asks for in so many words."""
-    if notation.CALCULATE in names and (expression := sum_of_units(said[-1])):
+    said = words_of_user(messages)
+    if notation.CALCULATE in names and (expression := sum_of_units(said[-1]) or continued_sum(messages)):
         return Expected(notation.calculation_grammar(expression), is_usual=False, may_call=True)
     if notation.CURRENT_TIME not in names:
         return None

@@ -118,12 +118,19 @@ def not_to_begin_as(messages: Sequence[Message], text: str) -> tuple[str, ...]:
     if not _is_translated(answers):
         return ()
     # "La lune" becomes "la luna": the first word alone may well be the same.
-    return tuple(beginning for answer in answers for beginning in _beginning(answer, words=2))
+    found = [beginning for answer in answers for beginning in _beginning(answer, words=2)]
+    return tuple(dict.fromkeys([*found, *map(_in_other_case, found)]))
 
 
 def _is_translated(answers: list[str]) -> bool:
     """Return whether the first wish for a translation was reached, which "" stands for."""
     return "" in answers
+
+
+def _in_other_case(beginning: str) -> str:
+    """Return how else a beginning of two words is written, by a model that must not write it."""
+    first, space, second = beginning.partition(" ")
+    return f"{first}{space}{second[:1].swapcase()}{second[1:]}"
 
 
 def _beginning(text: str, words: int) -> list[str]:

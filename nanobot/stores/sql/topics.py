@@ -5,6 +5,8 @@ Who asks "What must I not eat?" shares no word with who said to be allergic to p
 """
 
 import zlib
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import chain
@@ -13,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from nanobot.core.interpreter import handed_over_soon
 from nanobot.stores.sql import tokens
 from nanobot.stores.sql.terms import Named, Term, term, without_arabic_prefix
 
@@ -31,9 +34,42 @@ _SHORTEST_WITH_ENDINGS: Final = 4
 _LONGEST_ENDING: Final = 2
 _LONGEST_RUSSIAN_ENDING: Final = 3
 _ANY: Final = "xx"
+_BITS: Final = 16
+"""Of the number of an entry."""
 
 Entry = tuple[str, str]
 """A language, and a topic that a word of it brings."""
+
+
+class _Words:
+    """Words with their entries: by hashes, as 12,000 of them would otherwise take 3 MB."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._added: list[int] = []
+        self._hashes = array("q")
+        self._numbers = array("H")
+
+    def add(self, word: str, entry: Entry) -> None:
+        """Take in a word; those of one entry come one after the other."""
+        if not self._entries or self._entries[-1] != entry:
+            self._entries.append(entry)
+        self._added.append(hash(word) << _BITS | len(self._entries) - 1)
+
+    def sort(self) -> None:
+        """Let `of` find what was added."""
+        self._added.sort()
+        self._hashes.extend(both >> _BITS for both in self._added)
+        self._numbers.extend(both & (1 << _BITS) - 1 for both in self._added)
+        self._added.clear()
+
+    def of(self, word: str) -> list[Entry]:
+        """Return the entries of a word, in the order of the list; empty where it has none."""
+        hashed = hash(word)
+        at = end = bisect_left(self._hashes, hashed)
+        while end < len(self._hashes) and self._hashes[end] == hashed:
+            end += 1
+        return [self._entries[number] for number in self._numbers[at:end]]
 
 
 class _Lexicon(msgspec.Struct):
@@ -42,10 +78,10 @@ class _Lexicon(msgspec.Struct):
     nothing but which one it is.
     """
 
-    words: dict[str, list[Entry]] = msgspec.field(default_factory=dict)
-    beginnings: dict[str, list[Entry]] = msgspec.field(default_factory=dict)
+    words: _Words = msgspec.field(default_factory=_Words)
+    beginnings: _Words = msgspec.field(default_factory=_Words)
     phrases: dict[str, dict[tuple[str, ...], list[Entry]]] = msgspec.field(default_factory=dict)
-    runs: dict[str, list[Entry]] = msgspec.field(default_factory=dict)
+    runs: _Words = msgspec.field(default_factory=_Words)
     wider: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     empty: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
@@ -57,11 +93,17 @@ class _Lexicon(msgspec.Struct):
         # Most are of letters only: it takes time to look for the parts of all.
         parts = (word,) if word.isalpha() else tuple(run for run, _ in tokens.runs(word.replace("_", " ")))
         if language in _UNSPACED:
-            self.runs.setdefault("".join(parts), []).append(entry)
+            self.runs.add("".join(parts), entry)
         elif len(parts) > 1:
             self.phrases.setdefault(parts[0], {}).setdefault(parts, []).append(entry)
         elif parts:
-            (self.beginnings if is_begun else self.words).setdefault(parts[0], []).append(entry)
+            (self.beginnings if is_begun else self.words).add(parts[0], entry)
+
+
+def load() -> None:
+    """Read the list, so that no message waits for that."""
+    with handed_over_soon():
+        _lexicon()
 
 
 def version() -> str:
@@ -111,7 +153,7 @@ def topics(text: str) -> frozenset[str]:
 def _lexicon() -> _Lexicon:
     lexicon = _Lexicon()
     topic = ""
-    for line in _FILE.read_text(encoding="utf-8").splitlines():
+    for line in _lines():
         if line.startswith("="):
             topic, *parts_of = line[1:].split(" ")
             lexicon.wider[topic] = (topic, *parts_of)
@@ -123,9 +165,17 @@ def _lexicon() -> _Lexicon:
                     lexicon.add(entry, word)
                 else:
                     lexicon.empty.setdefault(word, []).append(language)
+    for table in (lexicon.words, lexicon.beginnings, lexicon.runs):
+        table.sort()
     for topic in lexicon.wider:
         lexicon.wider[topic] = tuple(_all_wider(lexicon.wider, topic))
     return lexicon
+
+
+def _lines() -> Iterator[str]:
+    with _FILE.open(encoding="utf-8") as file:
+        for line in file:
+            yield line.rstrip("\n")
 
 
 def _all_wider(wider: dict[str, tuple[str, ...]], topic: str) -> list[str]:
@@ -168,7 +218,7 @@ def _meant(word: str, entries: tuple[Entry, ...], language: str | None) -> list[
     return list(entries)
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=2_048)
 def _entries(word: str) -> tuple[Entry, ...]:
     """Return what a word brings, also with an ending, and an Arabic one with an article or a preposition."""
     found = tuple(_looked_up(word))
@@ -179,15 +229,15 @@ def _entries(word: str) -> tuple[Entry, ...]:
 
 def _looked_up(word: str) -> Iterator[Entry]:
     lexicon = _lexicon()
-    yield from lexicon.words.get(word, ())
+    yield from lexicon.words.of(word)
     for length in range(1, _LONGEST_RUSSIAN_ENDING + 1):
         stem, ending = word[:-length], word[-length:]
         if len(stem) >= _SHORTEST_WITH_ENDINGS or (len(stem) >= _SHORTEST_WITH_ENDING and ending == "s"):
-            for entry in lexicon.words.get(stem, ()):
+            for entry in lexicon.words.of(stem):
                 if length <= _LONGEST_ENDING or entry[0] == "ru":
                     yield entry
     for length in range(2, len(word) + 1):
-        yield from lexicon.beginnings.get(word[:length], ())
+        yield from lexicon.beginnings.of(word[:length])
 
 
 def _phrases(words: list[str]) -> Iterator[tuple[Entry, ...]]:
@@ -206,7 +256,7 @@ def _in_run(run: str, language: str) -> list[Entry]:
     while at < len(run):
         for length in range(_LONGEST_RUN, 0, -1):
             part = run[at : at + length]
-            entries = lexicon.runs.get(part, ()) if len(part) == length else ()
+            entries = lexicon.runs.of(part) if len(part) == length else []
             if not entries:
                 continue
             own = [entry for entry in entries if entry[0] == language]

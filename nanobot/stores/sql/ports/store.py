@@ -1,5 +1,6 @@
 """`core.store.Store`: the sum of the ports over one database."""
 
+import asyncio
 from collections.abc import Iterable
 
 from nanobot.core.accounts import PriceList
@@ -9,6 +10,7 @@ from nanobot.core.store import Limits
 from nanobot.core.vectors import Vectors
 from nanobot.stores.live.live import Live
 from nanobot.stores.live.turn import LiveTurn
+from nanobot.stores.sql import topics
 from nanobot.stores.sql.db import Database, SearchIndex
 from nanobot.stores.sql.ports.accounts import SqlAccounts
 from nanobot.stores.sql.ports.approvals import SqlApprovals
@@ -89,6 +91,9 @@ class SqlStore:
         self._offer_uploads(SqlUploads(shared))
         self._offer_approvals(SqlApprovals(shared))
         self._offer_accounts(SqlAccounts(shared))
+
+    async def warm(self) -> None:
+        await asyncio.to_thread(topics.load)
 
     def _offer_turns(self, turns: SqlTurns) -> None:
         self.admit = turns.admit

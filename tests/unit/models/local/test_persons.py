@@ -125,6 +125,13 @@ def test_a_translation_does_not_begin_as_what_is_translated(said: list[str], beg
     assert list(found[: len(beginnings)]) == beginnings
 
 
+def test_what_was_said_is_not_said_again_with_another_capital() -> None:
+    said = exchanged(
+        ["?", "Der Winter.", "Übersetze ihn ins Englische.", "The winter.", "Und auf Französisch?"]
+    )
+    assert "Der winter" in not_to_begin_as(said[:-1], "Und auf Französisch?")
+
+
 def test_a_translation_does_not_ask_for_the_text_that_is_there() -> None:
     said = exchanged(["La luna?", "La luna è lontana."])
     assert {"Sure", "Please"} <= set(not_to_begin_as(said, "Traducila in inglese."))

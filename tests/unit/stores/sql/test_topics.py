@@ -6,6 +6,8 @@ import pytest
 
 from nanobot.stores.sql import tokens, topics
 from nanobot.stores.sqlite import index
+from nanobot.testing import ScriptedModel
+from tests.harness import OpenHarness
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,10 @@ def test_another_list_makes_another_version_of_the_index(
     changed.write_text("=food\nen cheese\n", encoding="utf-8")
     monkeypatch.setattr(topics, "_FILE", changed)
     assert index.version() != before
+
+
+async def test_a_server_that_listens_has_read_the_list(open_harness: OpenHarness) -> None:
+    topics._lexicon.cache_clear()  # noqa: SLF001 - whether it was read is not to be seen otherwise
+    harness = await open_harness(ScriptedModel())
+    await harness.app.warm()
+    assert topics._lexicon.cache_info().currsize == 1  # noqa: SLF001
