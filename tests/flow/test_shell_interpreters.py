@@ -165,9 +165,9 @@ async def test_one_that_is_not_used_ends(open_harness: OpenHarness) -> None:
     model = scripted(python("import subprocess\np = subprocess.Popen(['/bin/sleep', '722'])"), python("p"))
     harness = await open_harness(model, clock=clock, **KEPT)
     await run(harness, model)
-    await until(lambda: is_there("722"))
+    await until(lambda: is_there("sleep 722"))
     clock.advance(900 + 2 * INTERPRETERS_EVERY_S)
-    await until(lambda: not is_there("722"))
+    await until(lambda: not is_there("sleep 722"))
     again = await run(harness, model)
     assert again.startswith("[a new interpreter: the last one is gone, it was not used for 900 s;")
 
@@ -178,9 +178,9 @@ async def test_a_session_that_is_deleted_takes_it_along(open_harness: OpenHarnes
     )
     harness = await open_harness(model, **KEPT)
     await run(harness, model)
-    await until(lambda: is_there("723"))
+    await until(lambda: is_there("sleep 723"))
     await harness.door.call("DELETE", "/v1/sessions/k")
-    await until(lambda: not is_there("723"))
+    await until(lambda: not is_there("sleep 723"))
     again = await run(harness, model)
     assert again.startswith(NEW) and "NameError" in again
 
@@ -192,7 +192,7 @@ async def test_the_server_ends_all_and_after_its_restart_the_model_is_told(open_
     harness = await open_harness(model, **KEPT)
     await run(harness, model)
     await harness.close()
-    assert not is_there("724")
+    assert not is_there("sleep 724")
     again = await open_harness(model, data=harness.data, **KEPT)
     told = await run(again, model)
     assert (

@@ -197,10 +197,10 @@ async def test_commands_of_a_deleted_session_end_and_leave_nothing(open_harness:
     model = ScriptedModel(run(writing.format(61), background=True), run(writing.format(62)), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     exchange = harness.door.chatting("ann", [ASK], stream=True)
-    await until(lambda: is_there("sleep\x005661") and is_there("sleep\x005662"))
+    await until(lambda: is_there("sleep 5661") and is_there("sleep 5662"))
     assert (await harness.door.call("DELETE", "/v1/sessions/ann")).status == 200
     await exchange.done()
-    await until(lambda: not is_there("sleep\x005661") and not is_there("sleep\x005662"))
+    await until(lambda: not is_there("sleep 5661") and not is_there("sleep 5662"))
     await until(lambda: folders(harness) == [])
     await until(lambda: [path.name for path in (harness.data / "workspaces").iterdir()] == ["secret"])
 

@@ -1,12 +1,14 @@
 """What every layer of the sandbox promises whoever runs a command in it."""
 
 import asyncio
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -99,20 +101,24 @@ async def until(running: Running, text: str) -> str:
     return output
 
 
-def is_there(marker: str) -> bool:
-    """Return whether a process with this argument is there."""
+def is_there(words: str) -> bool:
+    """Return whether these words follow each other in the command line of a process but this one.
+
+    Whole words: a bare number is also part of a port, of a file's name, of another process's options.
+    """
+    wanted = re.compile(rf"(?<![\w.-]){re.escape(words)}(?![\w.:-])")
+    return any(wanted.search(line) for line in _command_lines())
+
+
+def _command_lines() -> Iterator[str]:
     if sys.platform == "darwin":
         listed = subprocess.run(["/bin/ps", "-axo", "pid=,args="], capture_output=True, text=True, check=True)
-        return any(
-            marker in line and line.split()[0] != str(os.getpid()) for line in listed.stdout.splitlines()
-        )
+        yield from (line for line in listed.stdout.splitlines() if line.split()[0] != str(os.getpid()))
+        return
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if marker.encode() in path.read_bytes() and path.parent.name != str(os.getpid()):
-                return True
-        except OSError:
-            continue
-    return False
+        if path.parent.name != str(os.getpid()):
+            with contextlib.suppress(OSError):
+                yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 async def test_a_command_says_what_it_writes_and_how_it_ended(sandbox: Bench) -> None:
@@ -177,12 +183,12 @@ async def test_time_ends_it_and_all_that_it_started(sandbox: Bench) -> None:
     limits = CommandLimits(wall_s=4.0)
     output, ending = await sandbox.run("echo a; (setsid sleep 4242 &) ; sleep 4242", limits)
     assert (output, ending) == ("a\n", Ending(None, "it took longer than 4 s"))
-    assert not is_there("4242")
+    assert not is_there("sleep 4242")
 
 
 async def test_what_it_leaves_behind_is_gone_when_it_has_ended(sandbox: Bench) -> None:
     assert (await sandbox.run("setsid sleep 4343 & sleep 0.1"))[1] == Ending(0)
-    assert not is_there("4343")
+    assert not is_there("sleep 4343")
 
 
 async def test_stop_ends_it(sandbox: Bench) -> None:
@@ -191,7 +197,7 @@ async def test_stop_ends_it(sandbox: Bench) -> None:
     running.stop()
     async with asyncio.timeout(BOUND_S):
         assert await running.wait() == Ending(None, "stopped")
-    assert not is_there("4444")
+    assert not is_there("sleep 4444")
 
 
 async def test_memory_is_counted_over_all_its_processes(sandbox: Bench) -> None:
@@ -258,7 +264,7 @@ async def test_a_launcher_that_is_killed_takes_its_command_along(sandbox: Bench)
     running._process.kill()  # type: ignore[attr-defined]  # noqa: SLF001 - from outside it is not to be had
     async with asyncio.timeout(BOUND_S):
         assert (await running.wait()).why == "its launcher was ended"
-        while is_there("4545"):
+        while is_there("sleep 4545"):
             await asyncio.sleep(0.05)
 
 
