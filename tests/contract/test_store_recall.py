@@ -95,6 +95,21 @@ async def test_few_messages_that_are_on_a_topic_only_are_told_where_nobody_asked
     assert (len(asked), len(unasked)) == (6, 3)
 
 
+async def test_words_that_say_nothing_make_nothing_come_back_where_nobody_asked(
+    harness: StoreHarness,
+) -> None:
+    await told(harness)
+    said = ("Is that the one of the other?", "这是什么?", "それは何ですか", "ما هذا الذي هو في")
+    for text in said:
+        assert not await harness.store.search_messages(text, (Reach("a"),), limit=8, is_asked=False)
+    assert await found(harness, said[0])
+
+
+async def test_a_word_that_says_something_outweighs_many_that_do_not(harness: StoreHarness) -> None:
+    await told(harness, "a", "Our parrot sings.", "Which of them is it that we have in there?")
+    assert (await found(harness, "Which of them is it that has a parrot in there?"))[0] == "Our parrot sings."
+
+
 @pytest.mark.parametrize("text", ["", "?!", "Noted.", "zebra", '"* OR "', "x" * 100_000])
 async def test_what_has_nothing_in_common_with_it_is_not_found(harness: StoreHarness, text: str) -> None:
     for number in range(70):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from nanobot.core.memory import MemoryFact
 from nanobot.stores.sql import short_texts, topics
 from nanobot.stores.sql.fusion import fused
-from nanobot.stores.sql.terms import Term, single_characters, terms
+from nanobot.stores.sql.terms import FUNCTION_SHARE, Term, single_characters, terms
 
 _FEW = 8
 _COMMON_SHARE = 0.3
@@ -23,7 +23,8 @@ def best(
     that are near the text in meaning, the best first.
     """
     texts = [short_texts.searchable(f"{fact.subject} {fact.text}") for fact in facts]
-    scores = _scores(texts, terms(text), len(facts) if is_asked else _common(len(facts)))
+    most = len(facts) if is_asked else _common(len(facts))
+    scores = _scores(texts, terms(text, FUNCTION_SHARE if is_asked else 0.0), most)
     if not any(scores):
         # Where pairs of characters bring nothing, single ones may.
         scores = _scores(texts, single_characters(text), _common(len(facts)))

@@ -124,7 +124,8 @@ def search(
         frozenset((line.session, line.key) for line in lines), sum(line.indexed for line in lines)
     )
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
-    asked = terms.named(text)[:most_terms]
+    # Where nobody asked, what has such words in common with a text is not about the same.
+    asked = terms.named(text, terms.FUNCTION_SHARE if is_asked else 0.0)[:most_terms]
     matches: dict[int, _Match] = {}
     says: dict[Term, float] = {}
     total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)

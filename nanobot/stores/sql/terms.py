@@ -7,11 +7,13 @@ from itertools import pairwise
 import msgspec
 
 from nanobot.core.late_pattern import LatePattern
-from nanobot.stores.sql import tokens
+from nanobot.stores.sql import function_words, tokens
 from nanobot.stores.sql.tokens import Phrase
 
 MOST_TERMS = 40
 _MOST_CHARACTERS = 1_000
+FUNCTION_SHARE = 0.2
+"""How much a word counts that says nothing of what a text is about, beside one that does."""
 _STEM_SHARE = 0.7
 _ARABIC = LatePattern("^[\u0621-\u064a]{3,}$")
 _ARABIC_PREFIX = LatePattern("^(?:[وف]?(?:[بك]?ال|لل)|[وفبلك](?=.{3}))")
@@ -57,29 +59,33 @@ def begins_one_of(names: Sequence[str], name: str) -> bool:
     return any(word.startswith(begun) for word in names if _OR not in word)
 
 
-def terms(text: str) -> list[Term]:
+def terms(text: str, function_share: float = FUNCTION_SHARE) -> list[Term]:
     """Return the terms of a text: each word, its stem with whatever end, each pair of characters of scripts
-    without spaces. Of a long text, those of its beginning and its end.
+    without spaces. Of a long text, those of its beginning and its end. `function_share`: how much words count
+    that say nothing of what a text is about; 0: they are left out.
     """
-    return list(map(term, named(text)))
+    return list(map(term, named(text, function_share)))
 
 
-def named(text: str) -> list[Named]:
+def named(text: str, function_share: float = FUNCTION_SHARE) -> list[Named]:
     """Return what `terms` returns by their names."""
     distinct: dict[str, float] = {}
     for run, is_unspaced in _runs(text):
         if is_unspaced:
             for name, weight in _pairs(run):
-                distinct.setdefault(name, weight)
-        elif not run.isascii() and _ARABIC.match(run):
-            distinct.setdefault(_arabic(run), 1.0)
-        elif len(run) < _SHORTEST or run.isdecimal():
+                share = function_share if function_words.are_of_such(name) else 1.0
+                distinct.setdefault(name, weight * share)
+            continue
+        share = function_share if function_words.is_one(run) else 1.0
+        if not run.isascii() and _ARABIC.match(run):
+            distinct.setdefault(_arabic(run), share)
+        elif share < 1.0 or len(run) < _SHORTEST or run.isdecimal():
             # Numbers have no endings.
-            distinct.setdefault(run, 1.0)
+            distinct.setdefault(run, share)
         else:
             distinct.setdefault(run, 0.5)
             distinct.setdefault(run[: _STEMS[len(run)]] + _OPEN, 0.5)
-    every = list(distinct.items())
+    every = [(name, weight) for name, weight in distinct.items() if weight]
     half = MOST_TERMS // 2
     return every if len(every) <= MOST_TERMS else every[:half] + every[-half:]
 

@@ -16,11 +16,12 @@ from typing import Final
 import msgspec
 
 from nanobot.core.interpreter import handed_over_soon
-from nanobot.stores.sql import tokens
+from nanobot.core.late_pattern import LatePattern
+from nanobot.stores.sql import function_words, tokens
 from nanobot.stores.sql.terms import Named, Term, term, without_arabic_prefix
 
 _FILE: Final = Path(__file__).with_name("topics.txt")
-_RULES: Final = 1
+_RULES: Final = 2
 """Changes whenever the same list may find other topics in a text than before."""
 _MOST_CHARACTERS: Final = 1_000
 _MOST_TOPICS: Final = 12
@@ -33,6 +34,12 @@ _SHORTEST_WITH_ENDING: Final = 3
 _SHORTEST_WITH_ENDINGS: Final = 4
 _LONGEST_ENDING: Final = 2
 _LONGEST_RUSSIAN_ENDING: Final = 3
+_SHORTEST_JOINED: Final = 8
+_SHORTEST_PART: Final = 5
+_ENGLISH_ENDINGS: Final = frozenset({"s", "es", "d", "ed", "er", "ers", "ing", "ly", "y", "al"})
+_ARABIC_VERB: Final = LatePattern("^س?[يتنا]([\u0621-\u064a]{3,})$")
+_ARABIC_BOUND: Final = LatePattern("^([\u0621-\u064a]{2,})ت(?:ي|ك|ه|ها|نا|هم|كم|ين|ان)$")
+"""The ending of the feminine becomes another letter before a suffix."""
 _ANY: Final = "xx"
 _BITS: Final = 16
 """Of the number of an entry."""
@@ -42,7 +49,7 @@ Entry = tuple[str, str]
 
 
 class _Words:
-    """Words with their entries: by hashes, as 12,000 of them would otherwise take 3 MB."""
+    """Words with their entries: by hashes, as 18,000 of them would otherwise take 4 MB."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -74,16 +81,13 @@ class _Words:
 
 class _Lexicon(msgspec.Struct):
     """The list: words, beginnings of words, words that are several, and runs of characters, each with its
-    entries; the topics that a topic is part of, itself among them; and the words of each language that say
-    nothing but which one it is.
-    """
+    entries; and the topics that a topic is part of, itself among them."""
 
     words: _Words = msgspec.field(default_factory=_Words)
     beginnings: _Words = msgspec.field(default_factory=_Words)
     phrases: dict[str, dict[tuple[str, ...], list[Entry]]] = msgspec.field(default_factory=dict)
     runs: _Words = msgspec.field(default_factory=_Words)
     wider: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
-    empty: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
     def add(self, entry: Entry, word: str) -> None:
         """Take in a folded word of the list."""
@@ -104,11 +108,12 @@ def load() -> None:
     """Read the list, so that no message waits for that."""
     with handed_over_soon():
         _lexicon()
+        function_words.load()
 
 
 def version() -> str:
     """Return what changes whenever a text may have other topics than before."""
-    return f"{_RULES}/{zlib.crc32(_FILE.read_bytes()):08x}"
+    return f"{_RULES}/{zlib.crc32(_FILE.read_bytes()):08x}/{function_words.version()}"
 
 
 def indexed(text: str) -> str:
@@ -161,10 +166,7 @@ def _lexicon() -> _Lexicon:
             language, *words = tokens.folded(line).split(" ")
             entry = (language, topic)
             for word in words:
-                if topic:
-                    lexicon.add(entry, word)
-                else:
-                    lexicon.empty.setdefault(word, []).append(language)
+                lexicon.add(entry, word)
     for table in (lexicon.words, lexicon.beginnings, lexicon.runs):
         table.sort()
     for topic in lexicon.wider:
@@ -200,10 +202,9 @@ def _token(topic: str) -> str:
 
 def _language(words: list[str]) -> str | None:
     """Return the language that most of the words without a meaning of their own are of."""
-    empty = _lexicon().empty
     counts: dict[str, int] = {}
     for word in words:
-        for language in empty.get(word, ()):
+        for language in function_words.languages(word):
             counts[language] = counts.get(language, 0) + 1
     return max(counts, key=lambda each: counts[each], default=None)
 
@@ -213,18 +214,23 @@ def _meant(word: str, entries: tuple[Entry, ...], language: str | None) -> list[
     word elsewhere. All, where none is, unless to the language they say nothing.
     """
     own = [entry for entry in entries if entry[0] in (language, _ANY)]
-    if own or language in _lexicon().empty.get(word, ()):
+    if own or language in function_words.languages(word):
         return own
     return list(entries)
 
 
 @lru_cache(maxsize=2_048)
 def _entries(word: str) -> tuple[Entry, ...]:
-    """Return what a word brings, also with an ending, and an Arabic one with an article or a preposition."""
-    found = tuple(_looked_up(word))
-    if not found and (stem := without_arabic_prefix(word)) != word:
-        return tuple(_looked_up(stem))
-    return found
+    """Return what a word brings, also with an ending; an Arabic one with an article, a preposition, or the
+    beginning of a verb; and one that is made of several, as in German, what its last part does.
+    """
+    if found := tuple(_looked_up(word)):
+        return found
+    if (stem := without_arabic_prefix(word)) != word and (found := tuple(_looked_up(stem))):
+        return found
+    if (verb := _ARABIC_VERB.match(word)) and (found := tuple(_looked_up(verb[1]))):
+        return found
+    return _of_last_part(word) if len(word) >= _SHORTEST_JOINED else ()
 
 
 def _looked_up(word: str) -> Iterator[Entry]:
@@ -234,10 +240,30 @@ def _looked_up(word: str) -> Iterator[Entry]:
         stem, ending = word[:-length], word[-length:]
         if len(stem) >= _SHORTEST_WITH_ENDINGS or (len(stem) >= _SHORTEST_WITH_ENDING and ending == "s"):
             for entry in lexicon.words.of(stem):
-                if length <= _LONGEST_ENDING or entry[0] == "ru":
+                if _may_end(entry[0], ending):
                     yield entry
     for length in range(2, len(word) + 1):
         yield from lexicon.beginnings.of(word[:length])
+    if word[-1:] != "ه" and (bound := _ARABIC_BOUND.match(word)):
+        yield from lexicon.words.of(f"{bound[1]}ه")
+
+
+def _may_end(language: str, ending: str) -> bool:
+    """Return whether the words of a language may have the ending."""
+    if language == "en":
+        return ending in _ENGLISH_ENDINGS
+    return len(ending) <= _LONGEST_ENDING or language == "ru"
+
+
+def _of_last_part(word: str) -> tuple[Entry, ...]:
+    """Return what the longest word brings that a German one ends with."""
+    lexicon = _lexicon()
+    for at in range(_SHORTEST_WITH_ENDING, len(word) - _SHORTEST_PART + 1):
+        part = word[at:]
+        found = [*lexicon.words.of(part), *lexicon.beginnings.of(part)]
+        if own := tuple([entry for entry in found if entry[0] == "de"]):
+            return own
+    return ()
 
 
 def _phrases(words: list[str]) -> Iterator[tuple[Entry, ...]]:
@@ -267,7 +293,16 @@ def _in_run(run: str, language: str) -> list[Entry]:
                 own = list(entries)
             if own:
                 found += own
+                found += _in_parts(part, "ko" if "\uac00" <= part[0] <= "\ud7a3" else language)
                 at += length - 1
                 break
         at += 1
     return found
+
+
+def _in_parts(word: str, language: str) -> Iterator[Entry]:
+    """Yield what the words bring that a longer one is made of, which have two characters at least."""
+    lexicon = _lexicon()
+    for length in range(2, len(word)):
+        for at in range(len(word) - length + 1):
+            yield from (entry for entry in lexicon.runs.of(word[at : at + length]) if entry[0] == language)

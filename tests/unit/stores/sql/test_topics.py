@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nanobot.stores.sql import tokens, topics
+from nanobot.stores.sql import function_words, tokens, topics
 from nanobot.stores.sqlite import index
 from nanobot.testing import ScriptedModel
 from tests.harness import OpenHarness
@@ -40,6 +40,34 @@ def test_a_word_is_known_with_an_ending_and_without_accents() -> None:
     assert "work" in topics.topics("in unseren Büros arbeitet niemand")
 
 
+def test_an_ending_that_english_has_not_makes_another_word() -> None:
+    assert "phone" in topics.topics("my cells")
+    assert "phone" not in topics.topics("my cello")
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("سيارتنا قديمة", "car"),
+        ("بسيارتي", "car"),
+        ("هو يعزف كل يوم", "music"),
+        ("ستسكن هناك", "home"),
+    ],
+)
+def test_an_arabic_word_is_known_as_a_verb_and_before_a_suffix(text: str, topic: str) -> None:
+    assert topic in topics.topics(text)
+
+
+def test_a_word_made_of_several_is_about_what_its_last_part_is() -> None:
+    assert "furniture" in topics.topics("der Küchenschrank")
+    assert "appliance" in topics.topics("unser Altkühlschrank")
+
+
+@pytest.mark.parametrize("text", ["他是音乐家", "音楽家です", "음악가예요"])
+def test_a_word_without_spaces_is_also_about_what_its_parts_are(text: str) -> None:
+    assert {"music", "profession"} <= topics.topics(text)
+
+
 def test_several_words_together_bring_a_topic_that_none_of_them_does() -> None:
     assert "spice" in topics.topics("a hot sauce")
     assert "spice" not in topics.topics("a sauce that is hot")
@@ -47,7 +75,7 @@ def test_several_words_together_bring_a_topic_that_none_of_them_does() -> None:
 
 def test_the_same_letters_are_the_word_of_the_language_that_is_spoken() -> None:
     assert topics.topics("J'ai du pain avec moi") == {"bakery", "food"}
-    assert topics.topics("there is a pain in my back") == {"health"}
+    assert topics.topics("there is a pain in my back") == {"body", "bodypart", "health"}
 
 
 def test_words_that_a_sentence_needs_are_about_nothing() -> None:
@@ -75,7 +103,10 @@ def test_another_list_makes_another_version_of_the_index(
     before = index.version()
     changed = tmp_path / "topics.txt"
     changed.write_text("=food\nen cheese\n", encoding="utf-8")
-    monkeypatch.setattr(topics, "_FILE", changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(topics, "_FILE", changed)
+        assert index.version() != before
+    monkeypatch.setattr(function_words, "_FILE", changed)
     assert index.version() != before
 
 
