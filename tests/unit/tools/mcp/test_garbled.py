@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -104,6 +105,11 @@ def reply(content: bytes, kind: str = "application/json", status: str = "200 OK"
     return head.encode() + content
 
 
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, 9)
+
+
+GZIP = "Content-Encoding: gzip\r\n"
 ANSWER = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[]}}'
 ANSWER_400 = b'{"jsonrpc":"2.0","id":ID,"error":{"code":-32602,"message":"it says no"}}'
 SSE = "text/event-stream"
@@ -125,6 +131,9 @@ RAW: dict[str, tuple[bytes, str]] = {
     "other_id": (reply(ANSWER.replace(b"ID", b"9999")), "another call"),
     "breaks_off": (reply(b"").replace(b"h: 0", b"h: 999") + ANSWER, "may_have_run=True"),
     "no_gzip": (reply(b"no", more="Content-Encoding: gzip\r\n"), "may_have_run=True"),
+    "bomb": (reply(packed(bytes(64_000_000)), more=GZIP), "an answer of more than 16777216 bytes"),
+    "endless_behind": (reply(packed(b"{}") + bytes(20_000_000), more=GZIP), "an answer of more than"),
+    "brotli": (reply(b"no", more="Content-Encoding: br\r\n"), "compressed as 'br'"),
     "no_http": (b"+OK ready\r\n\r\n", "may_have_run=True"),
     "half_a_head": (b"HTTP/1.1 200 OK\r\nContent-", "may_have_run=True"),
     "nothing": (b"", "may_have_run=True"),
@@ -137,7 +146,8 @@ RAW: dict[str, tuple[bytes, str]] = {
 class RawSite:
     """A server at a URL that answers some calls with the bytes of `RAW`, and others of `GARBLED`."""
 
-    def __init__(self, era: Era) -> None:
+    def __init__(self, era: Era, packed_answer: Serve | None = None) -> None:
+        self._packed_answer = packed_answer
         self._answers: list[dict[str, Any]] = []
         self._server = FakeMcpServer(era, self._answers.append)
         self._released = asyncio.Event()
@@ -172,6 +182,8 @@ class RawSite:
         tool = message.get("params", {}).get("name") if message["method"] == "tools/call" else None
         if tool == "refused":
             return reply(b"", status="401 Unauthorized")
+        if tool == "packed" and self._packed_answer is not None:
+            return self._packed_answer(head.encode(), id_)
         if tool in RAW:
             return RAW[tool][0].replace(b"ID", id_)
         if tool in GARBLED:
@@ -199,6 +211,24 @@ async def test_an_answer_over_http_that_cannot_be_read_fails_its_call_alone(era:
             await check(connection, tool, came)
         for tool in GARBLED:
             await check(connection, tool)
+
+
+@pytest.mark.parametrize("kind", ["application/json", SSE])
+async def test_an_answer_that_is_compressed_unasked_is_read(kind: str) -> None:
+    answer = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[%b]}}'
+    text = b'{"type":"text","text":"%b"}' % (b"w" * 1_000_000)
+
+    def packed_answer(head: bytes, id_: bytes) -> bytes:
+        assert b"accept-encoding: identity" in head
+        content = (answer % text).replace(b"ID", id_)
+        return reply(packed(b"data: %b\n\n" % content if kind == SSE else content), kind, more=GZIP)
+
+    async with (
+        RawSite("old", packed_answer).serving() as site,
+        connected(HttpServer(site.url)) as connection,
+    ):
+        came = await call(connection, "packed")
+        assert isinstance(came, Answered) and came.text.startswith("w" * 1000), came
 
 
 async def test_where_nothing_listens_any_more_nothing_was_done() -> None:
