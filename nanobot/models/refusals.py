@@ -65,6 +65,8 @@ class ErrorSource(msgspec.Struct, frozen=True):
         return f"is {self.address} its API? It has no path, and many are at /v1"
 
 
+_LONGEST_PAUSE_S = 31 * 86_400.0
+"""The longest pause that a quota can mean; clients are told of no longer one."""
 Understand = Callable[[str], Understood | None]
 
 
@@ -121,7 +123,7 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
                 seconds = max(parsedate_to_datetime(value).timestamp() - now, 0.0)
             except (ValueError, OverflowError, OSError):
                 return None
-    return seconds if 0 <= seconds < math.inf else None
+    return seconds if 0 <= seconds <= _LONGEST_PAUSE_S else None
 
 
 def _failure(
