@@ -15,6 +15,7 @@ from nanobot.api.wire.decoding import without_half_pairs
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds, text_size
 from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.json_entries import has_more_entries
 from nanobot.core.message import (
     Audio,
     File,
@@ -30,7 +31,6 @@ from nanobot.core.message import (
     Usage,
 )
 from nanobot.core.sessions import ImportedMessage, Row, Session
-from nanobot.http.json_body import has_more_entries
 
 FORMAT = "nanobot.session"
 VERSION = 2
