@@ -1,4 +1,4 @@
-"""Answers over HTTP, of which no more is read than a message may have."""
+"""Answers over HTTP, of which no more is read than a message may have: bytes, and values to decode."""
 
 import asyncio
 import zlib
@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+from nanobot.core.json_entries import JsonEntries
 from nanobot.core.packed_body import PackedBody
-from nanobot.tools.mcp.messages import MAX_MESSAGE_BYTES
+from nanobot.tools.mcp.messages import MAX_MESSAGE_BYTES, MAX_MESSAGE_ENTRIES
 
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _PIECE_BYTES = 256 * 1024
@@ -31,12 +32,12 @@ async def bounded(response: httpx2.Response) -> None:
     if not isinstance(response.stream, httpx2.AsyncByteStream):
         return
     is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-    stream = response.stream if is_stream else _BoundedStream(response.stream)
+    stream = response.stream
     if coding in _PACKED:
         del response.headers["content-encoding"]
-        stream = _UnpackedStream(stream)
-        stream = stream if is_stream else _BoundedStream(stream)
-    response.stream = stream
+        # What is packed may be endless, too, and nothing when it is unpacked.
+        stream = _UnpackedStream(stream if is_stream else _BoundedStream(stream))
+    response.stream = _EventStream(stream) if is_stream else _BoundedStream(stream)
 
 
 class _UnpackedStream(httpx2.AsyncByteStream):
@@ -62,16 +63,51 @@ class _UnpackedStream(httpx2.AsyncByteStream):
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
+    """The stream of one message."""
+
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
+        entries = JsonEntries(MAX_MESSAGE_ENTRIES)
         async for chunk in self._stream:
             size += len(chunk)
             if size > MAX_MESSAGE_BYTES:
                 raise httpx2.StreamError(f"an answer of more than {MAX_MESSAGE_BYTES} bytes")
+            if entries.add(chunk):
+                raise _too_many()
             yield chunk
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class _EventStream(httpx2.AsyncByteStream):
+    """A stream of events, of which the SDK bounds the bytes of each."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        entries = JsonEntries(MAX_MESSAGE_ENTRIES)
+        ends_line = False
+        async for chunk in self._stream:
+            lines = chunk.replace(b"\r", b"")
+            if ends_line and lines.startswith(b"\n"):
+                entries = JsonEntries(MAX_MESSAGE_ENTRIES)
+            ends_line = lines.endswith(b"\n") if lines else ends_line
+            # A blank line ends an event: in JSON there is none within a text.
+            for number, event in enumerate(lines.split(b"\n\n")):
+                if number:
+                    entries = JsonEntries(MAX_MESSAGE_ENTRIES)
+                if entries.add(event):
+                    raise _too_many()
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _too_many() -> httpx2.StreamError:
+    return httpx2.StreamError(f"an answer with more than {MAX_MESSAGE_ENTRIES} values")

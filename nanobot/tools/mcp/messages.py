@@ -8,6 +8,10 @@ _LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The longest message of an MCP server that is read."""
+MAX_MESSAGE_ENTRIES = 100_000
+"""How many members of objects and elements of arrays it may have: to decode millions takes seconds, in which
+no other server is heard, and most of a gigabyte.
+"""
 
 
 class StdioServer(msgspec.Struct, frozen=True, tag="stdio"):

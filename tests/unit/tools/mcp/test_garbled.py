@@ -5,13 +5,15 @@ import contextlib
 import gzip
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 
+from nanobot.tools.mcp.bounded import bounded
 from nanobot.tools.mcp.connection import McpConnection
 from nanobot.tools.mcp.messages import (
     Answer,
@@ -85,6 +87,7 @@ async def test_the_words_of_a_line_that_cannot_be_read_are_shown() -> None:
     async with connected(stdio("new")) as connection:
         await check(connection, "word", "cannot be read", "a word")
         await check(connection, "cut", "cannot be read", "what is no message")
+        await check(connection, "many", "cannot be read", "more than 100000 values")
         await check(connection, "content_word", "cannot be read", "content")
 
 
@@ -139,8 +142,20 @@ RAW: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "may_have_run=True"),
     "event_html": (reply(b"data: <html>Down</html>\n\n", SSE), "<html>Down"),
     "event_cut": (reply(b'data: {"jsonrpc":"2.0","id":ID,"resu\n\n', SSE), "cannot be read"),
+    "event_many": (reply(b"data: %b\n\n" % GARBLED["many"].encode(), SSE), "may_have_run=True"),
     "no_event": (reply(b": nothing\n\n", SSE), "may_have_run=True"),
 }
+
+
+class Pieces(httpx2.AsyncByteStream):
+    """The body of an answer, as the network cuts it."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
 
 
 class RawSite:
@@ -229,6 +244,25 @@ async def test_an_answer_that_is_compressed_unasked_is_read(kind: str) -> None:
     ):
         came = await call(connection, "packed")
         assert isinstance(came, Answered) and came.text.startswith("w" * 1000), came
+
+
+@pytest.mark.parametrize("cut", [b"\n\n", b"\n|\n", b"\r\n\r\n", b"\r\n|\r\n", b"\r|\n\r|\n", b"|\n\n|"])
+@pytest.mark.parametrize("values", [40_000, 60_000])
+async def test_the_values_of_each_event_are_counted_by_themselves(cut: bytes, values: int) -> None:
+    """However the network cuts the stream."""
+    events = [b"data: [%b0]" % (b"0," * values)] * 4
+    pieces = b"".join(event + cut for event in events).split(b"|")
+    response = httpx2.Response(200, headers={"content-type": SSE}, stream=Pieces(pieces))
+    await bounded(response)
+    assert b"".join([piece async for piece in response.aiter_raw()]) == b"".join(pieces)
+
+
+async def test_an_event_with_too_many_values_is_not_read() -> None:
+    pieces = [b"data: {}\n\ndata: [", *[b"0," * 10_000] * 11, b"0]\n\n"]
+    response = httpx2.Response(200, headers={"content-type": SSE}, stream=Pieces(pieces))
+    await bounded(response)
+    with pytest.raises(httpx2.StreamError, match="more than 100000 values"):
+        _ = [piece async for piece in response.aiter_raw()]
 
 
 async def test_where_nothing_listens_any_more_nothing_was_done() -> None:
