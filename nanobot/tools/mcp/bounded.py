@@ -16,6 +16,10 @@ AS_IT_IS = {"Accept-Encoding": "identity"}
 """The header with which a server is asked for an answer that is not compressed."""
 
 
+class TooMuchToRead(httpx2.StreamError):
+    """An answer has more than a message may have."""
+
+
 async def bounded(response: httpx2.Response) -> None:
     """Let no more of the answer be read than a message may have. Of a stream, the SDK bounds each event.
 
@@ -74,7 +78,7 @@ class _BoundedStream(httpx2.AsyncByteStream):
         async for chunk in self._stream:
             size += len(chunk)
             if size > MAX_MESSAGE_BYTES:
-                raise httpx2.StreamError(f"an answer of more than {MAX_MESSAGE_BYTES} bytes")
+                raise TooMuchToRead(f"an answer of more than {MAX_MESSAGE_BYTES} bytes")
             if entries.add(chunk):
                 raise _too_many()
             yield chunk
@@ -109,5 +113,5 @@ class _EventStream(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _too_many() -> httpx2.StreamError:
-    return httpx2.StreamError(f"an answer with more than {MAX_MESSAGE_ENTRIES} values")
+def _too_many() -> TooMuchToRead:
+    return TooMuchToRead(f"an answer with more than {MAX_MESSAGE_ENTRIES} values")

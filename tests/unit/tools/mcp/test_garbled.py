@@ -112,6 +112,7 @@ def packed(content: bytes) -> bytes:
     return gzip.compress(content, 9)
 
 
+UNREAD = "the answer cannot be read; whether the call was carried out is unknown: check before you repeat it."
 GZIP = "Content-Encoding: gzip\r\n"
 ANSWER = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[]}}'
 ANSWER_400 = b'{"jsonrpc":"2.0","id":ID,"error":{"code":-32602,"message":"it says no"}}'
@@ -134,7 +135,7 @@ RAW: dict[str, tuple[bytes, str]] = {
     "other_id": (reply(ANSWER.replace(b"ID", b"9999")), "another call"),
     "breaks_off": (reply(b"").replace(b"h: 0", b"h: 999") + ANSWER, "may_have_run=True"),
     "no_gzip": (reply(b"no", more="Content-Encoding: gzip\r\n"), "may_have_run=True"),
-    "bomb": (reply(packed(bytes(64_000_000)), more=GZIP), "an answer of more than 16777216 bytes"),
+    "bomb": (reply(packed(bytes(64_000_000)), more=GZIP), f"{UNREAD} an answer of more than 16777216 bytes"),
     "endless_behind": (reply(packed(b"{}") + bytes(20_000_000), more=GZIP), "an answer of more than"),
     "brotli": (reply(b"no", more="Content-Encoding: br\r\n"), "compressed as 'br'"),
     "no_http": (b"+OK ready\r\n\r\n", "may_have_run=True"),
