@@ -56,7 +56,7 @@ _Read = MemoryObjectReceiveStream[SessionMessage | Exception]
 _Write = MemoryObjectSendStream[SessionMessage]
 
 
-class _Line(msgspec.Struct):
+class _WrittenLine(msgspec.Struct):
     """What there is in a line of JSON that may be a message; what it says is not decoded."""
 
     id: int | str | float | msgspec.UnsetType | None = msgspec.UNSET
@@ -218,7 +218,7 @@ def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
     A line that only belongs to standard error is no answer: the answer may still come.
     """
     try:
-        message = msgspec.json.decode(line, type=_Line)
+        message = msgspec.json.decode(line, type=_WrittenLine)
     except msgspec.ValidationError:
         return None
     except (ValueError, RecursionError):
