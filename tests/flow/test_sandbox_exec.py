@@ -29,6 +29,7 @@ from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Runnin
 from nanobot.tools.sandbox.landlock import version
 from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
 from nanobot.tools.sandbox.layers import ProbeResult, probe_sandbox_exec
+from tests.asgi import BOUND_S
 from tests.contract.sandbox.test_sandbox import everything, is_there, until
 from tests.escape.users import end_all, users
 from tests.harness import configured
@@ -318,7 +319,7 @@ def test_stop_and_the_end_of_its_launcher_end_it(bench: Bench) -> None:
         await until(running, "begun")
         running._process.kill()  # type: ignore[attr-defined]  # noqa: SLF001 - from outside it is not to be had
         ending = await running.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BOUND_S):
             while is_there("sleep 6252"):
                 await asyncio.sleep(0.05)
         return ending

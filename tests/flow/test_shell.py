@@ -19,6 +19,7 @@ from nanobot.tools.sandbox.command import Command, Ending, Running
 from nanobot.tools.sandbox.layers import probe_folders
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
+from tests.asgi import BOUND_S
 from tests.contract.sandbox.test_sandbox import is_there
 from tests.harness import OpenHarness, with_new_database
 
@@ -345,7 +346,7 @@ async def test_one_session_leaves_room_for_others() -> None:
     commands = ShellCommands(sandbox, directory, ShellSettings(max_commands=4))
     first = [asyncio.create_task(commands.run("ann", "x", 5, 100)) for _ in range(4)]
     other = asyncio.create_task(commands.run("bob", "x", 5, 100))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while len(sandbox.started) < 3:
             await asyncio.sleep(0)
     for _ in range(20):

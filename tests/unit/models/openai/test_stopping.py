@@ -10,6 +10,7 @@ from nanobot.core.errors import ModelTimeout, ModelUnreachable
 from nanobot.core.event import TextDelta
 from nanobot.models.http import Timeouts
 from nanobot.models.openai.chat import OpenAIChat
+from tests.asgi import BOUND_S
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, failure, heard
 from tests.unit.models.openai.asking import SHORT, model_at
@@ -58,7 +59,7 @@ async def test_close_ends_the_wait_of_whoever_listens(
     task = asyncio.create_task(failure(model))
     await upstream.asked(1)
     await model.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(BOUND_S):
         assert isinstance(await task, ModelUnreachable)
     await upstream.deserted()
 
@@ -94,7 +95,7 @@ async def test_an_answer_that_does_not_begin_times_out(
 async def test_an_answer_that_stops_in_the_middle_times_out(upstream: Upstream, clock: PausedClock) -> None:
     model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=0.3))
     upstream.then(streamed(text("a"), HANG))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(BOUND_S):
         error = await failure(model)
     assert isinstance(error, ModelTimeout)
     assert "nothing came for 0.3 s" in error.message
