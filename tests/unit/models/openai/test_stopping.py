@@ -13,7 +13,7 @@ from nanobot.models.openai.chat import OpenAIChat
 from tests.asgi import BOUND_S
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, failure, heard
-from tests.unit.models.openai.asking import SHORT, model_at
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import COMMENT, HANG, Gate, Reply, Upstream, silent, spoken, streamed, text
 
 # Stopping -----------------------------------------------------------------------------------------
@@ -37,18 +37,20 @@ async def test_cancelling_cuts_the_connection(upstream: Upstream, model: OpenAIC
     await upstream.deserted()
 
 
-async def test_a_slow_listener_is_no_idle_provider(upstream: Upstream, hasty: OpenAIChat) -> None:
+async def test_a_slow_listener_is_no_idle_provider(upstream: Upstream, clock: PausedClock) -> None:
     """The provider's time-outs run only while it is waited for."""
+    model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=1.0))
     gate = Gate()
     upstream.then(streamed(text("a"), gate, text("b")))
-    stream = hasty.stream(HELLO)
+    stream = model.stream(HELLO)
     assert await anext(stream) == TextDelta("a")
     timer_passed = asyncio.Event()
-    asyncio.get_running_loop().call_later(3 * SHORT.idle_s, timer_passed.set)
+    asyncio.get_running_loop().call_later(1.5, timer_passed.set)
     await timer_passed.wait()
     gate.open()
     assert await anext(stream) == TextDelta("b")
     await stream.aclose()
+    await model.close()
 
 
 @pytest.mark.parametrize("reply", [silent(), streamed(HANG), streamed(text("a"), HANG)])
