@@ -16,7 +16,6 @@ _GLUED = {
     word: tuple(f"{word}{letters}" for letters in following.split())
     for word, following in {
         "I": "am hav li lo wa wi wo ne ow pl us en",
-        "We": "me ha li go wi wo ca",
         "Je": "m sui v h t p l doi fai",
     }.items()
 }
@@ -29,7 +28,8 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (
             # Whoever asks how to do something asks for advice, which may be declined.
             r"(?<!how )\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
-            ("I ", "I'm", "I am ", "I've", "We ", *_GLUED["I"], *_GLUED["We"]),
+            # What "we" do may well be told as "we": who speaks in a group is one of several.
+            ("I ", "I'm", "I am ", "I've", *_GLUED["I"]),
         ),
         (r"\bmein(e|en|em|er|es)?\b", ("Mein", "Meine", "Meinen", "Meinem", "Meiner")),
         (r"\bich\b", ("Ich",)),
