@@ -3,6 +3,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
+import { Asking } from "./asking.js";
 import { resent, shown } from "./content.js";
 import { alternatives, liveEntries, storedEntries, writtenFiles } from "./entries.js";
 import { html } from "./html.js";
@@ -81,6 +82,7 @@ export function Log({ chat, actions }) {
           ${isEmpty && chat.state.value === "opening" && html`<p class="empty">Opening …</p>`}
           ${entries.map((entry) => html`
             <${entry.kind === "asked" ? Asked : Answer} key=${entry.key} entry=${entry} chat=${chat} actions=${actions} />`)}
+          <${Asking} chat=${chat} actions=${actions} />
           ${items.map((item) => html`
             <${Pending} key=${item.id} item=${item} isShown=${known.has(item.turnId)} chat=${chat} actions=${actions} />`)}
         </div>
