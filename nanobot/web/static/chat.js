@@ -351,6 +351,11 @@ export class Chat {
       case "tool_started":
         turn.steps.push({ type: "tool", id: fields.id, name: fields.name, arguments: fields.arguments, result: null });
         break;
+      case "tool_progress": {
+        const step = turn.steps.find((each) => each.type === "tool" && each.id === fields.id);
+        if (step) step.told = fields.text;
+        break;
+      }
       case "tool_finished": {
         const step = turn.steps.find((each) => each.type === "tool" && each.id === fields.id);
         if (step) Object.assign(step, { result: fields.content, isError: fields.is_error, files: fields.files });

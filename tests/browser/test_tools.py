@@ -1,4 +1,4 @@
-"""The chat page in a browser: calls that a person is asked about, and what tools ask."""
+"""The chat page in a browser: calls that run, calls that a person is asked about, and what tools ask."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,9 @@ command = {sys.executable!r}
 args = [{SERVER!r}, "new"]
 sessions = ["*"]
 [[policy]]
-tools = {{ calculate = "ask", "@mcp__fake" = "allow" }}
+tools = {{ calculate = "ask", "@mcp__fake" = "allow", "@shell" = "allow" }}
+[shell]
+sessions = ["*"]
 """
 SUM, OTHER = (
     call(0, "c1", "calculate", '{"expression":"6*7"}'),
@@ -182,3 +184,17 @@ async def test_two_tabs_decide_once(chrome: Browser, page: Page, provider: Upstr
     await page.until(f"{BUTTONS}.length === 0")
     await other.until(f"{BUTTONS}.length === 0")
     assert asked(provider) == ["Six times seven?", "Yes."]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+async def test_the_last_lines_of_a_command_are_shown_while_it_runs(page: Page, provider: Upstream) -> None:
+    line = '{"command":"echo early; while [ ! -e go ]; do sleep 0.1; done; echo late"}'
+    provider.then(
+        streamed(call(0, "c1", "run_command", line)),
+        streamed(text("Stopped.")),
+    )
+    await page.ask("Run it")
+    await page.until_text("early", ".told")
+    await page.click("Stop")
+    await page.until_text("Stopped before its end.")
+    assert await page.run("document.querySelectorAll('.told').length") == 0
