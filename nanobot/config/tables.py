@@ -110,7 +110,7 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disk_mb: AtLeast1 = 1_024
     processes: Annotated[int, msgspec.Meta(ge=16)] = 256
     max_commands: AtLeast1 = 16
-    live_lines: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+    live_lines: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 10
     readable: tuple[str, ...] = ()
     python: Literal["fresh", "session"] = "fresh"
     python_idle_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_S)] = 900.0
