@@ -12,7 +12,16 @@ from nanobot.core.message import AskingResult, SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool import (
+    NONE_DEFERRED,
+    PASSING_PREFIX,
+    DeferredTools,
+    Tell,
+    Tool,
+    ToolContext,
+    ToolSpec,
+    tell_nobody,
+)
 from nanobot.core.tool_question import AnsweredQuestion
 from nanobot.core.turn import Turn
 
@@ -239,9 +248,11 @@ class Toolset:
         deferred: DeferredTools = NONE_DEFERRED,
         turn: Turn | None = None,
         answered: AnsweredQuestion | None = None,
+        tell: Tell = tell_nobody,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened.
-        `turn`: the one that makes it. `answered`: what the call has asked before.
+        `turn`: the one that makes it. `answered`: what the call has asked before. `tell`: as in
+        `ToolContext`.
         """
         result: ToolResult | None = None
         context = ToolContext(
@@ -258,6 +269,7 @@ class Toolset:
             entry=turn.origin if turn is not None else "api",
             delegated_by=turn.account_key if turn is not None and turn.delegation is not None else None,
             answered=answered,
+            tell=tell,
         )
         self._observer.tool_started(turn_id, call)
         try:

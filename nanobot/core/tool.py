@@ -13,6 +13,8 @@ from nanobot.core.tool_question import AnsweredQuestion, ToolQuestion
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Tell = Callable[[str], None]
+"""Shows people what a call that runs does for the moment: each text takes the place of the one before."""
 Brings = Callable[[Any], ReadOrigin | None]
 """Tells what the result of a call is that nobody in the conversation said."""
 PASSING_PREFIX = "mcp__"
@@ -91,6 +93,10 @@ def _tokens(tools: Iterable[ToolSpec]) -> int:
 NONE_DEFERRED = DeferredTools()
 
 
+def tell_nobody(text: str) -> None:
+    """Show it to nobody."""
+
+
 class ToolContext(msgspec.Struct, frozen=True):
     """The turn that a call belongs to, as far as a tool may know it.
 
@@ -99,7 +105,8 @@ class ToolContext(msgspec.Struct, frozen=True):
     `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
     `deferred`: the tools that may be looked for. `key_id`, `model`, `entry`: the API key that the turn is
     charged to, the preset that answers, and where it came from. `delegated_by`: the session of
-    the turn that has delegated this one. `answered`: what this call has asked before, and the answer.
+    the turn that has delegated this one. `answered`: what this call has asked before, and the answer. `tell`:
+    shows people what the call does for the moment.
     """
 
     turn_id: str
@@ -115,6 +122,7 @@ class ToolContext(msgspec.Struct, frozen=True):
     entry: Literal["api", "cli"] = "api"
     delegated_by: str | None = None
     answered: AnsweredQuestion | None = None
+    tell: Tell = tell_nobody
 
     @property
     def account_key(self) -> str:

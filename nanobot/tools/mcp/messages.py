@@ -50,13 +50,15 @@ class HttpServer(msgspec.Struct, frozen=True, tag="http"):
 
 class ServerEntry(msgspec.Struct, frozen=True):
     """A server, and how it is connected to. `is_kept`: whether one connection stays for all who call it;
-    otherwise it is closed once its tools are known, and each instance has one of its own.
+    otherwise it is closed once its tools are known, and each instance has one of its own. `is_old`: the
+    protocol is spoken as it was until 2025-11-25, also where the server knows a newer one.
     """
 
     name: str
     transport: StdioServer | HttpServer
     connect_timeout_s: float = 30.0
     is_kept: bool = True
+    is_old: bool = False
 
 
 # What a server offers ------------------------------------------------------------------------------
