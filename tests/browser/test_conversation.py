@@ -342,6 +342,14 @@ async def test_drafts_survive_a_reload(page: Page) -> None:
     await page.until("document.querySelector('#message')?.value === 'half a thou'")
 
 
+async def test_what_was_sent_is_no_draft_of_the_next_new_chat(page: Page) -> None:
+    await page.ask("The first message of a chat")
+    await page.until(answers(1))
+    await page.click("New chat")
+    await page.until_text("What can I do for you?")
+    assert await page.run("document.querySelector('#message').value") == ""
+
+
 async def test_a_turn_that_waits_for_the_model_can_be_stopped_after_a_reload(
     page: Page, provider: Upstream
 ) -> None:

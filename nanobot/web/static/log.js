@@ -158,7 +158,7 @@ function Editor({ text, save, cancel }) {
   return html`
     <form class="editor" onSubmit=${onSubmit}>
       <label class="unseen" for="edited">Your message</label>
-      <textarea id="edited" ref=${area} rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
+      <textarea id="edited" ref=${area} dir="auto" rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
         onKeyDown=${onKeyDown}></textarea>
       <p class="row"><button type="submit">Ask this instead</button>
         <button type="button" class="quiet" onClick=${cancel}>Cancel</button></p>
