@@ -29,6 +29,7 @@ def listed(style: str, *items: str, more: str = "") -> str:
     [
         ("a<text:s text:c='2'/>b<text:tab/>c<text:line-break/>d", "a  b\tc\nd"),
         ("  many\n   spaces ", "many spaces"),
+        ("<text:s text:c='4'/>return 1", "    return 1"),
         ("10<text:span text:style-name='sup'>6</text:span>", "10^6"),
         ("a <text:span text:style-name='hid'>b</text:span>", "a [hidden: b]"),
         ("<text:a xlink:href='https://example.org/'>page</text:a>", "[page](https://example.org/)"),

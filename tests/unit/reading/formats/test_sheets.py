@@ -138,6 +138,29 @@ def test_a_format_shows_a_number(value: float, form: str, shown: str) -> None:
     assert shown_number(value, form) == shown
 
 
+def test_texts_that_are_raised_or_struck_through_are_marked() -> None:
+    written = io.BytesIO()
+    with xlsxwriter.Workbook(written) as book:
+        sheet = book.add_worksheet()
+        struck, raised = book.add_format({"font_strikeout": True}), book.add_format({"font_script": 1})
+        lowered = book.add_format({"font_script": 2})
+        sheet.write_rich_string("A1", "10", raised, "6", " for H", lowered, "2", "O, ", struck, "old", " new")
+        sheet.write("B1", "done", struck)
+        sheet.write("C1", 100, struck)
+    text = text_of(written.getvalue())
+    assert rows_of(text) == ["| 1 | 10^6 for H_2O, ~~old~~ new | ~~done~~ | ~~100~~ |"]
+
+
+def test_a_nought_of_a_program_that_computes_nothing_is_no_result() -> None:
+    written = io.BytesIO()
+    with xlsxwriter.Workbook(written) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row("A1", [2, 3, 0])
+        sheet.write_formula("D1", "=A1*B1")
+        sheet.write_formula("E1", "=A1+B1", value=5)
+    assert rows_of(text_of(written.getvalue())) == ["| 1 | 2 | 3 | 0 | =A1*B1 | 5 |"]
+
+
 def test_days_are_counted_from_1904_where_the_workbook_says_so() -> None:
     assert shown_number(0, "yyyy-mm-dd", is_1904=True) == "1904-01-01"
 
@@ -334,6 +357,33 @@ def test_an_ods_says_its_cells_as_they_look() -> None:
         "| 4 |  |  | 12.5% [comment by Ann: check] | 2026-03-05 |",
         "| 5 (hidden) | a  b | a  b | a  b |  |",
     ]
+
+
+def test_texts_of_an_ods_that_are_raised_or_struck_through_are_marked() -> None:
+    looks = {
+        "T1": 'style:text-position="super 58%"',
+        "T2": 'style:text-position="-33% 58%"',
+        "T3": 'style:text-line-through-style="solid"',
+        "T4": 'style:text-position="0% 100%" style:text-line-through-style="none"',
+    }
+    styles = "".join(
+        f'<style:style style:name="{name}"><style:text-properties {look}/></style:style>'
+        for name, look in looks.items()
+    )
+    spans = '10<text:span text:style-name="T1">6</text:span> H<text:span text:style-name="T2">2</text:span>O '
+    spans += '<text:span text:style-name="T3">old</text:span> <text:span text:style-name="T4">new</text:span>'
+    cells = f"<table:table-cell><text:p>{spans}</text:p></table:table-cell>"
+    cells += '<table:table-cell table:style-name="T3"><text:p>gone</text:p></table:table-cell>'
+    names = 'xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" xmlns:table'
+    styled = ODS.replace("xmlns:table", names, 1)
+    content = (
+        f"{styled.partition('<office:body>')[0]}<office:automatic-styles>{styles}</office:automatic-styles>"
+    )
+    content += f"<office:body><office:spreadsheet><table:table><table:table-row>{cells}</table:table-row>"
+    content += "</table:table></office:spreadsheet></office:body></office:document-content>"
+    media_type = b"application/vnd.oasis.opendocument.spreadsheet"
+    archive = files.archive({"mimetype": media_type, "content.xml": content.encode()})
+    assert rows_of(text_of(archive)) == ["| 1 | 10^6 H_2O ~~old~~ new | ~~gone~~ |"]
 
 
 @pytest.mark.parametrize("kind", ["xls", "xlsb"])
