@@ -17,6 +17,7 @@ from nanobot.models.local.identity import openings_of_identity
 from nanobot.models.local.languages import (
     not_in_english,
     opening_of_day,
+    opening_of_time,
     opening_of_today,
     openings_of_result,
 )
@@ -86,6 +87,8 @@ def _after_result(request: ModelRequest, turn: tuple[Message, ...], *, failed: b
         return Expected(notation.result_grammar(openings))
     if not failed and (opening := _opening_of_day(said, turn)):
         return Expected(notation.result_grammar([opening]), is_usual=False)
+    if not failed and (opening := _opening_of_now(said, turn)):
+        return Expected(notation.opened_grammar([opening]), is_usual=False)
     return Expected(notation.text_grammar(not_in_english(said)))
 
 
@@ -149,6 +152,13 @@ def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
     is_today = asks_now(said) == "here" and asks_for_date(said[-1])
     today = date_of(TODAY, now) if is_today else None
     return opening_of_today(said, today) if today is not None else ""
+
+
+def _opening_of_now(said: list[str], turn: tuple[Message, ...]) -> str:
+    """Return how the answer begins that tells the time here; empty where something else was asked for."""
+    is_time = asks_now(said) == "here" and not asks_for_date(said[-1])
+    now = next((result.content for result in turn[-1].tool_results), "")
+    return opening_of_time(said, now) if is_time else ""
 
 
 def _opened(messages: tuple[Message, ...], question: str, name: str | None) -> Note:
