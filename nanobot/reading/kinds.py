@@ -19,6 +19,8 @@ Kind = Literal[
     "xlsb",
     "xls",
     "ods",
+    "flat",
+    "xml-sheets",
     "html",
     "rtf",
     "mail",
@@ -31,6 +33,7 @@ Kind = Literal[
 ]
 """`zip`: an archive, as DOCX, XLSX, PPTX and others are. `compound`: the container of older Office formats,
 and of encrypted files of the newer ones. Which format it is in these is looked for where the file is read.
+`flat`: OpenDocument in one XML file. `xml-sheets`: XML Spreadsheet 2003.
 """
 
 _IMAGES = (
@@ -60,6 +63,8 @@ _TEXT_EXTENSIONS = frozenset({"txt", "csv", "tsv", "log", "md", "json", "xml", "
 _MAX_ZERO_SHARE = 0.2
 _HTML_EXTENSIONS = frozenset({"html", "htm", "xhtml"})
 _HTML = LatePattern(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_FLAT = LatePattern(rb"<office:document\s[^>]{0,4000}?opendocument:xmlns:office")
+_XML_SHEETS = LatePattern(rb"<(?:\w{1,9}:)?Workbook\s[^>]{0,2000}?schemas-microsoft-com:office:spreadsheet")
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
     ("utf-32", b"\xff\xfe\0\0"),
@@ -120,6 +125,11 @@ def likely_kind(kind: Kind, content: bytes) -> Kind:
 def _kind_of_text(head: bytes, extension_: str, mime: str) -> Kind:
     if head.startswith(b"{\\rtf"):
         return "rtf"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        if _FLAT.search(head):
+            return "flat"
+        if _XML_SHEETS.search(head):
+            return "xml-sheets"
     if extension_ == "ipynb" and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return "notebook"
     if _is_mail(head, is_declared=extension_ in _MAIL_EXTENSIONS or mime == "message/rfc822"):

@@ -15,9 +15,9 @@ from nanobot.models.local.conversation import words_of_user
 from nanobot.models.local.days import TODAY, asks_for_date, date_of, day_asked, names_place
 from nanobot.models.local.identity import openings_of_identity
 from nanobot.models.local.languages import (
+    answer_of_time,
     not_in_english,
     opening_of_day,
-    opening_of_time,
     opening_of_today,
     openings_of_result,
 )
@@ -87,8 +87,8 @@ def _after_result(request: ModelRequest, turn: tuple[Message, ...], *, failed: b
         return Expected(notation.result_grammar(openings))
     if not failed and (opening := _opening_of_day(said, turn)):
         return Expected(notation.result_grammar([opening]), is_usual=False)
-    if not failed and (opening := _opening_of_now(said, turn)):
-        return Expected(notation.opened_grammar([opening]), is_usual=False)
+    if not failed and (answer := _answer_of_now(said, turn)):
+        return Expected(notation.whole_grammar(answer), is_usual=False)
     return Expected(notation.text_grammar(not_in_english(said)))
 
 
@@ -154,11 +154,11 @@ def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
     return opening_of_today(said, today) if today is not None else ""
 
 
-def _opening_of_now(said: list[str], turn: tuple[Message, ...]) -> str:
-    """Return how the answer begins that tells the time here; empty where something else was asked for."""
+def _answer_of_now(said: list[str], turn: tuple[Message, ...]) -> str:
+    """Return the answer that tells the time here; empty where something else was asked for."""
     is_time = asks_now(said) == "here" and not asks_for_date(said[-1])
     now = next((result.content for result in turn[-1].tool_results), "")
-    return opening_of_time(said, now) if is_time else ""
+    return answer_of_time(said, now) if is_time else ""
 
 
 def _opened(messages: tuple[Message, ...], question: str, name: str | None) -> Note:

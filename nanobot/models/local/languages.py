@@ -78,13 +78,13 @@ _TODAY = {
     "ja": "今日は{}、",
 }
 _OF_TIME = {
-    "de": "Es ist {} Uhr",
-    "fr": "Il est {}",
-    "es": "Son las {}",
-    "it": "Sono le {}",
-    "pt": "São {}",
-    "zh": "现在是{}",
-    "ja": "今は{}です",
+    "de": "Es ist {} Uhr.",
+    "fr": "Il est {}.",
+    "es": "Son las {}.",
+    "it": "Sono le {}.",
+    "pt": "São {}.",
+    "zh": "现在是{}。",
+    "ja": "今は{}です。",
 }
 _TIME = re.compile(r"\b(\d{2}:\d{2}):\d{2}\b")
 # What stands between the words for a day and its weekday, for one that comes and for one that is over, and
@@ -145,9 +145,9 @@ def opening_of_today(said: list[str], today: date) -> str:
     return _TODAY[language].format(_WEEKDAYS[language].split()[today.weekday()])
 
 
-def opening_of_time(said: list[str], now: str) -> str:
-    """Return how the answer begins that tells what time it is, `now` being a result of `current_time`; empty
-    in English. Kept from English, a small model runs its words together, and leaves the time out.
+def answer_of_time(said: list[str], now: str) -> str:
+    """Return the answer that tells what time it is, `now` being a result of `current_time`; empty in English.
+    Kept from English, a small model runs its words together; left to go on, it tells the date as well.
     """
     language = _other_language(said)
     time = _TIME.search(now)

@@ -102,6 +102,11 @@ def result_grammar(openings: Sequence[str]) -> str:
     return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
 
 
+def whole_grammar(answer: str) -> str:
+    """Return the grammar of one answer."""
+    return f"root ::= {literal(answer)}"
+
+
 def calculation_grammar(expression: str) -> str:
     """Return the grammar of a call that works out `expression`."""
     return f"root ::= {literal(f'[{CALCULATE} {expression}]')}"
