@@ -55,7 +55,7 @@ _BRANDS = {
     **dict.fromkeys((b"mif1", b"msf1", b"heim", b"heis"), "image/heif"),
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
 }
-_MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
+_MAIL_EXTENSIONS = frozenset({"eml", "mbox", "mht", "mhtml"})
 _MAIL_HEADER = LatePattern(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
 _MAIL_SIGNS = LatePattern(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
 _ARCHIVED_PAGE = LatePattern(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
@@ -191,9 +191,12 @@ def _is_pdf(head: bytes) -> bool:
 
 def _is_mail(head: bytes, *, is_declared: bool) -> bool:
     """Return whether a mail begins here. Where no name says so, it must have headers that only mails have."""
-    if _MAIL_HEADER.match(head.lstrip(b"\r\n")) is None:
+    head = head.lstrip(b"\r\n")
+    if head.startswith(b"From "):
+        head = head.partition(b"\n")[2]
+    if _MAIL_HEADER.match(head) is None:
         return False
-    headers = re.split(rb"\r?\n\r?\n", head.lstrip(b"\r\n"), maxsplit=1)[0]
+    headers = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
     return is_declared or len(set(_MAIL_SIGNS.findall(headers.lower()))) > 1
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from lxml import etree
 
 from nanobot.reading.formats import open_sheets, opendocument
-from nanobot.reading.formats.odf.names import DRAW, OFFICE, XLINK
+from nanobot.reading.formats.odf.names import DRAW, MATH, OFFICE, XLINK
 from nanobot.reading.formats.xml import Element, parse
 from nanobot.reading.messages import Unreadable
 from nanobot.reading.source import Source
@@ -48,7 +48,7 @@ def _archive(root: Element, most: int) -> bytes:
 
 def _move(element: Element, number: int, archive: zipfile.ZipFile) -> None:
     """Make a part of the archive of what an element holds: the bytes of a picture, or a document."""
-    held = next(iter(element), None)
+    held = next(element.iterchildren(_DATA, f"{OFFICE}document", f"{MATH}math"), None)
     if held is None:
         return
     name = f"Part{number}"
