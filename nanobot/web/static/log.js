@@ -64,7 +64,8 @@ export function Log({ chat, actions }) {
     ...storedEntries(chat.rows.value, new Set(turns.map((turn) => turn.id))),
     ...turns.flatMap(liveEntries),
   ];
-  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)]);
+  // Messages that were imported are of no turn, and so is one that is still on its way.
+  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)].filter(Boolean));
   const items = outbox.value.filter((item) => item.session === chat.key
     && (item.state === "failed" || !known.has(item.turnId)));
   const isEmpty = !entries.length && !items.length;
