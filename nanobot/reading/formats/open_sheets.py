@@ -259,7 +259,8 @@ def _look(style: Element) -> Look:
             script = (
                 (Script.SUB if position.startswith(("sub", "-")) else Script.SUPER) if raised else Script.NONE
             )
-            return Look(script, is_struck=_own(part, "text-line-through-style") not in ("", "none"))
+            line = _own(part, "text-line-through-style") or _own(part, "text-line-through-type")
+            return Look(script, is_struck=line not in ("", "none"))
     return PLAIN
 
 

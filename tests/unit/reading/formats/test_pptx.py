@@ -111,7 +111,13 @@ def test_notes_and_comments_follow_the_slide() -> None:
         parts={
             "ppt/n.xml": xml(
                 "p:notes",
-                tree(shape("say this", placeholder='type="body"') + shape("1", placeholder='type="sldNum"')),
+                tree(
+                    shape("say this", placeholder='type="body"')
+                    + "".join(
+                        shape(number, placeholder='type="sldNum"')
+                        for number in ("1", "‹Nr.›", "&lt;number&gt;")
+                    )
+                ),
             ),
             "ppt/c.xml": xml("p:cmLst", '<p:cm authorId="0"><p:text>too long</p:text></p:cm>'),
         },
