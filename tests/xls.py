@@ -45,7 +45,7 @@ def book(
     small: bool = False,
 ) -> bytes:
     """Return a workbook: the records of each sheet by its name. Style 0 is the usual one, those from 1 on
-    have the `formats`; `struck`: they strike texts through. `small`: it is kept as streams of less than 4 KiB.
+    have the `formats`; `struck`: they strike texts through. `small`: it is kept as streams below 4 KiB are.
     """
     fonts = [record(0x0031, struct.pack("<HHHHHBBBBBB", 200, 0, 0x7FFF, 400, 0, 0, 0, 0, 0, 1, 0) + b"A")] * 5
     fonts.append(record(0x0031, struct.pack("<HHHHHBBBBBB", 200, 8, 0x7FFF, 400, 0, 0, 0, 0, 0, 1, 0) + b"A"))
