@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 
 STATIC = Path(__file__).with_name("static")
 _PAGE = "page.html"
+_COMMENTS = re.compile(rb"^[ \t]*//.*\n", re.MULTILINE)
 _MODULES = {
     "preact": "vendor/preact.mjs",
     "preact/hooks": "vendor/preact-hooks.mjs",
@@ -54,7 +56,7 @@ class Assets(msgspec.Struct, frozen=True):
 def load_assets() -> Assets:
     """Read and compress the files (some 500 kB, in some 50 ms)."""
     contents = {
-        path.relative_to(STATIC).as_posix(): path.read_bytes()
+        path.relative_to(STATIC).as_posix(): _sent(path)
         for path in sorted(STATIC.rglob("*"))
         if path.suffix in _MEDIA_TYPES
     }
@@ -79,6 +81,12 @@ def load_assets() -> Assets:
         version=version,
         policy=_policy(import_map),
     )
+
+
+def _sent(path: Path) -> bytes:
+    """Return what is sent of a file: of the page's own scripts all but the lines that are comments."""
+    content = path.read_bytes()
+    return _COMMENTS.sub(b"", content) if path.parent == STATIC and path.suffix == ".js" else content
 
 
 def _version(template: str, contents: Mapping[str, bytes]) -> str:

@@ -91,7 +91,7 @@ async def test_notes_are_shown_with_their_texts(page: Page, provider: Upstream) 
     await page.until(answers(1))
     read = " ".join((await page.text("article.answer .markdown")).split())
     assert (
-        read == "Bees have six legs[1], all of them[why]. [1] As insects do. [why] See there and here. [^1]"
+        read == "Bees have six legs[1], all of them[why]. [1]: As insects do. [why]: See there and here. [^1]"
     )
     assert await page.run("document.querySelectorAll('article.answer sup').length") == 4
 

@@ -157,6 +157,15 @@ def test_all_of_the_page_is_small() -> None:
     assert size(assets.page) + sum(map(size, code.values())) <= MOST_BYTES
 
 
+def test_comments_stay_at_home_and_all_else_is_sent() -> None:
+    own = {
+        name: asset for name, asset in load_assets().files.items() if name.endswith(".js") and "/" not in name
+    }
+    for name, asset in own.items():
+        lines = (STATIC / name).read_bytes().splitlines()
+        assert asset.body.splitlines() == [line for line in lines if not line.strip().startswith(b"//")]
+
+
 def test_what_others_wrote_is_what_was_pinned_and_has_its_licence() -> None:
     packages = tomllib.loads((ROOT / "scripts" / "vendor.toml").read_text("utf-8"))["package"]
     pinned = {file["as"]: file["sha256"] for package in packages for file in package["files"].values()}
