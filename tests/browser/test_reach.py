@@ -120,7 +120,7 @@ async def test_on_paper_there_is_the_whole_conversation_and_nothing_to_click_on(
     await page.send("Emulation.setEmulatedMedia", media="print")
     log = "document.querySelector('.log')"
     await page.until(f"{log}.clientHeight >= {log}.scrollHeight")
-    assert await page.run("document.documentElement.scrollHeight") > 2000
+    await page.until("document.documentElement.scrollHeight > 2000")
     buttons = "[...document.querySelectorAll('button, textarea, input')]"
     assert not await page.run(f"{buttons}.some((each) => each.checkVisibility())")
 
