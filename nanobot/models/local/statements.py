@@ -130,6 +130,19 @@ _LANGUAGES = (
         "それは", "素敵", "いいですね", "よろしく", "おめでとう", "あなた",
     ),
 )  # fmt: skip
+# "Translate into English: I have lost my key." tells nothing of the user's.
+_OF_A_TEXT = re.compile(
+    r"[^:：\n]{0,40}(?:\b(?:translat|correct|fix|proofread|re-?write|rewrit|re-?phras|paraphras|reword|improv"
+    r"|polish|summari[sz]|shorten|simplif|check|spell|explain|analy[sz]|repeat|continue|complete"
+    r"|übersetz|korrigier|verbesser|berichtig|formulier|umformulier|schreib|umschreib|fass|kürz|prüf|vereinfach"
+    r"|erklär|wiederhol|ergänz|vervollständig"
+    r"|tradui|corrig|reformul|résum|amélior|vérifi|simplifi|expliqu|répét|répèt|complèt|complét|réécri"
+    r"|traduc|traduz|corrij|corregg|reescrib|riscriv|reescrev|resum|riassum|mejor|miglior|melhor|revis"
+    r"|controll|simplific|semplific|expliqu|explic|spieg|repit|ripet|acort|accorci|complet)\w*"
+    r"|翻译|翻譯|译成|译为|改正|修改|纠正|糾正|润色|改写|改寫|总结|總結|缩写|解释|訳|直し|添削|書き直|書き換え|要約|言い換え)"
+    r"[^:：\n]{0,40}[:：]",
+    re.IGNORECASE,
+)
 _GREETS = re.compile(
     r"(?:hi|hello|hey|hallo|guten tag|bonjour|salut|hola|buenos días|ciao|olá|oi|你好|您好|こんにちは"
     r"|はじめまして)[^\w]*\Z",
@@ -160,7 +173,7 @@ class Note(msgspec.Struct, frozen=True):
 def note_of(text: str) -> Note:
     """Return how the user's `text` is answered, where it tells facts and nothing else."""
     text = text.strip().translate(_CURLY)
-    if len(text) > _LONGEST or _ASKS.search(text):
+    if len(text) > _LONGEST or _ASKS.search(text) or _OF_A_TEXT.match(text):
         return Note()
     sentences = [each.strip() for each in _SENTENCES.split(text) if each.strip()]
     told = [each for each in sentences if not _GREETS.match(each)]

@@ -65,7 +65,8 @@ export function Log({ chat, actions }) {
     ...storedEntries(chat.rows.value, new Set(turns.map((turn) => turn.id))),
     ...turns.flatMap(liveEntries),
   ];
-  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)]);
+  // Messages that were imported are of no turn, and so is one that is still on its way.
+  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)].filter(Boolean));
   const items = outbox.value.filter((item) => item.session === chat.key
     && (item.state === "failed" || !known.has(item.turnId)));
   const isEmpty = !entries.length && !items.length;
@@ -160,7 +161,7 @@ function Editor({ text, save, cancel }) {
   return html`
     <form class="editor" onSubmit=${onSubmit}>
       <label class="unseen" for="edited">Your message</label>
-      <textarea id="edited" ref=${area} rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
+      <textarea id="edited" ref=${area} dir="auto" rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
         onKeyDown=${onKeyDown}></textarea>
       <p class="row"><button type="submit">Ask this instead</button>
         <button type="button" class="quiet" onClick=${cancel}>Cancel</button></p>
