@@ -29,11 +29,13 @@ class MalformedCall(ToolError):
 
 class _Specs(NamedTuple):
     """What models are told of a toolset; as the properties of `Toolset` say, `simple` without the tools that
-    are demanding.
+    are demanding, `noting` with those of them that are for wishes in
+    so many words.
     """
 
     always: tuple[ToolSpec, ...]
     simple: tuple[ToolSpec, ...]
+    noting: tuple[ToolSpec, ...]
     files: tuple[ToolSpec, ...]
     history: tuple[ToolSpec, ...]
 
@@ -89,6 +91,11 @@ class Toolset:
             self._specs = _Specs(
                 tuple(spec for tool, spec in specs if _is_always_there(tool)),
                 tuple(spec for tool, spec in specs if _is_always_there(tool) and not tool.demanding),
+                tuple(
+                    spec
+                    for tool, spec in specs
+                    if _is_always_there(tool) and (tool.noting or not tool.demanding)
+                ),
                 tuple(spec for tool, spec in specs if tool.reads_on),
                 tuple(spec for tool, spec in specs if tool.looks_back),
             )
@@ -134,7 +141,10 @@ class Toolset:
         turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
         described = self._described()
-        specs = described.always if "reading_on" in abilities else described.simple
+        if "reading_on" in abilities:
+            specs = described.always
+        else:
+            specs = described.noting if "noting" in abilities else described.simple
         left_out = self._somewhere.keys() - self.of_use_in(session_key)
         if not leaves_trace:
             left_out |= self._lasting

@@ -11,7 +11,7 @@ from nanobot.core.message import File, Message
 from nanobot.core.model import ModelRequest
 from nanobot.models.local import notation
 from nanobot.models.local.continued_sums import continued_sum
-from nanobot.models.local.conversation import words_of_user
+from nanobot.models.local.conversation import words_of, words_of_user
 from nanobot.models.local.days import TODAY, asks_for_date, date_of, day_asked, names_place
 from nanobot.models.local.identity import openings_of_identity
 from nanobot.models.local.languages import (
@@ -48,7 +48,7 @@ def expected(request: ModelRequest, turn: tuple[Message, ...], name: str | None)
     if steps and not (failed and steps < _MAX_STEPS):
         return _after_result(request, turn, failed=failed)
     names = {tool.name for tool in request.tools}
-    question = turn[0].text if turn and not steps else ""
+    question = words_of(turn[0]) if turn and not steps else ""
     if question:
         opened = _opened(request.messages, question, name)
         if opened.openings:
@@ -81,7 +81,7 @@ def results_of(turn: tuple[Message, ...]) -> tuple[tuple[str, str], ...]:
 
 def _after_result(request: ModelRequest, turn: tuple[Message, ...], *, failed: bool) -> Expected:
     said = words_of_user(request.messages)
-    is_alone = is_only_sum(turn[0].text)
+    is_alone = is_only_sum(words_of(turn[0]))
     if results_of(turn) and (openings := openings_of_result(said, is_only_sum=is_alone)):
         return Expected(notation.result_grammar(openings))
     if not failed and (opening := _opening_of_day(said, turn)):

@@ -21,6 +21,9 @@ CALCULATE = "calculate"
 RECALL = "[recall]"
 NAMES = frozenset({CURRENT_TIME, CALCULATE})
 """The tools that can be written in this notation."""
+REMEMBER, FORGET, RECALL_FACTS = "remember", "forget", "recall"
+NOTING = frozenset({REMEMBER, FORGET, RECALL_FACTS})
+"""The tools that are called without the model (`notes.py`)."""
 MAX_CALLS = 3
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")

@@ -86,17 +86,17 @@ def test_no_language_takes_note_of_anothers_facts() -> None:
     [
         (
             "Merk dir, dass mein Arzttermin am Freitag ist.",
-            "Ich merke mir, dass mein Arzttermin am Freitag ist.",
-            "Ich merke mir, dass dein Arzttermin am Freitag ist.",
+            "Alles klar, mein Arzttermin ist am Freitag.",
+            "Alles klar, dein Arzttermin ist am Freitag.",
         ),
         (
             "Ricorda che il mio gatto si chiama Briciola.",
-            "Ricorderò che il mio gatto si chiama Briciola.",
-            "Ricorderò che il tuo gatto si chiama Briciola. Mi dirai di lui?",
+            "Va bene, il mio gatto si chiama Briciola.",
+            "Va bene, il tuo gatto si chiama Briciola. Mi dirai di lui?",
         ),
-        ("Mon chat s'appelle Félix.", "C'est noté, mon chat est là.", "C'est noté, ton chat se montre."),
+        ("Mon chat s'appelle Félix.", "D'accord, mon chat est là.", "D'accord, ton chat se montre."),
         ("Mi perro se llama Toby.", "Entendido, mi perro.", "Entendido, miro por tu perro mil veces."),
-        ("O meu carro é azul.", "Anotado: o meu carro é azul.", "Anotado: o seu carro é azul."),
+        ("O meu carro é azul.", "Entendido: o meu carro é azul.", "Entendido: o seu carro é azul."),
         (
             "My birthday is on Monday.",
             "Got it, my day is near.",
