@@ -25,6 +25,8 @@ from nanobot.core.message import (
 NO_RESULT = "No result was provided for this call."
 SHOWN_BELOW = "(What came of this call is shown below.)"
 CAME_WITH = "(This came with the result of {}:)"
+CAME_WITH_ANSWER = "(This came with the answer before it:)"
+RESULT_ALONE = "(The result of a tool call that is not shown:)"
 _STEPS_A_WINDOW = 4
 _STEPS_IN_A_TURN = 2
 
@@ -153,10 +155,11 @@ def refuse_too_long(message: Message, budget_tokens: int) -> None:
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the transcript in a form that every provider accepts, however it was cut.
 
-    Each call is answered exactly once, right after the message that makes it. Results without a call,
-    messages without content, and reasoning that its provider does not want back are left out. An answer that
-    was cut off and continued becomes one message. Names of participants stand before what they say, and what
-    came with results follows them as a message of the user.
+    Each call is answered exactly once, right after the message that makes it. Messages without content, and
+    reasoning that its provider does not want back are left out. An answer that was cut off and continued
+    becomes one message. Names of participants stand before what they say. What came with results, or with an
+    answer, follows as a message of the user, and so does a result without a call, as clients send that trim
+    their list.
     """
     if is_plain(messages):
         return messages
@@ -175,6 +178,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 end += 1
             _add_step(whole, message, messages[position:end])
             position = end
+        elif message.role == "tool":
+            whole += _alone(message, ())
     return tuple(whole)
 
 
@@ -215,11 +220,17 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
-    if calls := said.tool_calls:
+    calls = said.tool_calls
+    if calls:
         _add_results(whole, calls, following)
+    # No provider takes them in an answer.
+    if shown := tuple(part for part in message.parts if isinstance(part, Image | Audio | File)):
+        whole.append(Message("user", (Text(CAME_WITH_ANSWER), *shown)))
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
+        elif other.role == "tool":
+            whole.extend(_alone(other, calls))
 
 
 def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> None:
@@ -242,6 +253,21 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         whole.append(Message("tool", (result,)))
     if came_along:
         whole.append(Message("user", tuple(came_along)))
+
+
+def _alone(message: Message, calls: tuple[ToolCall, ...]) -> tuple[Message, ...]:
+    """Return what a message of results says that answer none of the calls, as a message of the user."""
+    answered = {call.id for call in calls}
+    parts: list[Part] = []
+    is_alone = False
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            is_alone = part.call_id not in answered
+            if is_alone and part.content.strip():
+                parts.append(Text(f"{RESULT_ALONE}\n{part.content}"))
+        elif is_alone and isinstance(part, Image | Audio | File):
+            parts += (part,) if parts else (Text(RESULT_ALONE), part)
+    return (Message("user", tuple(parts)),) if parts else ()
 
 
 def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:
