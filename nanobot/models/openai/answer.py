@@ -5,6 +5,7 @@ chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -40,11 +41,14 @@ from nanobot.models.openai.state import (
     with_state,
 )
 from nanobot.models.openai.think import ThinkTags, split_unopened
+from nanobot.models.openai.tool_names import offered_name
 from nanobot.models.refusal_body import is_error
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 _UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
+_AROUND_DONE = b' \t\r\n"[]'
+_log = logging.getLogger(__name__)
 
 
 class ChatAnswerReader:
@@ -113,6 +117,9 @@ class ChatAnswerReader:
         try:
             chunk = decode(payload)
         except (ValueError, RecursionError) as error:
+            if payload.strip(_AROUND_DONE).upper() == b"DONE":
+                self.done = True
+                return
             chunk = self._decode_leniently(payload, error)
         if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
             if self._take_failed_calls(payload):
@@ -223,6 +230,10 @@ class ChatAnswerReader:
         try:
             return self._lenient.decode(payload)
         except (ValueError, RecursionError):
+            if self.finished:
+                # The answer is whole, whatever its server says behind it.
+                _log.debug("%s sent something behind its answer that is no chunk", self._source.name)
+                return Chunk()
             # The strict decoder says better what is wrong.
             raise self._malformed(refused) from None
 
@@ -363,6 +374,7 @@ class ChatAnswerReader:
 
     def _tool_calls(self) -> list[ToolCall]:
         taken = {part.id for message in self._asked for part in message.parts if isinstance(part, ToolCall)}
+        offered = {tool.name for tool in self._tools}
         calls: list[ToolCall] = []
         for call in self._calls.calls():
             if not call.name:
@@ -373,5 +385,6 @@ class ChatAnswerReader:
             call_id = f"call_{self._random.getrandbits(96):024x}" if needs_id else call.id
             taken.add(call_id)
             state = kept(self._provider, "extra_content", call.extra_content) if call.extra_content else None
-            calls.append(ToolCall(call_id, call.name, call.whole_arguments(), provider_state=state))
+            name = offered_name(call.name, offered)
+            calls.append(ToolCall(call_id, name, call.whole_arguments(), provider_state=state))
         return calls

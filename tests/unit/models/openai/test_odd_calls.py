@@ -13,6 +13,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall, user
+from nanobot.core.tool import ToolSpec, tool_spec
 from nanobot.models.lessons import Lessons
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.refusals import ErrorSource, RequestFailed
@@ -21,10 +22,13 @@ from tests.upstream import call, chunk, event, finish, reasoning, text
 
 SOURCE = ErrorSource("test:test-model", "test-model", "http://localhost/v1")
 WHOLE = '{"city":"Oslo"}'
+WEATHER = tool_spec("weather", "", {})
 
 
-def read(*events: bytes) -> Message:
-    reader = ChatAnswerReader(SOURCE, (user("hi"),), random.Random(1), Lessons(FakeClock()), lambda: None)
+def read(*events: bytes, tools: tuple[ToolSpec, ...] = ()) -> Message:
+    reader = ChatAnswerReader(
+        SOURCE, (user("hi"),), random.Random(1), Lessons(FakeClock()), lambda: None, tools
+    )
     deltas: list[Delta] = []
     for payload in events:
         reader.take(payload.removeprefix(b"data: ").removesuffix(b"\n\n"), deltas)
@@ -54,6 +58,9 @@ def test_a_name_in_pieces_is_one_name(pieces: tuple[bytes, ...]) -> None:
         pytest.param(("{}", '{"city"', ':"Oslo"}'), id="in pieces behind an empty object"),
         pytest.param(('{"ci', '{"city":"Os', WHOLE), id="all that there is by now"),
         pytest.param(('"{\\"city\\":', '\\"Oslo\\"}"'), id="encoded twice"),
+        pytest.param(("```json\n", WHOLE, "\n```"), id="in a fence"),
+        pytest.param((WHOLE, "}"), id="closed twice"),
+        pytest.param((WHOLE + "\n", "]}"), id="closed with brackets of a list"),
     ],
 )
 def test_arguments_that_make_no_object_are_those_that_do(pieces: tuple[str, ...]) -> None:
@@ -110,3 +117,59 @@ def test_an_error_in_any_shape_keeps_its_words(said: object, kind: type[ModelErr
 @pytest.mark.parametrize("beat", [{"type": "ping"}, {"code": 0, "msg": "ok"}, {"message": "keep-alive"}])
 def test_a_heartbeat_is_no_error(beat: object) -> None:
     assert read(event(beat), text("He"), finish()).text == "He"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("functions.weather", "functions.weather:0", "weather:12", "default_api.weather", "tools/weather"),
+        *("weather<|channel|>commentary", "functions.weather<|channel|>json", " weather\n", "`weather`"),
+    ],
+)
+def test_a_name_with_something_around_it_is_that_of_the_tool_that_was_offered(written: str) -> None:
+    said = read(call(0, "a", written, WHOLE), finish("tool_calls"), tools=(WEATHER,))
+    assert said.parts == (ToolCall("a", "weather", WHOLE),)
+
+
+@pytest.mark.parametrize("written", ["forecast", "functions.forecast", "weather.report", "weather_2", "<|"])
+def test_another_name_stays_as_it_is(written: str) -> None:
+    said = read(call(0, "a", written, WHOLE), finish("tool_calls"), tools=(WEATHER,))
+    assert said.parts == (ToolCall("a", written, WHOLE),)
+
+
+def test_a_name_that_was_offered_with_something_around_it_is_that_name() -> None:
+    odd = tool_spec("functions.weather", "", {})
+    said = read(call(0, "a", "functions.weather", WHOLE), finish("tool_calls"), tools=(WEATHER, odd))
+    assert said.parts == (ToolCall("a", "functions.weather", WHOLE),)
+
+
+@pytest.mark.parametrize("arguments", [WHOLE, {"city": "Oslo"}])
+@pytest.mark.parametrize("index", [0, "0"])
+def test_a_call_may_lack_the_level_of_its_function(index: object, arguments: object) -> None:
+    flat = {"index": index, "id": "a", "name": "weather", "arguments": arguments}
+    assert read(chunk({"tool_calls": [flat]}), finish("tool_calls")).parts == (
+        ToolCall("a", "weather", WHOLE),
+    )
+
+
+@pytest.mark.parametrize("arguments", ["```json\nOslo\n```", WHOLE + " or so", WHOLE + WHOLE, "{'city': 1}"])
+def test_arguments_with_words_around_them_stay_as_they_are(arguments: str) -> None:
+    said = read(call(0, "a", "weather", arguments), finish("tool_calls"))
+    assert said.tool_calls[0].arguments == arguments
+
+
+@pytest.mark.parametrize(
+    "behind", ["DONE", "[done]", '"[DONE]"', '["DONE"]', "[DONE]\n", "<eos>", "{", "\x00", "1,2", '"bye"']
+)
+def test_what_stands_behind_a_whole_answer_does_not_spoil_it(behind: str) -> None:
+    assert read(text("hello"), finish("stop"), event(behind)).text == "hello"
+
+
+@pytest.mark.parametrize("end", ["DONE", '"[DONE]"', " [done] "])
+def test_an_answer_without_a_reason_ends_with_done_in_any_spelling(end: str) -> None:
+    assert read(text("hello"), event(end)).text == "hello"
+
+
+def test_what_is_no_chunk_in_the_middle_of_an_answer_is_an_error() -> None:
+    with pytest.raises(RequestFailed, match="not one of a chat completion"):
+        read(text("hel"), event("<eos>"), text("lo"), finish("stop"))
