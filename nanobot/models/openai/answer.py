@@ -41,7 +41,6 @@ from nanobot.models.openai.state import (
     with_state,
 )
 from nanobot.models.openai.think import ThinkTags, split_unopened
-from nanobot.models.openai.tool_names import offered_name
 from nanobot.models.refusal_body import is_error
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
@@ -374,7 +373,6 @@ class ChatAnswerReader:
 
     def _tool_calls(self) -> list[ToolCall]:
         taken = {part.id for message in self._asked for part in message.parts if isinstance(part, ToolCall)}
-        offered = {tool.name for tool in self._tools}
         calls: list[ToolCall] = []
         for call in self._calls.calls():
             if not call.name:
@@ -385,6 +383,5 @@ class ChatAnswerReader:
             call_id = f"call_{self._random.getrandbits(96):024x}" if needs_id else call.id
             taken.add(call_id)
             state = kept(self._provider, "extra_content", call.extra_content) if call.extra_content else None
-            name = offered_name(call.name, offered)
-            calls.append(ToolCall(call_id, name, call.whole_arguments(), provider_state=state))
+            calls.append(ToolCall(call_id, call.name, call.whole_arguments(), provider_state=state))
         return calls

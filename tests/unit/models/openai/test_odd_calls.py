@@ -13,7 +13,6 @@ from nanobot.core.errors import (
 )
 from nanobot.core.event import Delta
 from nanobot.core.message import Message, Text, Thinking, ToolCall, user
-from nanobot.core.tool import ToolSpec, tool_spec
 from nanobot.models.lessons import Lessons
 from nanobot.models.openai.answer import ChatAnswerReader
 from nanobot.models.refusals import ErrorSource, RequestFailed
@@ -22,13 +21,10 @@ from tests.upstream import call, chunk, event, finish, reasoning, text
 
 SOURCE = ErrorSource("test:test-model", "test-model", "http://localhost/v1")
 WHOLE = '{"city":"Oslo"}'
-WEATHER = tool_spec("weather", "", {})
 
 
-def read(*events: bytes, tools: tuple[ToolSpec, ...] = ()) -> Message:
-    reader = ChatAnswerReader(
-        SOURCE, (user("hi"),), random.Random(1), Lessons(FakeClock()), lambda: None, tools
-    )
+def read(*events: bytes) -> Message:
+    reader = ChatAnswerReader(SOURCE, (user("hi"),), random.Random(1), Lessons(FakeClock()), lambda: None)
     deltas: list[Delta] = []
     for payload in events:
         reader.take(payload.removeprefix(b"data: ").removesuffix(b"\n\n"), deltas)
@@ -117,30 +113,6 @@ def test_an_error_in_any_shape_keeps_its_words(said: object, kind: type[ModelErr
 @pytest.mark.parametrize("beat", [{"type": "ping"}, {"code": 0, "msg": "ok"}, {"message": "keep-alive"}])
 def test_a_heartbeat_is_no_error(beat: object) -> None:
     assert read(event(beat), text("He"), finish()).text == "He"
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        *("functions.weather", "functions.weather:0", "weather:12", "default_api.weather", "tools/weather"),
-        *("weather<|channel|>commentary", "functions.weather<|channel|>json", " weather\n", "`weather`"),
-    ],
-)
-def test_a_name_with_something_around_it_is_that_of_the_tool_that_was_offered(written: str) -> None:
-    said = read(call(0, "a", written, WHOLE), finish("tool_calls"), tools=(WEATHER,))
-    assert said.parts == (ToolCall("a", "weather", WHOLE),)
-
-
-@pytest.mark.parametrize("written", ["forecast", "functions.forecast", "weather.report", "weather_2", "<|"])
-def test_another_name_stays_as_it_is(written: str) -> None:
-    said = read(call(0, "a", written, WHOLE), finish("tool_calls"), tools=(WEATHER,))
-    assert said.parts == (ToolCall("a", written, WHOLE),)
-
-
-def test_a_name_that_was_offered_with_something_around_it_is_that_name() -> None:
-    odd = tool_spec("functions.weather", "", {})
-    said = read(call(0, "a", "functions.weather", WHOLE), finish("tool_calls"), tools=(WEATHER, odd))
-    assert said.parts == (ToolCall("a", "functions.weather", WHOLE),)
 
 
 @pytest.mark.parametrize("arguments", [WHOLE, {"city": "Oslo"}])

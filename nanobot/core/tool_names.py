@@ -1,7 +1,7 @@
 """Names of tools as models write them around what they were offered.
 
 Kimi writes `functions.get_weather:0`, Gemini `default_api.get_weather`, gpt-oss
-`get_weather<|channel|>commentary`: names in this format have neither dots nor colons nor angle brackets.
+`get_weather<|channel|>commentary`: names of tools have neither dots nor colons nor angle brackets.
 """
 
 from collections.abc import Set
