@@ -179,7 +179,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             _add_step(whole, message, messages[position:end])
             position = end
         elif message.role == "tool":
-            whole += _alone(message, ())
+            whole += _alone(message, frozenset())
     return tuple(whole)
 
 
@@ -226,11 +226,12 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
     # No provider takes them in an answer.
     if shown := tuple(part for part in message.parts if isinstance(part, Image | Audio | File)):
         whole.append(Message("user", (Text(CAME_WITH_ANSWER), *shown)))
+    answered = frozenset([call.id for call in calls])
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
         elif other.role == "tool":
-            whole.extend(_alone(other, calls))
+            whole.extend(_alone(other, answered))
 
 
 def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> None:
@@ -255,9 +256,10 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         whole.append(Message("user", tuple(came_along)))
 
 
-def _alone(message: Message, calls: tuple[ToolCall, ...]) -> tuple[Message, ...]:
-    """Return what a message of results says that answer none of the calls, as a message of the user."""
-    answered = {call.id for call in calls}
+def _alone(message: Message, answered: frozenset[str]) -> tuple[Message, ...]:
+    """Return what a message of results says, but for those of the calls that are `answered`, as a message of
+    the user.
+    """
     parts: list[Part] = []
     is_alone = False
     for part in message.parts:

@@ -7,9 +7,37 @@ from operator import attrgetter
 
 import msgspec
 
-from nanobot.core.message import Message
+from nanobot.core.message import Message, Part, ToolCall, ToolResult
 
 _role = attrgetter("role")
+
+
+def is_in_steps(messages: Sequence[Message]) -> bool:
+    """Return whether each call has an id of its own, and each result stands in the step of its call, as in
+    nearly all lists.
+    """
+    if "tool" not in map(_role, messages):
+        return True
+    taken: set[str] = set()
+    step: set[str] = set()
+    are_last = False
+    for message in messages:
+        role = message.role
+        if role == "tool":
+            for part in message.parts:
+                if type(part) is ToolResult and part.call_id not in step:
+                    return False
+            are_last = False
+        elif role == "assistant":
+            made = [part.id for part in message.parts if type(part) is ToolCall]
+            step = set(made)
+            if step and (are_last or not taken.isdisjoint(step) or len(step) < len(made)):
+                return False
+            taken.update(step)
+            are_last = bool(step)
+        else:
+            are_last = False
+    return True
 
 
 def in_steps(messages: Sequence[Message]) -> Sequence[Message]:
@@ -18,8 +46,6 @@ def in_steps(messages: Sequence[Message]) -> Sequence[Message]:
 
     The ids of the calls differ.
     """
-    if "tool" not in map(_role, messages):
-        return messages
     joined = _joined(messages)
     placed = _placed(joined)
     return joined if placed[-1].role == "assistant" != joined[-1].role else placed
@@ -28,14 +54,24 @@ def in_steps(messages: Sequence[Message]) -> Sequence[Message]:
 def _joined(messages: Sequence[Message]) -> Sequence[Message]:
     """Return the messages with calls that directly follow calls, without a word, in one message."""
     joined: list[Message] = []
+    # Of the last of them, with those that have been joined to it: there may be thousands.
+    parts: list[Part] = []
+    has_calls = False
     for message in messages:
-        before = joined[-1] if joined else None
-        is_more = before is not None and bool(before.tool_calls) and bool(message.tool_calls)
-        if before is not None and is_more and not message.text.strip():
-            joined[-1] = msgspec.structs.replace(before, parts=before.parts + message.parts)
-        else:
-            joined.append(message)
+        are_calls = message.role == "assistant" and bool(message.tool_calls)
+        if has_calls and are_calls and not message.text.strip():
+            parts += message.parts
+            continue
+        _end(joined, parts)
+        joined.append(message)
+        parts, has_calls = [*message.parts], are_calls
+    _end(joined, parts)
     return joined if len(joined) < len(messages) else messages
+
+
+def _end(joined: list[Message], parts: list[Part]) -> None:
+    if joined and len(parts) > len(joined[-1].parts):
+        joined[-1] = msgspec.structs.replace(joined[-1], parts=tuple(parts))
 
 
 def _placed(messages: Sequence[Message]) -> Sequence[Message]:
