@@ -27,6 +27,7 @@ SHOWN_BELOW = "(What came of this call is shown below.)"
 CAME_WITH = "(This came with the result of {}:)"
 CAME_WITH_ANSWER = "(This came with the answer before it:)"
 RESULT_ALONE = "(The result of a tool call that is not shown:)"
+_NO_IDS: frozenset[str] = frozenset()
 _STEPS_A_WINDOW = 4
 _STEPS_IN_A_TURN = 2
 
@@ -179,7 +180,7 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             _add_step(whole, message, messages[position:end])
             position = end
         elif message.role == "tool":
-            whole += _alone(message, frozenset())
+            whole += _alone(message, _NO_IDS)
     return tuple(whole)
 
 
@@ -221,21 +222,21 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
         else:
             whole.append(said)
     calls = said.tool_calls
-    if calls:
-        _add_results(whole, calls, following)
-    # No provider takes them in an answer.
-    if shown := tuple(part for part in message.parts if isinstance(part, Image | Audio | File)):
-        whole.append(Message("user", (Text(CAME_WITH_ANSWER), *shown)))
-    answered = frozenset([call.id for call in calls])
+    has_lone = _add_results(whole, calls, following) if calls else True
+    if len(said.parts) < len(message.parts):
+        # No provider takes them in an answer.
+        shown = [part for part in message.parts if isinstance(part, Image | Audio | File)]
+        whole += [Message("user", (Text(CAME_WITH_ANSWER), *shown))] if shown else []
+    answered = frozenset([call.id for call in calls]) if has_lone else _NO_IDS
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
-        elif other.role == "tool":
+        elif has_lone and other.role == "tool":
             whole.extend(_alone(other, answered))
 
 
-def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> None:
-    """Add the results of the calls in order, then what came with them."""
+def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> bool:
+    """Add the results of the calls in order, then what came with them; return whether there are others."""
     results: dict[str, ToolResult] = {}
     has_more = False
     for other in following:
@@ -245,7 +246,9 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         has_more = has_more or (other.role == "tool" and len(other.parts) > len(found))
     attached = _attached(following) if has_more else {}
     came_along: list[Part] = []
+    others = len(results)
     for call in calls:
+        others -= call.id in results
         result = results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True)
         if parts := attached.get(call.id):
             came_along += (Text(CAME_WITH.format(call.name)), *parts)
@@ -254,6 +257,7 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         whole.append(Message("tool", (result,)))
     if came_along:
         whole.append(Message("user", tuple(came_along)))
+    return others > 0
 
 
 def _alone(message: Message, answered: frozenset[str]) -> tuple[Message, ...]:
