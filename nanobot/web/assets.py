@@ -11,7 +11,6 @@ import msgspec
 
 STATIC = Path(__file__).with_name("static")
 _PAGE = "page.html"
-_COMMENTS = re.compile(rb"^[ \t]*//.*\n", re.MULTILINE)
 _MODULES = {
     "preact": "vendor/preact.mjs",
     "preact/hooks": "vendor/preact-hooks.mjs",
