@@ -87,6 +87,9 @@ class Negotiation:
         if understood is not None:
             if understood.limit is not None and text.is_quoted(str(understood.limit)):
                 raise self._without_limit(status, body, own)
+            if understand(text.words) != understood:
+                # What it quotes says something else, and would be found first.
+                raise refusal(self._source, status, body, None, own)
             return False
         for lesson, learnt in self._proposals(self._request, text, self.lessons):
             if lesson not in self.lessons:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from nanobot.reading.formats.lines import Line
-from nanobot.reading.formats.markdown import heading, table
+from nanobot.reading.formats.lines import Line, indent
+from nanobot.reading.formats.markdown import heading, table_block
 from nanobot.reading.formats.ooxml.drawing_text import MC
 from nanobot.reading.formats.ooxml.part import Part
 from nanobot.reading.formats.word.names import R, W, value, whole
@@ -70,11 +70,14 @@ class WordStory:
         yield from self._finished(line, label, depth, level)
 
     def _finished(self, line: Line, label: str, depth: int, level: int = 0) -> Iterator[str]:
-        text = line.text().strip()
+        whole_text = line.text()
+        text = whole_text.strip()
         if text and level:
             yield heading(level, f"{label} {text}")
+        elif text and label:
+            yield f"{'  ' * depth}{label} {text}"
         elif text:
-            yield f"{'  ' * depth}{label}{' ' if label else ''}{text}"
+            yield f"{'  ' * depth}{indent(whole_text)}{text}"
         yield from filter(None, line.after)
 
     def _heading_level(self, properties: Element | None) -> int:
@@ -100,12 +103,7 @@ class WordStory:
         if frame is not None:
             yield from self.blocks(frame, is_nested=is_nested)
             return
-        lines = rows(element, self.text)
-        if is_nested:
-            yield "\n".join(filter(None, (" / ".join(filter(None, line)) for line in lines)))
-        elif any(any(line) for line in lines):
-            # What follows right behind a table would be another row of it.
-            yield "\n".join(table(lines, max(map(len, lines)))) + "\n"
+        yield from table_block(rows(element, self.text), is_nested=is_nested)
 
     def _alternative(self, element: Element, is_nested: bool) -> Iterator[str]:
         for alternative in element:
