@@ -25,7 +25,7 @@ _LONGEST_PAUSE_S = 5.0
 _AT_ONCE = 2
 _QUOTES_AN_ENTRY = 4
 """An entry is at most two strings: a name and a value."""
-_SLICE_BYTES = 256 * 1024
+_SLICE_BYTES = 32 * 1024
 
 
 async def apart(body: bytes, run: Callable[[], T]) -> T:
@@ -103,7 +103,7 @@ def has_more_entries(body: bytes, most: int) -> bool:
             quotes += len(segments) - 1
             if quotes > _QUOTES_AN_ENTRY * (most + 1):
                 return True
-            commas += sum(segment.count(b",") for segment in segments[in_string::2])
+            commas += b"".join(segments[in_string::2]).count(b",")
             in_string ^= len(segments) % 2 == 0
         if commas >= most:
             return True
