@@ -18,6 +18,8 @@ from typing import Final
 _CHAT = "/v1/chat/completions"
 _TIMEOUT_S = 30.0
 _CONNECTIONS = 900
+ADDRESS = "127.0.0.2"
+"""Not that of the innocent: one who attacks has an address of their own, where nobody has an API key."""
 
 
 class Attacker:
@@ -48,7 +50,9 @@ class Attacker:
 
     def send(self, method: str, path: str, body: bytes, key: str, **headers: str) -> int:
         """Return the status of the answer, 0 where there was none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_S)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=_TIMEOUT_S, source_address=(ADDRESS, 0)
+        )
         try:
             given = {"content-type": "application/json", "x-session-key": key, **headers}
             connection.request(method, path, body, given)
@@ -72,10 +76,13 @@ class Attacker:
         for number in self.rounds():
             self.chat(f"{key}:{number % 50}", content)
 
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 5, source_address=(ADDRESS, 0))
+
     def flood(self, head: bytes, first: bytes, piece: bytes) -> None:
         """Begin a request, and send `piece` for as long as the server takes it; then again."""
         for _ in self.rounds():
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as sent:
+            with contextlib.suppress(OSError), self.connect() as sent:
                 sent.settimeout(5)
                 sent.sendall(head + first)
                 while self.is_at_work:
@@ -149,7 +156,7 @@ def unread_answers(attacker: Attacker) -> None:
         opened: list[socket.socket] = []
         for number in attacker.rounds():
             if len(opened) < 8:
-                sent = socket.create_connection(("127.0.0.1", attacker.port), 5)
+                sent = attacker.connect()
                 key = f"x-session-key: unread:{thread}:{number}"
                 sent.sendall(_head("POST", _CHAT, key, f"content-length: {len(body)}") + body)
                 opened.append(sent)
@@ -291,7 +298,7 @@ def _opened(attacker: Attacker, request: Callable[[int], bytes]) -> None:
             time.sleep(0.05)
             continue
         with contextlib.suppress(OSError):
-            sent = socket.create_connection(("127.0.0.1", attacker.port), 5)
+            sent = attacker.connect()
             sent.sendall(request(number))
             opened.append(sent)
     for sent in opened:

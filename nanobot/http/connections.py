@@ -25,6 +25,8 @@ MAX_REST_BYTES = 1024 * 1024
 """How long, and how much, a client may go on sending a body after the answer: closing at once would make its
 system throw the answer away unread.
 """
+CUT_AFTER_S = 0.5
+"""How long a connection stays unread on which too much has come: who sends without end would begin again."""
 MAX_UNREAD_BYTES = 64 * 1024
 """How large a body may be that comes with a method for which no operation reads one."""
 FRAMING_BYTES = 8
@@ -73,6 +75,7 @@ class BoundedConnection(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _rest_timer: asyncio.TimerHandle | None = None
+    _cut_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     # Of the current request, after its head: all bytes, those of its body, and how many came since the last
     # of these. And how many had come when its answer began; None before.
@@ -96,6 +99,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._head_arrived()
         self._rest_arrived()
         self.resume_stalled()
+        if self._cut_timer is not None:
+            self._cut_timer.cancel()
         # uvicorn tells the last request alone that the client is gone, and keeps those that wait.
         self.pipeline.clear()
         answered = self._answered
@@ -105,6 +110,10 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._cut_timer is not None:
+            # uvicorn reads on where a body is waited for.
+            self.transport.pause_reading()
+            return
         if self._has_ended:
             self._received += len(data)
             if self._received > MAX_REST_BYTES:
@@ -128,7 +137,13 @@ class BoundedConnection(HttpToolsProtocol):
                 self._since_body = 0
             if self._is_too_much():
                 # No answer: one is under way, or the client is not going to read any.
-                self.transport.abort()
+                self._cut()
+
+    def _cut(self) -> None:
+        """Read no more, and close in a moment."""
+        if self._cut_timer is None and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._cut_timer = self.loop.call_later(CUT_AFTER_S, self.transport.abort)
 
     def _parse(self, data: bytes) -> None:
         """Do what uvicorn does with `data`, and read requests that wish for another protocol as others."""
