@@ -23,6 +23,7 @@ class SqlUploads:
         self._blobs = shared.blobs
         self._clock = shared.clock
         self._slots = FairSlots(_AT_ONCE, most_each=_MOST_EACH)
+        self._pieces = FairSlots(_AT_ONCE, most_each=_MOST_EACH)
 
     async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
         async with self._turn():
@@ -47,7 +48,9 @@ class SqlUploads:
         return upload, await asyncio.to_thread(self._blobs.read, file_id)
 
     async def upload_piece(self, upload: Upload, start: int, most: int) -> bytes:
-        return await asyncio.to_thread(self._blobs.read_piece, upload.id, start, most)
+        # What is read is sent at once: hundreds of pieces that come together would hold up the event loop.
+        async with self._pieces.slot(PAYER.get()):
+            return await asyncio.to_thread(self._blobs.read_piece, upload.id, start, most)
 
     async def uploads(
         self,
