@@ -20,6 +20,8 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
+from tests.asgi import BOUND_S
+
 Headers = Mapping[str, str]
 
 
@@ -318,8 +320,8 @@ class Upstream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
-    async def _until(self, holds: Callable[[], bool], within_s: float = 20.0) -> None:
-        async with asyncio.timeout(within_s), self._changed:
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(BOUND_S), self._changed:
             await self._changed.wait_for(holds)
 
     async def _note(self) -> None:

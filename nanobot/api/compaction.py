@@ -43,7 +43,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message, estimate_tokens, user
-from nanobot.core.sessions import KEY_PATTERN
+from nanobot.core.session_keys import KEY_PATTERN
 from nanobot.core.store import Store
 from nanobot.http.json_body import apart
 from nanobot.http.operations import Operation

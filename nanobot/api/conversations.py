@@ -38,7 +38,8 @@ from nanobot.core.errors import (
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
 from nanobot.core.observer import SESSION
-from nanobot.core.sessions import RESERVED_PREFIX, ImportedMessage, Row, Session, parse_key
+from nanobot.core.session_keys import RESERVED_PREFIX, parse_key
+from nanobot.core.sessions import ImportedMessage, Row, Session
 from nanobot.core.store import Store
 from nanobot.http.operations import Operation
 from nanobot.http.request import Request

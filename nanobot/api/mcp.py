@@ -46,7 +46,8 @@ from nanobot.core.errors import (
     SessionNotFound,
 )
 from nanobot.core.message import reply_text, user
-from nanobot.core.sessions import SessionFilter, parse_key
+from nanobot.core.session_keys import parse_key
+from nanobot.core.sessions import SessionFilter
 from nanobot.core.store import Store
 from nanobot.core.turn import Answer, Identity
 from nanobot.http.connected import Connected, is_there

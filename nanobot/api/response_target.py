@@ -25,7 +25,7 @@ from nanobot.core.errors import (
 )
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 from nanobot.core.store import Store
 from nanobot.core.turn import Identity
 

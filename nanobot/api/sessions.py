@@ -41,7 +41,8 @@ from nanobot.core.errors import (
     SessionNotFound,
 )
 from nanobot.core.ids import Randomness, new_id
-from nanobot.core.sessions import RESERVED_PREFIX, Direction, SessionFilter, parse_key
+from nanobot.core.session_keys import RESERVED_PREFIX, parse_key
+from nanobot.core.sessions import Direction, SessionFilter
 from nanobot.core.store import Store
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.query import Query

@@ -13,7 +13,7 @@ from nanobot.core.accounts import Accounts, Grouping, UsageRow
 from nanobot.core.clock import Clock
 from nanobot.core.errors import BadSessionKey, InvalidRequest, SessionNotFound
 from nanobot.core.message import Usage as TokenUsage
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 from nanobot.http.operations import Operation, Parameter
 from nanobot.http.request import Request
 from nanobot.http.respond import answer

@@ -29,7 +29,7 @@ from nanobot.config import Config
 from nanobot.core.clock import SystemClock
 from nanobot.core.errors import BadSessionKey, NanobotError, StoreLocked
 from nanobot.core.offline import RunningServer
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 
 
 @click.command("chat")

@@ -18,7 +18,7 @@ from nanobot.cli.terminal import neutral, silent_keyboard, size
 from nanobot.core.errors import NanobotError, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TurnEnded
 from nanobot.core.message import AskedCall
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 
 HELP = {
     "/new": "begin a new conversation",

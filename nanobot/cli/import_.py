@@ -18,7 +18,7 @@ from nanobot.core.errors import InvalidRequest
 from nanobot.core.ids import SystemRandomness, new_id
 from nanobot.core.intake import ForeignConversation, ForeignFact, Intake
 from nanobot.core.memory import NewFact
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 from nanobot.reading.exports.files import read
 from nanobot.reading.exports.found import PROGRAMS, ExportContent, FoundConversation, FoundFact, Program
 

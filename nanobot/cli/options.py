@@ -11,7 +11,7 @@ import click
 from nanobot import config
 from nanobot.config import Config
 from nanobot.core.errors import BadSessionKey, ConfigError
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -14,7 +14,7 @@ from nanobot.core.errors import BadSessionKey, ConfigError
 from nanobot.core.ids import Randomness
 from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Usage
-from nanobot.core.sessions import MAX_KEY_CHARS, parse_key
+from nanobot.core.session_keys import MAX_KEY_CHARS, parse_key
 
 Right = Literal["chat", "sessions:read", "sessions:write", "files", "admin"]
 RIGHTS: tuple[Right, ...] = ("chat", "sessions:read", "sessions:write", "files", "admin")

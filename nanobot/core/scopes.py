@@ -11,7 +11,7 @@ import msgspec
 
 from nanobot.core.errors import ConfigError
 from nanobot.core.late_pattern import LatePattern
-from nanobot.core.sessions import MAX_KEY_CHARS, RESERVED_PREFIX
+from nanobot.core.session_keys import MAX_KEY_CHARS, RESERVED_PREFIX
 
 Layer = Literal["person", "group", "session"]
 LAYERS: tuple[Layer, ...] = ("person", "group", "session")

@@ -7,7 +7,7 @@ import msgspec
 from nanobot.access.caller import Caller, hold_to_patterns
 from nanobot.core.errors import InvalidRequest, MissingSessionKey
 from nanobot.core.observer import SESSION
-from nanobot.core.sessions import KEY_PATTERN, parse_key
+from nanobot.core.session_keys import KEY_PATTERN, parse_key
 from nanobot.http.operations import Parameter
 
 HEADER = "x-session-key"

@@ -13,7 +13,7 @@ from nanobot.core.errors import NanobotError, NoSuchFile, StoreError, ToolError,
 from nanobot.core.event import TurnEnded
 from nanobot.core.message import File, Message, Text, reply_text
 from nanobot.core.parts import DELEGATE, digest_in, part_digest, part_name, part_turn_id
-from nanobot.core.sessions import DELEGATED_PREFIX
+from nanobot.core.session_keys import DELEGATED_PREFIX
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.core.turn import Admission, Answer, Delegation, Identity, Turn, TurnState
 from nanobot.core.workspace import Entry

@@ -1,6 +1,5 @@
 """The chat page in a browser while its server is away."""
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.browser.devtools import Browser
 from tests.browser.test_conversation import answers
 from tests.clients.serving import serving
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -15,9 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_what_is_written_while_the_server_is_down_is_answered_once_it_is_back(
     chrome: Browser, tmp_path: Path
 ) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
+    port = str(free_port())
     with serving(tmp_path, "--model", "echo", "--port", port) as url:
         page = await chrome.page(f"{url}/")
         await page.ask("Before")

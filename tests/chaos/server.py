@@ -4,31 +4,17 @@ port.
 
 import http.client
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
-
-
-def free_port() -> int:
-    """Return a port that nobody has, outside the range from which outgoing connections take theirs while the
-    server is away.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Server:

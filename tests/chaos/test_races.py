@@ -14,7 +14,8 @@ from tests.chaos.launch import NOTED, NoteArguments
 
 KEY = "chaos:dm:1"
 WITHIN_S = 20.0
-TURN_TIMEOUT_S = 0.2
+TURN_TIMEOUT_S = 2.0
+"""Far longer than the turn takes until it is held."""
 
 
 def note() -> Tool:
@@ -131,7 +132,7 @@ class HeldResult(Through):
         if isinstance(facts[-1], ToolFinished) and not self.committed.is_set():
             self.committed.set()
             timed_out = asyncio.Event()
-            asyncio.get_running_loop().call_later(2 * TURN_TIMEOUT_S, timed_out.set)
+            asyncio.get_running_loop().call_later(TURN_TIMEOUT_S, timed_out.set)
             await timed_out.wait()
         return joined
 

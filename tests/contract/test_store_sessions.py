@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.core.errors import NanobotError, SessionNotFound, StoreError
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 from tests.contract.store_harness import StoreHarness, done
 
 LOOKALIKES = [

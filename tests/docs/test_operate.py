@@ -5,7 +5,6 @@ Where nginx, Caddy or systemd are not installed, their tests are skipped and say
 
 import asyncio
 import contextlib
-import io
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ import aiohttp
 import pytest
 
 from tests.certificate import certificate
+from tests.ports import free_port
 from tests.upstream import Gate, Upstream, streamed, text
 
 ROOT = Path(__file__).parents[2]
@@ -37,12 +37,6 @@ def blocks(kind: str) -> list[str]:
         for found, code in re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
         if found == kind
     ]
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def program(name: str) -> str:
@@ -135,22 +129,31 @@ async def proxied(
     )
     resolver = {"nanobot.example": "127.0.0.1"}
     try:
-        async with (
-            aiohttp.ClientSession(connector=_Local(resolver, context)) as http,
-            asyncio.timeout(BOUND_S),
-        ):
+        async with aiohttp.ClientSession(connector=_Local(resolver, context)) as http:
             base = f"https://nanobot.example:{port}{'/bot' if on_a_path else ''}"
-            while True:
-                assert process.returncode is None, f"{kind} does not take the configuration of the page"
-                with contextlib.suppress(aiohttp.ClientConnectorError):
-                    async with http.get(f"{base}/health"):
-                        break
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(BOUND_S):
+                while True:
+                    assert process.returncode is None, f"{kind} does not take the configuration of the page"
+                    with contextlib.suppress(aiohttp.ClientConnectorError):
+                        async with http.get(f"{base}/health"):
+                            break
+                    await asyncio.sleep(0.05)
             yield http, base
     finally:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+async def slowly() -> AsyncIterator[bytes]:
+    """Yield a body that never ends, in pieces between which the answer can be read.
+
+    Who sends as fast as it can may find the connection reset before it has read the refusal; who sends
+    nothing is not answered by Caddy, which waits for the next piece.
+    """
+    while True:
+        yield b" " * 1_000
+        await asyncio.sleep(0.02)
 
 
 class _Local(aiohttp.TCPConnector):
@@ -206,8 +209,12 @@ async def test_behind_the_proxy_a_stream_arrives_word_by_word_and_the_client_is_
                         assert page.status == 200 and "<title>" in await page.text(), address
                 async with http.post(
                     f"{base}/v1/chat/completions",
-                    data=io.BytesIO(b" " * 21_000_000),
-                    headers={"x-session-key": "a", "content-type": "application/json"},
+                    data=slowly(),
+                    headers={
+                        "x-session-key": "a",
+                        "content-type": "application/json",
+                        "content-length": "21000000",
+                    },
                 ) as refused:
                     assert refused.status in {"nginx": (413,), "caddy": (413, 502)}[kind]
     audit = (tmp_path / "data" / "audit.jsonl").read_text()

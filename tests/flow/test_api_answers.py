@@ -11,7 +11,7 @@ from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, StopReason, Text, Thinking, Usage
 from nanobot.core.model import Ability, ModelRequest
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.asgi import Door, Exchange
+from tests.asgi import BOUND_S, Door, Exchange
 from tests.harness import OpenHarness
 
 ASSISTANT = {"role": "assistant", "content": "", "refusal": None}
@@ -310,7 +310,7 @@ async def test_a_refusal_at_admission_has_its_true_status_in_streaming_too(open_
     model = ScriptedModel(Say(("hi",), before=gate))
     harness = await open_harness(model)
     first = harness.door.chatting("a", "hello", stream=True)
-    await asyncio.wait_for(model.asked.wait(), 5)
+    await asyncio.wait_for(model.asked.wait(), BOUND_S)
     assert (await harness.door.chat("a", "x", {"x-when-busy": "reject"}, stream=True)).status == 409
     gate.set()
     await first.done()

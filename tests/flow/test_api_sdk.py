@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAI
 
 from nanobot.core.errors import (
     ModelError,
@@ -36,12 +36,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def connected(
-    harness: Harness, *, through: ASGIApp | None = None, **options: Any
-) -> AsyncIterator[AsyncOpenAI]:
-    """Serve the app, and yield a client of it; `through` stands in front of the app."""
+async def connected(harness: Harness, **options: Any) -> AsyncIterator[AsyncOpenAI]:
+    """Serve the app, and yield a client of it."""
     async with (
-        listening(through or harness.app.asgi) as server,
+        listening(harness.app.asgi) as server,
         AsyncOpenAI(
             base_url=f"{server.url}/v1", **{"api_key": "none", "default_headers": KEY, **options}
         ) as client,
@@ -151,15 +149,17 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(
     gate = asyncio.Event()
     model = ScriptedModel(Say(("I am nanobot",), before=gate))
     harness = await open_harness(model)
-    tries: list[int] = []
+    tries: list[str] = []
 
-    async def door(scope: Scope, receive: Receive, send: Send) -> None:
-        tries.append(1)
+    async def on_request(request: httpx2.Request) -> None:
+        tries.append(request.headers["x-stainless-retry-count"])
         if len(tries) == 3:
             gate.set()
-        await harness.app.asgi(scope, receive, send)
+        else:
+            request.extensions["timeout"]["read"] = 0.3
 
-    async with connected(harness, through=door, timeout=0.3, max_retries=2) as client:
+    http = DefaultAsyncHttpxClient(event_hooks={"request": [on_request]})
+    async with connected(harness, http_client=http, timeout=BOUND_S, max_retries=2) as client:
         if stream:
             chunks = [
                 chunk
@@ -172,7 +172,7 @@ async def test_a_time_out_with_automatic_retries_starts_one_turn(
             said = (await client.chat.completions.create(model="nanobot", messages=HELLO)).choices[
                 0
             ].message.content or ""
-    assert (said, len(tries), len(model.requests)) == ("I am nanobot", 3, 1)
+    assert (said, tries, len(model.requests)) == ("I am nanobot", ["0", "1", "2"], 1)
     assert [row.message.text for row in await harness.app.store.messages(KEY["x-session-key"], limit=9)] == [
         HELLO[0]["content"],
         "I am nanobot",

@@ -10,6 +10,7 @@ from nanobot.stores.sql import tokens
 from nanobot.stores.sql.ports import sessions as ports
 from nanobot.testing import FakeClock, ScriptedModel, call
 from tests import files
+from tests.asgi import BOUND_S
 from tests.flow.listed_sessions import at, ids, post, walk
 from tests.flow.paused import PausedModel, transcript, until_asked
 from tests.harness import OpenHarness
@@ -261,7 +262,7 @@ async def test_sessions_that_nobody_uses_go_after_their_time(open_harness: OpenH
     await harness.app.store.check()
     assert len(await ids(harness, "/v1/sessions?limit=100")) == 23
     clock.advance(2 * 86_400)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while len(left := await ids(harness, "/v1/sessions?limit=100")) > 3:
             clock.advance(600)
             await asyncio.sleep(0)

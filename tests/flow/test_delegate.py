@@ -13,6 +13,7 @@ from nanobot.core.accounts import TurnCost
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
 from tests.harness import Harness, OpenHarness
 
 SECRET = "canary-77aa"
@@ -239,7 +240,7 @@ async def test_after_a_restart_the_answer_comes_back_once(
     engine = {"max_running_turns": most}
     harness = await open_harness(model, data=tmp_path / "data", engine=engine)
     asking = harness.door.chatting("k", "How many birds?", headers={"idempotency-key": "one"})
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), BOUND_S)
     await harness.close()
     await asking.done()
     again = await open_harness(model, data=tmp_path / "data", engine=engine)
@@ -267,7 +268,7 @@ async def test_a_restart_gives_a_turn_no_more_parts_than_it_may_have(
     model, bounds = ScriptedModel(roles), {"max_parts": 3}
     harness = await open_harness(model, data=tmp_path / "data", delegation=bounds)
     asking = harness.door.chatting("k", "How many birds?", headers={"idempotency-key": "one"})
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), BOUND_S)
     await harness.close()
     await asking.done()
     again = await open_harness(model, data=tmp_path / "data", delegation=bounds)
@@ -288,11 +289,11 @@ async def test_it_is_stopped_with_the_turn_that_waits_for_it(open_harness: OpenH
     model = ScriptedModel(Roles([handing()], lambda request: part(request)))
     harness = await open_harness(model)
     asking = harness.door.chatting("k", "How many birds?", stream=True, headers={"x-events": "tools"})
-    await asyncio.wait_for(reached.wait(), 10)
+    await asyncio.wait_for(reached.wait(), BOUND_S)
     turn_id = asking.headers["x-turn-id"]
     await harness.door.call("POST", f"/v1/turns/{turn_id}/cancel")
     await asking.done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while harness.app.engine.running:
             await asyncio.sleep(0)
     assert model.closed_streams == 2

@@ -9,6 +9,7 @@ import pytest
 from nanobot.core.message import Message, ToolCall
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
 from tests.flow.mcp_tools import WIDE, ask, connected, table
 from tests.flow.test_delegate import DELEGATED, Roles, handing, result_of, rows
 from tests.harness import Harness, OpenHarness
@@ -34,7 +35,7 @@ def results(request: ModelRequest) -> list[str]:
 
 
 async def stopped(harness: Harness) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while harness.app.engine.running:
             await asyncio.sleep(0)
 
@@ -144,7 +145,7 @@ async def test_a_part_is_stopped_with_its_turn(open_harness: OpenHarness) -> Non
     model = ScriptedModel(roles)
     harness = await open_harness(model)
     asking = harness.door.chatting("k", "How many birds?", stream=True, headers={"x-events": "tools"})
-    await asyncio.wait_for(both.wait(), 10)
+    await asyncio.wait_for(both.wait(), BOUND_S)
     await harness.door.call("POST", f"/v1/turns/{asking.headers['x-turn-id']}/cancel")
     await asking.done()
     await stopped(harness)
@@ -177,16 +178,16 @@ async def test_after_a_restart_the_answer_comes_back_once_or_the_part_is_stopped
     model = ScriptedModel(roles)
     harness = await open_harness(model, data=tmp_path / "data")
     asking = harness.door.chatting("k", "How many birds?", headers={"idempotency-key": "one"})
-    await asyncio.wait_for(reached.wait(), 10)
-    async with asyncio.timeout(10):
+    await asyncio.wait_for(reached.wait(), BOUND_S)
+    async with asyncio.timeout(BOUND_S):
         while not runs:
             await asyncio.sleep(0)
     await harness.close()
     await asking.done()
     harness = await open_harness(model, data=tmp_path / "data")
     if ends == "is cancelled":
-        await asyncio.wait_for(again_reached.wait(), 10)
-        async with asyncio.timeout(10):
+        await asyncio.wait_for(again_reached.wait(), BOUND_S)
+        async with asyncio.timeout(BOUND_S):
             while len(roles.asked) < 3:
                 await asyncio.sleep(0)
         again = harness.door.chatting("k", "How many birds?", headers={"idempotency-key": "one"}, stream=True)

@@ -9,6 +9,7 @@ import pytest
 
 from nanobot.core.errors import ConfigError, ModelUnavailable
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
+from tests.asgi import BOUND_S
 from tests.harness import Harness, OpenHarness
 
 ANN, GROUP = "wx:dm:ann", "wx:group:g:user:ann"
@@ -42,12 +43,12 @@ class Setting:
         """Let that time pass, and what is due then be read."""
         await self.advance(seconds)
         assert self.harness.app.extracting is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BOUND_S):
             await self.harness.app.extracting.settled()
 
     async def advance(self, seconds: float) -> None:
         """Move the clock once the turns are over whose answers have come."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BOUND_S):
             while self.harness.app.engine.running:
                 await asyncio.sleep(0)
         self.clock.advance(seconds)
@@ -57,7 +58,7 @@ class Setting:
         await self.advance(IDLE_S + 1)
         assert self.harness.app.extracting is not None
         settled = asyncio.ensure_future(self.harness.app.extracting.settled())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BOUND_S):
             await self.fast.asked.wait()
         settled.cancel()
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from nanobot.testing import ScriptedModel
+from tests.asgi import BOUND_S
 from tests.flow.mcp_tools import ASK, WIDE, ask, connected, results, servers, until
 from tests.harness import OpenHarness
 from tests.mcp_authority import Authority, serving
@@ -150,7 +151,7 @@ async def test_of_two_processes_that_find_a_token_over_one_renews_it(
     lock = file.with_name(".fake.json.lock")
     # On a machine that is busy with other things one of them may come much later: a renewal is bounded.
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(BOUND_S):
             await until(lambda: authority.asked_to_renew == 2 or openers(lock) == 2)
     authority.renews.set()
     for check in checks:

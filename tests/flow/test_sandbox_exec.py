@@ -29,9 +29,11 @@ from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Runnin
 from nanobot.tools.sandbox.landlock import version
 from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
 from nanobot.tools.sandbox.layers import ProbeResult, probe_sandbox_exec
-from tests.contract.sandbox.test_sandbox import everything, is_there, until
+from tests.asgi import BOUND_S
+from tests.contract.sandbox.test_sandbox import everything, until
 from tests.escape.users import end_all, users
 from tests.harness import configured
+from tests.processes import is_there, nap
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="macOS is imitated on Linux"),
@@ -276,17 +278,17 @@ def test_it_has_only_its_own_descriptors_and_environment(bench: Bench) -> None:
 
 
 def test_what_it_leaves_behind_is_ended(bench: Bench) -> None:
-    assert bench.run("(setsid sleep 4646 &) ; (setsid sh -c 'sleep 4646' &) ; sleep 0.2")[1] == Ending(0)
-    assert not is_there("sleep 4646")
+    assert bench.run(f"(setsid {nap(4646)} &) ; (setsid sh -c '{nap(4646)}' &) ; sleep 0.2")[1] == Ending(0)
+    assert not is_there(nap(4646))
     restless = "import os,time\nwhile True:\n  if os.fork(): os._exit(0)\n  os.setsid()"
-    assert bench.run(f'{SYSTEM_PYTHON} -I -S -c "{restless} # restless" & sleep 0.3')[1] == Ending(0)
-    assert not is_there("restless")
+    assert bench.run(f'{SYSTEM_PYTHON} -I -S -c "{restless} # {nap(4747)}" & sleep 0.3')[1] == Ending(0)
+    assert not is_there(nap(4747))
 
 
 def test_time_memory_and_files_of_all_its_processes_end_it(bench: Bench) -> None:
     within = msgspec.structs.replace(LIMITS, wall_s=2.0)
-    assert bench.run("setsid sleep 4848 & sleep 4848", within)[1].why == "it took longer than 2 s"
-    assert not is_there("sleep 4848")
+    assert bench.run(f"setsid {nap(4848)} & {nap(4848)}", within)[1].why == "it took longer than 2 s"
+    assert not is_there(nap(4848))
     hold = f"{SYSTEM_PYTHON} -I -S -c \"import time; x = b'x' * (60 << 20); time.sleep(60)\""
     assert "of memory: 200 are allowed" in bench.run(f"for i in 1 2 3 4; do {hold} & done; wait")[1].why
     fill = "for i in 1 2 3 4 5 6 7; do head -c 5000000 /dev/zero > f$i; done; sleep 60"
@@ -295,35 +297,35 @@ def test_time_memory_and_files_of_all_its_processes_end_it(bench: Bench) -> None
 
 def test_a_command_that_ends_its_killer_is_ended(bench: Bench) -> None:
     # A shell does not signal itself.
-    output, ending = bench.run("sleep 4949 & kill -s KILL -- -1; sleep 5050; echo went on")
+    output, ending = bench.run(f"{nap(4949)} & kill -s KILL -- -1; {nap(5050)}; echo went on")
     assert (output, ending) == ("", Ending(None, "it ended the process that ends what it leaves behind"))
-    assert not is_there("sleep 4949") and not is_there("sleep 5050")
+    assert not is_there(nap(4949)) and not is_there(nap(5050))
 
 
 def test_what_a_command_leaves_behind_without_its_killer_is_ended(bench: Bench) -> None:
-    _, ending = bench.run("kill -s KILL -- -1; sleep 6747 >/dev/null 2>&1 & exit 0")
+    _, ending = bench.run(f"kill -s KILL -- -1; {nap(6747)} >/dev/null 2>&1 & exit 0")
     assert ending.status == 0 or ending.why == "it ended the process that ends what it leaves behind"
-    assert not is_there("sleep 6747")
+    assert not is_there(nap(6747))
 
 
 def test_stop_and_the_end_of_its_launcher_end_it(bench: Bench) -> None:
     async def stopped() -> Ending:
-        running = await bench.start("trap '' TERM; (setsid sleep 6151 &); echo begun; sleep 6151")
+        running = await bench.start(f"trap '' TERM; (setsid {nap(6151)} &); echo begun; {nap(6151)}")
         await until(running, "begun")
         running.stop()
         return await running.wait()
 
     async def killed() -> Ending:
-        running = await bench.start("(setsid sleep 6252 &); echo begun; sleep 6252")
+        running = await bench.start(f"(setsid {nap(6252)} &); echo begun; {nap(6252)}")
         await until(running, "begun")
         running._process.kill()  # type: ignore[attr-defined]  # noqa: SLF001 - from outside it is not to be had
         ending = await running.wait()
-        async with asyncio.timeout(20):
-            while is_there("sleep 6252"):
+        async with asyncio.timeout(BOUND_S):
+            while is_there(nap(6252)):
                 await asyncio.sleep(0.05)
         return ending
 
-    assert as_user(stopped)["why"] == "stopped" and not is_there("sleep 6151")
+    assert as_user(stopped)["why"] == "stopped" and not is_there(nap(6151))
     assert as_user(killed)["why"] == "its launcher was ended"
 
 

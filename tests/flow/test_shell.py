@@ -19,8 +19,9 @@ from nanobot.tools.sandbox.command import Command, Ending, Running
 from nanobot.tools.sandbox.layers import probe_folders
 from nanobot.tools.shell.access import ShellAccess
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
-from tests.contract.sandbox.test_sandbox import is_there
+from tests.asgi import BOUND_S
 from tests.harness import OpenHarness, with_new_database
+from tests.processes import is_there, nap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 ASK, AGAIN = {"role": "user", "content": "Run it."}, {"role": "user", "content": "And again."}
@@ -224,30 +225,30 @@ async def test_a_long_output_is_shown_from_both_ends(open_harness: OpenHarness) 
 
 
 async def test_a_command_ends_with_its_time(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(run("echo begun; sleep 5151", timeout_s=4), "ok")
+    model = ScriptedModel(run(f"echo begun; {nap(5151)}", timeout_s=4), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
     assert results(model)[0].content == "begun\n\n[ended: it took longer than 4 s]"
-    assert not is_there("sleep 5151")
+    assert not is_there(nap(5151))
 
 
 async def test_a_cancelled_turn_leaves_no_command_behind(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(run("sleep 5252"), "ok")
+    model = ScriptedModel(run(nap(5252)), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     exchange = harness.door.chatting("k", [ASK], {"x-disconnect-grace": "0"}, stream=True)
-    await until(lambda: is_there("sleep 5252"))
+    await until(lambda: is_there(nap(5252)))
     exchange.disconnect()
-    await until(lambda: not is_there("sleep 5252"))
+    await until(lambda: not is_there(nap(5252)))
     await exchange.done()
 
 
 async def test_a_stop_of_the_server_leaves_no_command_behind(open_harness: OpenHarness) -> None:
-    model = ScriptedModel(run("sleep 5353"), "ok")
+    model = ScriptedModel(run(nap(5353)), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     asked = asyncio.create_task(harness.door.chat("k", [ASK]))
-    await until(lambda: is_there("sleep 5353"))
+    await until(lambda: is_there(nap(5353)))
     await harness.close()
-    assert not is_there("sleep 5353")
+    assert not is_there(nap(5353))
     asked.cancel()
     await asyncio.wait([asked])
 
@@ -255,7 +256,7 @@ async def test_a_stop_of_the_server_leaves_no_command_behind(open_harness: OpenH
 async def test_a_background_command_is_read_written_to_and_stopped(open_harness: OpenHarness) -> None:
     name = '"command": "command-1"'
     model = ScriptedModel(
-        run("echo ready; while read x; do echo got $x; done; echo 5454; sleep 5454", background=True),
+        run(f"echo ready; while read x; do echo got $x; done; echo 5454; {nap(5454)}", background=True),
         call("read_output", f'{{{name}, "wait_s": 20}}'),
         call("write_input", f'{{{name}, "text": "hello\\n"}}'),
         call("read_output", f'{{{name}, "wait_s": 20}}'),
@@ -274,19 +275,19 @@ async def test_a_background_command_is_read_written_to_and_stopped(open_harness:
     assert said[5] == "5454\n\n[still running]"
     assert said[6] == "[stopped]"
     assert "there is no command 'command-1'" in said[7]
-    assert not is_there("sleep 5454")
+    assert not is_there(nap(5454))
 
 
 async def test_background_commands_end_with_their_turn(open_harness: OpenHarness) -> None:
     model = ScriptedModel(
-        run("sleep 5555", background=True),
+        run(nap(5555), background=True),
         "ok",
         call("read_output", '{"command": "command-1"}'),
         "ok",
     )
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     await harness.door.chat("k", [ASK])
-    await until(lambda: not is_there("sleep 5555"))
+    await until(lambda: not is_there(nap(5555)))
     await harness.door.chat("k", [AGAIN])
     assert "Commands end with the turn that started them" in results(model)[-1].content
 
@@ -345,7 +346,7 @@ async def test_one_session_leaves_room_for_others() -> None:
     commands = ShellCommands(sandbox, directory, ShellSettings(max_commands=4))
     first = [asyncio.create_task(commands.run("ann", "x", 5, 100)) for _ in range(4)]
     other = asyncio.create_task(commands.run("bob", "x", 5, 100))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while len(sandbox.started) < 3:
             await asyncio.sleep(0)
     for _ in range(20):

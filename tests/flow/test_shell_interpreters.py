@@ -10,8 +10,8 @@ import pytest
 
 from nanobot.app.jobs import INTERPRETERS_EVERY_S
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
-from tests.contract.sandbox.test_sandbox import is_there
 from tests.harness import Harness, OpenHarness
+from tests.processes import is_there, nap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 ASK = {"role": "user", "content": "Go on."}
@@ -162,37 +162,37 @@ async def test_code_that_forks_or_starts_threads_does_not_answer_twice(open_harn
 
 async def test_one_that_is_not_used_ends(open_harness: OpenHarness) -> None:
     clock = FakeClock()
-    model = scripted(python("import subprocess\np = subprocess.Popen(['/bin/sleep', '722'])"), python("p"))
+    model = scripted(python(f"import subprocess\np = subprocess.Popen({nap(722).split()})"), python("p"))
     harness = await open_harness(model, clock=clock, **KEPT)
     await run(harness, model)
-    await until(lambda: is_there("sleep 722"))
+    await until(lambda: is_there(nap(722)))
     clock.advance(900 + 2 * INTERPRETERS_EVERY_S)
-    await until(lambda: not is_there("sleep 722"))
+    await until(lambda: not is_there(nap(722)))
     again = await run(harness, model)
     assert again.startswith("[a new interpreter: the last one is gone, it was not used for 900 s;")
 
 
 async def test_a_session_that_is_deleted_takes_it_along(open_harness: OpenHarness) -> None:
     model = scripted(
-        python("import subprocess\nx = 1\np = subprocess.Popen(['/bin/sleep', '723'])"), python("x")
+        python(f"import subprocess\nx = 1\np = subprocess.Popen({nap(723).split()})"), python("x")
     )
     harness = await open_harness(model, **KEPT)
     await run(harness, model)
-    await until(lambda: is_there("sleep 723"))
+    await until(lambda: is_there(nap(723)))
     await harness.door.call("DELETE", "/v1/sessions/k")
-    await until(lambda: not is_there("sleep 723"))
+    await until(lambda: not is_there(nap(723)))
     again = await run(harness, model)
     assert again.startswith(NEW) and "NameError" in again
 
 
 async def test_the_server_ends_all_and_after_its_restart_the_model_is_told(open_harness: OpenHarness) -> None:
     model = scripted(
-        python("import subprocess\nx = 1\np = subprocess.Popen(['/bin/sleep', '724'])"), python("x")
+        python(f"import subprocess\nx = 1\np = subprocess.Popen({nap(724).split()})"), python("x")
     )
     harness = await open_harness(model, **KEPT)
     await run(harness, model)
     await harness.close()
-    assert not is_there("sleep 724")
+    assert not is_there(nap(724))
     again = await open_harness(model, data=harness.data, **KEPT)
     told = await run(again, model)
     assert (

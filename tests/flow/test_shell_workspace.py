@@ -14,9 +14,9 @@ import pytest
 from nanobot.core.errors import ConfigError
 from nanobot.core.model import ModelRequest
 from nanobot.testing import Say, ScriptedModel, call
-from tests.contract.sandbox.test_sandbox import is_there
 from tests.flow.test_shell import AGAIN, ALLOW, ASK, UNASKED, results, run, until
 from tests.harness import Harness, OpenHarness
+from tests.processes import is_there, nap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 CANARY = "canary-41fe"
@@ -191,16 +191,16 @@ async def test_files_of_commands_go_with_the_session(open_harness: OpenHarness) 
 
 
 async def test_commands_of_a_deleted_session_end_and_leave_nothing(open_harness: OpenHarness) -> None:
-    writing = (
-        "i=0; while :; do mkdir -p d$i; echo x > d$i/f; i=$((i+1)); [ $i = 300 ] && i=0; done & sleep 56{}"
+    writing = "i=0; while :; do mkdir -p d$i; echo x > d$i/f; i=$((i+1)); [ $i = 300 ] && i=0; done & {}"
+    model = ScriptedModel(
+        run(writing.format(nap(5661)), background=True), run(writing.format(nap(5662))), "ok"
     )
-    model = ScriptedModel(run(writing.format(61), background=True), run(writing.format(62)), "ok")
     harness = await open_harness(model, shell=ALLOW, policy=UNASKED)
     exchange = harness.door.chatting("ann", [ASK], stream=True)
-    await until(lambda: is_there("sleep 5661") and is_there("sleep 5662"))
+    await until(lambda: is_there(nap(5661)) and is_there(nap(5662)))
     assert (await harness.door.call("DELETE", "/v1/sessions/ann")).status == 200
     await exchange.done()
-    await until(lambda: not is_there("sleep 5661") and not is_there("sleep 5662"))
+    await until(lambda: not is_there(nap(5661)) and not is_there(nap(5662)))
     await until(lambda: folders(harness) == [])
     await until(lambda: [path.name for path in (harness.data / "workspaces").iterdir()] == ["secret"])
 

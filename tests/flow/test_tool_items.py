@@ -9,6 +9,7 @@ from openai import AsyncOpenAI
 from nanobot.core.message import Message, ToolCall, Usage
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
+from tests.asgi import BOUND_S
 from tests.flow.test_responses_sdk import checked, connected, events_of, no_proxy, numbers
 from tests.flow.test_responses_sdk import said as messages_of
 from tests.harness import OpenHarness
@@ -206,7 +207,7 @@ async def test_a_call_that_is_cut_off_with_its_turn_has_failed(
     async with connected(harness) as client:
         stream = await asking(client, stream=True)
         first = await anext(aiter(stream))
-        await asyncio.wait_for(started.wait(), 10)
+        await asyncio.wait_for(started.wait(), BOUND_S)
         running = await client.responses.retrieve(first.response.id)
         assert [item.status for item in running.output] == ["in_progress"]
         stopped = await client.responses.cancel(first.response.id)

@@ -1,7 +1,7 @@
 """Session keys: as a name, and in the headers of a request."""
 
 from nanobot.access.caller import Caller
-from nanobot.core.sessions import MAX_KEY_CHARS, RESERVED_PREFIX, parse_key
+from nanobot.core.session_keys import MAX_KEY_CHARS, RESERVED_PREFIX, parse_key
 from nanobot.http.session_key import KeyReader
 from tests.fuzz.target import Target, refused_in_words
 

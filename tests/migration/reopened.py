@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.asgi import BOUND_S, Door
 from tests.migration.routes import Answer, Answers, Ask, Walk, look, read, settle
 from tests.migration.writing_routes import change, resend
 
@@ -25,7 +26,6 @@ TOKENS = {name: f"golden-key-of-{name}" for name in _NAMES}
 """The API keys of the database, by their names."""
 OPENED_AT = 1_800_352_800.0
 """When the server is back: past the end of an upload and of a key that were there when it crashed."""
-_BOUND_S = 10.0
 DATABASE, UPLOADS = "nanobot.sqlite3", "files"
 """What the old code called them in a data directory."""
 
@@ -35,7 +35,6 @@ async def opened(data: Path) -> AsyncIterator["Reopened"]:
     """Open the app on a data directory, at a fixed time, with models that echo once they may."""
     from nanobot.app import Models, open_app
     from nanobot.testing import FakeClock, Say, ScriptedModel
-    from tests.asgi import Door
     from tests.harness import configured
 
     asked, may_answer = asyncio.Semaphore(0), asyncio.Event()
@@ -108,7 +107,7 @@ def _known() -> dict[str, Any]:
 async def settled(server: Reopened) -> None:
     """Return when the turns that the crash cut off have ended."""
     server.may_answer.set()
-    async with asyncio.timeout(_BOUND_S):
+    async with asyncio.timeout(BOUND_S):
         await settle(server.ask, _known(), TOKENS)
 
 
@@ -119,7 +118,7 @@ async def walked(server: Reopened, *, has_settled: bool = False) -> Answers:
     """
     walk = Walk(server.ask, _known(), TOKENS)
     if not has_settled:
-        async with asyncio.timeout(_BOUND_S):
+        async with asyncio.timeout(BOUND_S):
             for _ in {key for _, key in walk.known["open_turns"]}:  # one turn runs in each of the sessions
                 await server.asked.acquire()
         await look(walk)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from nanobot.core.approvals import Approval, ApprovalAnswer, ApprovalRule
-from nanobot.core.sessions import MAX_KEY_CHARS
+from nanobot.core.session_keys import MAX_KEY_CHARS
 from nanobot.core.tool_question import FieldKind, ToolQuestion
 
 

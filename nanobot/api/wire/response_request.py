@@ -44,7 +44,7 @@ from nanobot.api.wire.tools import (
 )
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.message import Message, user
-from nanobot.core.sessions import KEY_PATTERN
+from nanobot.core.session_keys import KEY_PATTERN
 from nanobot.core.turn import OutputFormat, Sampling
 from nanobot.http.schema_extra import schema_extra
 

@@ -10,9 +10,9 @@ from urllib.parse import urljoin
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from nanobot.reading.formats.css_looks import class_looks, look_of
+from nanobot.reading.formats.html_lists import HtmlLists, whole
 from nanobot.reading.formats.html_tables import Cell, table_rows
 from nanobot.reading.formats.markdown import heading, table
-from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.plain import decode_html
 from nanobot.reading.source import Source
 from nanobot.reading.text_buffer import TextBuffer
@@ -43,7 +43,6 @@ _MAX_NESTED_TABLES = 8
 _LONGEST_ADDRESS = 2_000
 _MAX_OPTIONS = 50
 _MAX_WORDS = 200
-_STYLES = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
@@ -60,8 +59,8 @@ def write_page(page: str, buffer: TextBuffer, url: str = "", sheets: Sequence[st
     looks = class_looks((*sheets, *(each.text() for each in document.css("style")[:_MAX_SHEETS])))
     title = document.css_first("head > title")
     text = _SPACES.sub(" ", title.text() or "").strip() if title is not None else ""
-    if text and not buffer.write(f"{text}\n\n"):
-        pass
+    if text:
+        buffer.write(f"{text}\n\n")
     if document.body is None:
         return
     main = None
@@ -104,20 +103,10 @@ def _main_text(document: LexborHTMLParser) -> LexborNode | None:
 
 
 @dataclass(slots=True)
-class _HtmlList:
-    """A list that is open. `number`: of its next item, None where items have none."""
-
-    number: int | None
-    step: int
-    style: str
-    indent: str
-
-
-@dataclass(slots=True)
 class _State:
     """Where the walk is: what is open around it."""
 
-    lists: list[_HtmlList] = field(default_factory=list)
+    lists: HtmlLists = field(default_factory=HtmlLists)
     quotes: int = 0
     verbatim: int = 0
 
@@ -184,9 +173,10 @@ class _Page:
         elif tag == "blockquote":
             self._state.quotes += 1
         elif tag in _LISTS:
-            self._open_list(tag, node)
+            self._state.lists.open(tag, node)
+            self._wants_blank = self._wants_blank and len(self._state.lists) == 1
         elif tag == "li":
-            self._marker = self._item(node)
+            self._marker = self._state.lists.marker(node)
         elif tag == "dd":
             self._marker = ": "
         elif tag in ("td", "th"):
@@ -232,8 +222,8 @@ class _Page:
             self._wants_blank = self._wants_blank or len(self._state.lists) <= (tag in _LISTS)
         if tag == "blockquote":
             self._state.quotes -= 1
-        elif tag in _LISTS and self._state.lists:
-            self._state.lists.pop()
+        elif tag in _LISTS:
+            self._state.lists.close()
         elif tag in ("li", "dd"):
             self._marker = ""
 
@@ -254,31 +244,11 @@ class _Page:
         if self._wants_blank and not self._is_apart:
             yield ""
         self._wants_blank = self._is_apart = False
-        indent = self._state.lists[-1].indent if self._state.lists else ""
+        indent = self._state.lists.indent
         marker, self._marker = self._marker, ""
         if marker and self._state.lists:
             indent = indent[: len(indent) - len(marker)] if len(indent) >= len(marker) else ""
         yield f"{'> ' * min(self._state.quotes, 8)}{indent}{marker}{text}"
-
-    def _open_list(self, tag: str, node: LexborNode) -> None:
-        attributes = node.attributes
-        outer = self._state.lists[-1].indent if self._state.lists else ""
-        number, step = None, 1
-        if tag == "ol":
-            count = sum(child.tag == "li" for child in node.iter())
-            step = -1 if "reversed" in attributes else 1
-            number = _whole(attributes.get("start"), count if step < 0 else 1)
-        indent = outer[:40] + ("   " if number is not None else "  ")
-        self._state.lists.append(_HtmlList(number, step, attributes.get("type") or "1", indent))
-        self._wants_blank = self._wants_blank and len(self._state.lists) == 1
-
-    def _item(self, node: LexborNode) -> str:
-        if not self._state.lists or self._state.lists[-1].number is None:
-            return "- "
-        list_ = self._state.lists[-1]
-        number = _whole(node.attributes.get("value"), list_.number or 0)
-        list_.number = number + list_.step
-        return numeral(number, _STYLES.get(list_.style, "decimal")) + ". "
 
     def _table(self, node: LexborNode) -> Iterator[str]:
         caption = node.css_first("caption")
@@ -384,11 +354,6 @@ def _value(tag: str, node: LexborNode) -> str:
     return attributes.get("value") or ""
 
 
-def _whole(text: str | None, otherwise: int) -> int:
-    text = (text or "").strip()
-    return int(text) if text.lstrip("-").isdecimal() and len(text) < 9 else otherwise
-
-
 def _is_table(node: LexborNode) -> bool:
     """Return whether the element is a table of values, and not only used to lay out a page."""
     has_tables = any(inner.mem_id != node.mem_id for inner in node.css("table"))
@@ -405,6 +370,6 @@ def _rows_of(node: LexborNode) -> Iterator[list[tuple[LexborNode, tuple[int, int
         for row in rows if part.tag in ("tr", "thead", "tbody", "tfoot") else ():
             cells = [cell for cell in row.iter() if cell.tag in ("td", "th")]
             yield [
-                (cell, (_whole(cell.attributes.get("colspan"), 1), _whole(cell.attributes.get("rowspan"), 1)))
+                (cell, (whole(cell.attributes.get("colspan"), 1), whole(cell.attributes.get("rowspan"), 1)))
                 for cell in cells
             ]

@@ -25,6 +25,17 @@ def table(rows: Iterable[Sequence[str]], columns: int) -> Iterator[str]:
             is_first = False
 
 
+def table_block(rows: Sequence[Sequence[str]], *, is_nested: bool) -> Iterator[str]:
+    """Yield the table as a block of its own, nothing where it is empty; `is_nested`: it stands in a cell,
+    where there are no tables, and each row is a line.
+    """
+    if is_nested:
+        yield "\n".join(filter(None, (" / ".join(filter(None, row)) for row in rows)))
+    elif any(any(row) for row in rows):
+        # What follows right behind a table would be another row of it.
+        yield "\n".join(table(rows, max(map(len, rows)))) + "\n"
+
+
 def row_line(cells: Iterable[str]) -> str:
     """Return the line of one row."""
     return f"| {' | '.join(map(cell, cells))} |"

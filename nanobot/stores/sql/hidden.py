@@ -5,7 +5,7 @@ session is whole, and once it is deleted, its key is one of the server's own, wh
 a crash leaves of one that was being made is deleted after the next start.
 """
 
-from nanobot.core.sessions import RESERVED_PREFIX
+from nanobot.core.session_keys import RESERVED_PREFIX
 from nanobot.stores.sql.db import Db
 
 _MAKING = f"{RESERVED_PREFIX}making:"

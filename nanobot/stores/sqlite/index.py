@@ -191,10 +191,6 @@ class _Step(msgspec.Struct):
     words: set[str] = msgspec.field(default_factory=set)
     is_full: bool = False
 
-    @property
-    def is_fresh(self) -> bool:
-        return not self.written and not self.is_full
-
     def take(self, id_: int, indexed: str, body: bytes) -> None:
         if indexed:
             self.written.append((id_, indexed))
@@ -205,6 +201,12 @@ class _Step(msgspec.Struct):
         # Of a picture nothing is searched, and yet its message is read.
         self.characters -= max(len(indexed), len(body) // _BYTES_READ_A_CHARACTER)
         self.is_full = self.messages <= 0 or self.characters < 0 or self.entries < 0
+
+    def begin_slice(self) -> bool:
+        """Fill the step with a slice of a long message; return False where it has something already."""
+        is_fresh = not self.written and not self.is_full
+        self.is_full = True
+        return is_fresh
 
     def write(self, db: Db, statement: str) -> None:
         # In order: an entry before the one that was written last makes a segment of its own.
@@ -239,13 +241,10 @@ def _index_session(db: Db, session: int, indexed_seq: int, last_seq: int, step: 
 
 def _take_in(db: Db, id_: int, body: bytes, step: _Step) -> bool:
     """Take a message into the index, or the next slice of a long one; return whether all of it is there."""
-    message = _decode(body)
-    text = searchable(message)
-    if not slices.is_long(text):
-        step.take(id_, _indexed(message, text), body)
+    text = _long_text(id_, body, step)
+    if text is None:
         return True
-    is_fresh, step.is_full = step.is_fresh, True
-    if not is_fresh:
+    if not step.begin_slice():
         return False
     _, after = _half(db, id_) or (0, 0)
     number = after or 0
@@ -256,6 +255,16 @@ def _take_in(db: Db, id_: int, body: bytes, step: _Step) -> bool:
         step.written.append((id_, piece))
         _keep_half(db, id_, 0, number + 1)
     return piece == ""
+
+
+def _long_text(id_: int, body: bytes, step: _Step) -> str | None:
+    """Return the text of a long message; let the step take any other whole, and return None."""
+    message = _decode(body)
+    text = searchable(message)
+    if slices.is_long(text):
+        return text
+    step.take(id_, _indexed(message, text), body)
+    return None
 
 
 def _half(db: Db, id_: int) -> tuple[int, int | None] | None:
@@ -359,13 +368,10 @@ def _take_out(db: Db, id_: int, body: bytes, step: _Step, *, is_there: bool) -> 
     half = _half(db, id_)
     if half is None and not is_there:
         return True
-    message = _decode(body)
-    text = searchable(message)
-    if not slices.is_long(text):
-        step.take(id_, _indexed(message, text), body)
+    text = _long_text(id_, body, step)
+    if text is None:
         return True
-    is_fresh, step.is_full = step.is_fresh, True
-    if not is_fresh:
+    if not step.begin_slice():
         return False
     first, after = half or (0, None)
     piece = "" if first == after else db.slices.slice(id_, lambda: text, first)

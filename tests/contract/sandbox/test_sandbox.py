@@ -1,14 +1,11 @@
 """What every layer of the sandbox promises whoever runs a command in it."""
 
 import asyncio
-import contextlib
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +18,7 @@ from nanobot.testing import FakeClock
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Running
 from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
 from nanobot.tools.sandbox.layers import ProbeResult, probe_layers, probe_sandbox_exec
+from tests.processes import is_there, nap
 
 pytestmark = pytest.mark.skipif(
     sys.platform not in ("linux", "darwin"), reason="the sandbox is for Linux and macOS"
@@ -66,6 +64,7 @@ class Bench:
 
     def __init__(self, base: Path, layer: Layer) -> None:
         self.base = base
+        self.layer = layer
         self.clock = FakeClock()
         self.sandbox = LaunchedSandbox(base / "state", layer, self.clock, SystemRandomness())
         self.sandbox.open()
@@ -99,26 +98,6 @@ async def until(running: Running, text: str) -> str:
             assert data, output
             output += data.decode()
     return output
-
-
-def is_there(words: str) -> bool:
-    """Return whether these words follow each other in the command line of a process but this one.
-
-    Whole words: a bare number is also part of a port, of a file's name, of another process's options.
-    """
-    wanted = re.compile(rf"(?<![\w.-]){re.escape(words)}(?![\w.:-])")
-    return any(wanted.search(line) for line in _command_lines())
-
-
-def _command_lines() -> Iterator[str]:
-    if sys.platform == "darwin":
-        listed = subprocess.run(["/bin/ps", "-axo", "pid=,args="], capture_output=True, text=True, check=True)
-        yield from (line for line in listed.stdout.splitlines() if line.split()[0] != str(os.getpid()))
-        return
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        if path.parent.name != str(os.getpid()):
-            with contextlib.suppress(OSError):
-                yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
 
 
 async def test_a_command_says_what_it_writes_and_how_it_ended(sandbox: Bench) -> None:
@@ -181,23 +160,23 @@ async def test_what_is_written_to_its_input_arrives(sandbox: Bench) -> None:
 
 async def test_time_ends_it_and_all_that_it_started(sandbox: Bench) -> None:
     limits = CommandLimits(wall_s=4.0)
-    output, ending = await sandbox.run("echo a; (setsid sleep 4242 &) ; sleep 4242", limits)
+    output, ending = await sandbox.run(f"echo a; (setsid {nap(4242)} &) ; {nap(4242)}", limits)
     assert (output, ending) == ("a\n", Ending(None, "it took longer than 4 s"))
-    assert not is_there("sleep 4242")
+    assert not is_there(nap(4242))
 
 
 async def test_what_it_leaves_behind_is_gone_when_it_has_ended(sandbox: Bench) -> None:
-    assert (await sandbox.run("setsid sleep 4343 & sleep 0.1"))[1] == Ending(0)
-    assert not is_there("sleep 4343")
+    assert (await sandbox.run(f"setsid {nap(4343)} & sleep 0.1"))[1] == Ending(0)
+    assert not is_there(nap(4343))
 
 
 async def test_stop_ends_it(sandbox: Bench) -> None:
-    running = await sandbox.start("trap '' TERM INT HUP; echo begun; sleep 4444")
+    running = await sandbox.start(f"trap '' TERM INT HUP; echo begun; {nap(4444)}")
     await until(running, "begun")
     running.stop()
     async with asyncio.timeout(BOUND_S):
         assert await running.wait() == Ending(None, "stopped")
-    assert not is_there("sleep 4444")
+    assert not is_there(nap(4444))
 
 
 async def test_memory_is_counted_over_all_its_processes(sandbox: Bench) -> None:
@@ -259,21 +238,24 @@ async def test_temporary_files_go_when_nobody_used_them_for_an_hour_or_the_works
 
 
 async def test_a_launcher_that_is_killed_takes_its_command_along(sandbox: Bench) -> None:
-    running = await sandbox.start("(setsid sleep 4545 &) ; echo begun; sleep 4545")
+    running = await sandbox.start(f"(setsid {nap(4545)} &) ; echo begun; {nap(4545)}")
     await until(running, "begun")
     running._process.kill()  # type: ignore[attr-defined]  # noqa: SLF001 - from outside it is not to be had
     async with asyncio.timeout(BOUND_S):
         assert (await running.wait()).why == "its launcher was ended"
-        while is_there("sleep 4545"):
+        while is_there(nap(4545)):
             await asyncio.sleep(0.05)
 
 
 async def test_ordinary_programs_work(sandbox: Bench) -> None:
     """They are those of this machine."""
+    # Only root can give commands a /dev/shm of their own without bubblewrap; a pool needs one.
+    has_shm = sandbox.layer.name != "launcher" or os.geteuid() == 0
+    pool = "multiprocessing as m; print(m.Pool(2).map(abs, [-1]))" if has_shm else "multiprocessing"
     lines = {
         "git": "git init -q r && cd r && echo a > a && git add a && git commit -qm m && git log",
         "gcc": "echo 'int main(void) { return 0; }' > a.c && gcc -o a a.c && ./a",
-        "python3": "python3 -c 'import sqlite3, multiprocessing as m; print(m.Pool(2).map(abs, [-1]))'",
+        "python3": f"python3 -c 'import sqlite3, {pool}'",
         "tar": "echo x > f && tar czf f.tgz f && rm f && tar xzf f.tgz && cat f",
         "node": "node -e 'process.exit(0)'",
     }

@@ -9,9 +9,8 @@ import pytest
 from nanobot.models.direct import DirectPool
 from nanobot.models.proxied import ProxiedPool
 from nanobot.models.transfer import Pool, Received
+from tests.asgi import BOUND_S
 from tests.upstream import Upstream
-
-WITHIN_S = 20.0
 
 
 class Way:
@@ -23,7 +22,7 @@ class Way:
         self.url = url
 
     async def ask(
-        self, body: bytes = b"{}", *, url: str | None = None, within_s: float = WITHIN_S
+        self, body: bytes = b"{}", *, url: str | None = None, within_s: float = BOUND_S
     ) -> Received:
         deadline = asyncio.get_running_loop().time() + within_s
         headers = {"User-Agent": "test", "Content-Type": "application/json"}

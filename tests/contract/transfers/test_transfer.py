@@ -7,6 +7,7 @@ import pytest
 
 from nanobot.core.audience import EMPTY
 from nanobot.models.transfer import TransferFailed
+from tests.asgi import BOUND_S
 from tests.contract.transfers.conftest import Way, whole
 from tests.upstream import HANG, Gate, Reply, dropped, json_reply, raw, refused, silent
 
@@ -160,7 +161,7 @@ async def test_a_running_read_fails_once_the_answer_is_closed(way: Way) -> None:
     await asyncio.sleep(0)
     answer.close()
     with pytest.raises(TransferFailed):
-        await asyncio.wait_for(reading, 20)
+        await asyncio.wait_for(reading, BOUND_S)
 
 
 async def test_a_closed_pool_lets_nothing_hang(way: Way) -> None:
@@ -169,7 +170,7 @@ async def test_a_closed_pool_lets_nothing_hang(way: Way) -> None:
     await way.upstream.asked(1)
     await way.pool.close()
     with pytest.raises(TransferFailed):
-        await asyncio.wait_for(asking, 20)
+        await asyncio.wait_for(asking, BOUND_S)
 
 
 async def test_a_refusal_before_the_whole_request_was_read_is_an_answer(way: Way) -> None:

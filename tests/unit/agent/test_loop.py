@@ -25,7 +25,8 @@ from nanobot.core.message import Message, Text, Thinking, ToolCall, ToolResult, 
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import Tool, ToolContext
 from nanobot.testing import Say, ScriptedModel, call
-from tests.unit.agent.turn_at_work import BOUND_S, Look, Sink, Work, ends, last_text, look
+from tests.asgi import BOUND_S
+from tests.unit.agent.turn_at_work import Look, Sink, Work, ends, last_text, look
 
 # Answers ------------------------------------------------------------------------------------------
 

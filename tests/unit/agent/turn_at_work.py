@@ -19,8 +19,7 @@ from nanobot.core.turn import OutputFormat, Sampling, Turn
 from nanobot.reading.schemas import WorkerSchemas
 from nanobot.testing import FakeClock, Say
 from nanobot.workers.pool import WorkerPool
-
-BOUND_S = 10.0
+from tests.asgi import BOUND_S
 
 
 class Look(msgspec.Struct, frozen=True):

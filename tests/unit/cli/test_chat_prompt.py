@@ -12,6 +12,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from nanobot.cli.chat_prompt import ChatCompleter, ChatPrompt, UserLeft
+from tests.asgi import BOUND_S
 
 ENTER, ALT_ENTER, UP, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x1b[A", "\x03", "\x04"
 
@@ -25,7 +26,7 @@ async def typed(directory: Path, keys: str) -> AsyncIterator[ChatPrompt]:
 
 
 async def read(directory: Path, keys: str) -> str:
-    async with asyncio.timeout(10), typed(directory, keys) as prompt:
+    async with asyncio.timeout(BOUND_S), typed(directory, keys) as prompt:
         return await prompt.read()
 
 
@@ -59,7 +60,7 @@ async def test_what_was_typed_before_a_question_is_no_answer_to_it_until_enter_i
 ) -> None:
     with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
         prompt = ChatPrompt(tmp_path, [], output=DummyOutput())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(BOUND_S):
             pipe.send_text("delete a.txt" + ENTER + "y" + UP + ENTER)
             assert await prompt.read() == "delete a.txt"
             pipe.send_text("es, do it" + ENTER)

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.errors import BadSessionKey
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 
 
 @pytest.mark.parametrize("raw", ["a", " a", "a  ", "\ta\t", "\u00a0a", "a\u3000"])

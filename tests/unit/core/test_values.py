@@ -35,7 +35,7 @@ from nanobot.core.message import (
     reply_text,
     user,
 )
-from nanobot.core.sessions import parse_key
+from nanobot.core.session_keys import parse_key
 
 # Messages -----------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from nanobot.reading.formats.lines import Line
-from nanobot.reading.formats.markdown import heading, table
+from nanobot.reading.formats.markdown import heading, table_block
 from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.formats.odf.drawings import DrawingReader
 from nanobot.reading.formats.odf.inline import ANNOTATIONS, InlineReader
@@ -146,12 +146,7 @@ class OdfStory:
         if frame is not None:
             yield from self.blocks(frame, is_nested=is_nested)
             return
-        lines = rows(element, self.text)
-        if is_nested:
-            yield "\n".join(filter(None, (" / ".join(filter(None, line)) for line in lines)))
-        elif any(any(line) for line in lines):
-            # What follows right behind a table would be another row of it.
-            yield "\n".join(table(lines, max(map(len, lines)))) + "\n"
+        yield from table_block(rows(element, self.text), is_nested=is_nested)
 
 
 def _finished(line: Line) -> Iterator[str]:

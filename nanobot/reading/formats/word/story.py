@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nanobot.reading.formats.lines import Line
-from nanobot.reading.formats.markdown import heading, table
+from nanobot.reading.formats.markdown import heading, table_block
 from nanobot.reading.formats.ooxml.drawing_text import MC
 from nanobot.reading.formats.ooxml.part import Part
 from nanobot.reading.formats.word.names import R, W, value, whole
@@ -100,12 +100,7 @@ class WordStory:
         if frame is not None:
             yield from self.blocks(frame, is_nested=is_nested)
             return
-        lines = rows(element, self.text)
-        if is_nested:
-            yield "\n".join(filter(None, (" / ".join(filter(None, line)) for line in lines)))
-        elif any(any(line) for line in lines):
-            # What follows right behind a table would be another row of it.
-            yield "\n".join(table(lines, max(map(len, lines)))) + "\n"
+        yield from table_block(rows(element, self.text), is_nested=is_nested)
 
     def _alternative(self, element: Element, is_nested: bool) -> Iterator[str]:
         for alternative in element:

@@ -7,6 +7,7 @@ import pytest
 from nanobot.core.message import user
 from nanobot.core.model import ModelRequest
 from nanobot.models.local.window import Window, estimate_tokens
+from tests.asgi import BOUND_S
 
 
 class Guest:
@@ -39,8 +40,8 @@ async def test_what_fits_goes_in_together_and_what_does_not_waits_in_order() -> 
     assert [guest.inside.is_set() for guest in (first, second, large, small)] == [True, True, False, False]
     await first.leave()
     await second.leave()
-    await asyncio.wait_for(large.inside.wait(), 5)
-    await asyncio.wait_for(small.inside.wait(), 5)
+    await asyncio.wait_for(large.inside.wait(), BOUND_S)
+    await asyncio.wait_for(small.inside.wait(), BOUND_S)
     await large.leave()
     await small.leave()
 
@@ -51,7 +52,7 @@ async def test_a_request_larger_than_the_pool_gets_all_of_it() -> None:
     await settle()
     assert (giant.inside.is_set(), next_one.inside.is_set()) == (True, False)
     await giant.leave()
-    await asyncio.wait_for(next_one.inside.wait(), 5)
+    await asyncio.wait_for(next_one.inside.wait(), BOUND_S)
     await next_one.leave()
 
 
@@ -71,7 +72,7 @@ async def test_who_is_cancelled_while_waiting_leaves_nothing_behind(is_let_in: b
     await asyncio.gather(waiting.task, return_exceptions=True)
     await holder.leave()
     after = Guest(window, 100)
-    await asyncio.wait_for(after.inside.wait(), 5)
+    await asyncio.wait_for(after.inside.wait(), BOUND_S)
     await after.leave()
 
 

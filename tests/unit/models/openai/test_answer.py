@@ -8,8 +8,11 @@ import pytest
 
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.http import Timeouts
 from nanobot.models.openai.chat import OpenAIChat
+from tests.clock import PausedClock
 from tests.unit.models.asking import heard
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import (
     COMMENT,
     CUT,
@@ -250,10 +253,12 @@ async def test_a_finish_reason_or_done_ends_an_answer(
 
 @pytest.mark.parametrize("step", [CUT, HANG])
 async def test_a_finished_answer_is_not_lost_with_its_connection(
-    upstream: Upstream, hasty: OpenAIChat, step: Any
+    upstream: Upstream, clock: PausedClock, step: Any
 ) -> None:
+    model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=1.0))
     upstream.then(spoken(text("a"), finish(), step))
-    assert (await heard(hasty))[1].text == "a"
+    assert (await heard(model))[1].text == "a"
+    await model.close()
 
 
 # What is asked -------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from nanobot.core.errors import ModelTimeout, ModelUnreachable
 from nanobot.core.event import TextDelta
 from nanobot.models.http import Timeouts
 from nanobot.models.openai.chat import OpenAIChat
+from tests.asgi import BOUND_S
 from tests.clock import PausedClock
 from tests.unit.models.asking import HELLO, failure, heard
-from tests.unit.models.openai.asking import SHORT, model_at
+from tests.unit.models.openai.asking import model_at
 from tests.upstream import COMMENT, HANG, Gate, Reply, Upstream, silent, spoken, streamed, text
 
 # Stopping -----------------------------------------------------------------------------------------
@@ -36,18 +37,20 @@ async def test_cancelling_cuts_the_connection(upstream: Upstream, model: OpenAIC
     await upstream.deserted()
 
 
-async def test_a_slow_listener_is_no_idle_provider(upstream: Upstream, hasty: OpenAIChat) -> None:
+async def test_a_slow_listener_is_no_idle_provider(upstream: Upstream, clock: PausedClock) -> None:
     """The provider's time-outs run only while it is waited for."""
+    model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=1.0))
     gate = Gate()
     upstream.then(streamed(text("a"), gate, text("b")))
-    stream = hasty.stream(HELLO)
+    stream = model.stream(HELLO)
     assert await anext(stream) == TextDelta("a")
     timer_passed = asyncio.Event()
-    asyncio.get_running_loop().call_later(3 * SHORT.idle_s, timer_passed.set)
+    asyncio.get_running_loop().call_later(1.5, timer_passed.set)
     await timer_passed.wait()
     gate.open()
     assert await anext(stream) == TextDelta("b")
     await stream.aclose()
+    await model.close()
 
 
 @pytest.mark.parametrize("reply", [silent(), streamed(HANG), streamed(text("a"), HANG)])
@@ -58,7 +61,7 @@ async def test_close_ends_the_wait_of_whoever_listens(
     task = asyncio.create_task(failure(model))
     await upstream.asked(1)
     await model.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(BOUND_S):
         assert isinstance(await task, ModelUnreachable)
     await upstream.deserted()
 
@@ -94,7 +97,7 @@ async def test_an_answer_that_does_not_begin_times_out(
 async def test_an_answer_that_stops_in_the_middle_times_out(upstream: Upstream, clock: PausedClock) -> None:
     model = model_at(upstream.url, clock, timeouts=Timeouts(idle_s=0.3))
     upstream.then(streamed(text("a"), HANG))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(BOUND_S):
         error = await failure(model)
     assert isinstance(error, ModelTimeout)
     assert "nothing came for 0.3 s" in error.message

@@ -16,6 +16,7 @@ from nanobot.tools.mcp.messages import HttpServer, OAuthClient
 from nanobot.tools.mcp.oauth import LoginNeeded, RenewalFailed
 from nanobot.tools.mcp.token_auth import TokenAuth, renewals_ended
 from nanobot.tools.mcp.token_file import StoredLogin, TokenFile
+from tests.asgi import BOUND_S
 
 URL = "https://mcp.example.org/mcp"
 CLIENT = {"client_id": "it", "redirect_uris": ["http://127.0.0.1/callback"]}
@@ -117,7 +118,7 @@ async def test_who_waits_for_a_renewal_does_not_wait_for_the_answer_to_another_r
         group.create_task(site.post(auth))
         await is_asked.wait()
         for each in (auth, site.auth()):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(BOUND_S):
                 assert (await site.post(each)).status_code == 200
         goes_on.set()
     assert site.count("/token") == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from nanobot.core.errors import UploadNotFound
 from nanobot.core.uploads import Upload, UploadPage
 from nanobot.tools.shell.uploads import UploadCopies
+from tests.asgi import BOUND_S
 
 KEY = "wx:dm:alice"
 CONTENT = b"x" * 200_000
@@ -37,7 +38,7 @@ class HeldUploads:
 async def test_a_folder_that_is_filled_twice_at_once_has_whole_files_and_nothing_else(tmp_path: Path) -> None:
     uploads = HeldUploads()
     filling = [asyncio.ensure_future(UploadCopies(uploads, KEY)(tmp_path)) for _ in range(4)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(BOUND_S):
         while uploads.asked < len(filling):
             await asyncio.sleep(0)
     uploads.gate.set()
