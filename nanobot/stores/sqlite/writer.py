@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from nanobot.core import interpreter
 from nanobot.core.errors import NanobotError, StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
-from nanobot.core.payer import PAYER
-from nanobot.core.shares import PayerShares
+from nanobot.core.payer import PAYER, PayerShares
 from nanobot.stores.sql.db import Job
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain

@@ -1,6 +1,6 @@
 """Shares: while several payers ask, each has a few jobs under way; one alone has all."""
 
-from nanobot.core.shares import PayerShares
+from nanobot.core.payer import PayerShares
 
 
 class Clock:
