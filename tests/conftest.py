@@ -14,6 +14,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.model import Model
 from nanobot.core.tool import Tool
 from nanobot.reading.fetch import Fetcher
+from nanobot.stores.sqlite import database
 from nanobot.testing import ScriptedModel
 from tests.asgi import Door
 from tests.harness import Harness, OpenHarness, configured, with_new_database
@@ -35,6 +36,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("nanobot")
+
+
+@pytest.fixture
+def no_spare_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer leaves its spare work to the test, which does it by hand.
+
+    By itself it would begin a second after the last job: on a busy machine in the middle of the test.
+    """
+    monkeypatch.setattr(database, "Upkeep", lambda path: lambda db: None)
 
 
 @pytest.fixture

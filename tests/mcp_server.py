@@ -86,6 +86,9 @@ GARBLED: dict[str, str] = {
     "kind_unknown": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[{"type":"hologram"'
     "}]}}",
     "nested": '{"jsonrpc":"2.0","id":ID,"result":{"content":' + 500_000 * "[" + 500_000 * "]" + "}}",
+    "many": '{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":['
+    + 60_000 * '{"type":"text","text":"."},'
+    + '{"type":"text","text":"."}]}}',
     "nobodys_error": '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
 }
 """What some tools answer, with the id of the call: no answer of the protocol."""

@@ -294,6 +294,7 @@ class Agent:
             what_was_read(turn, produced, self._toolset),
             sees_images="images" in terms.abilities,
             deferred=lambda: terms.offer.left(transcript.state.found),
+            show=show,
         )
         long_turn = None
         if summaries is not None and transcript.may_fold and turn.may_cut:

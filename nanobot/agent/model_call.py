@@ -36,6 +36,7 @@ from nanobot.core.model import AnswerTooLong, Model, ModelRequest
 from nanobot.core.observer import Observer
 from nanobot.core.output import InvalidOutput, OutputSchemas
 from nanobot.core.plan import AgentState
+from nanobot.core.tool_names import offered_name
 from nanobot.core.turn import Turn
 
 TakeBack = Callable[[], bool]
@@ -118,7 +119,7 @@ class ModelCall:
             if not retries.overflows:
                 request = await self._requests.with_recalled(request, history)
             try:
-                message = self._own(await self._stream(request, show, retries), may_call=may_call)
+                message = self._own(await self._stream(request, show, retries), request, may_call=may_call)
             except ModelError as error:
                 if not self._asks_again(error, request, history, retries, was_shown=show is not _discard):
                     raise (error.instead_of or error) from error.__cause__
@@ -226,9 +227,9 @@ class ModelCall:
 
     # What came ------------------------------------------------------------------------------------
 
-    def _own(self, message: Message, *, may_call: bool) -> Message:
-        """Return the message with call ids that are unique in this turn, without empty texts, and without
-        calls that were not asked for, or are more than are kept.
+    def _own(self, message: Message, request: ModelRequest, *, may_call: bool) -> Message:
+        """Return the message with call ids that are unique in this turn and the names of tools as they were
+        offered, without empty texts, and without calls that were not asked for, or are more than are kept.
         """
         if message.model and len(message.parts) == 1 and type(message.parts[0]) is Text and message.text:
             # As nearly all answers are.
@@ -237,6 +238,7 @@ class ModelCall:
         is_alone = self._turn.sampling.parallel_tool_calls is False
         most = 1 if is_alone else max(MOST_CALLS_KEPT, self._limits.max_calls_per_step)
         made = kept = 0
+        offered = {tool.name for tool in request.tools}
         for part in message.parts:
             if isinstance(part, ToolCall):
                 # Some models call tools that they were not offered, or several where one was asked for.
@@ -244,7 +246,7 @@ class ModelCall:
                 if not may_call or kept >= most:
                     continue
                 kept += 1
-                part = self._calls.own(part)
+                part = self._calls.own(msgspec.structs.replace(part, name=offered_name(part.name, offered)))
             elif isinstance(part, Text) and not part.text and part.provider_state is None:
                 continue
             parts.append(part)

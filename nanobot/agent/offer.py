@@ -50,7 +50,7 @@ class Offers:
         self._toolset = toolset
         self._most_tokens = most_tokens
         self._most_found_tokens = window_tokens // _FOUND_SHARE
-        self._offers: dict[tuple[frozenset[str] | None, bool, bool, frozenset[str]], Offer] = {}
+        self._offers: dict[tuple[frozenset[str] | None, bool, bool, bool, frozenset[str]], Offer] = {}
         self._version = toolset.version
 
     def of(
@@ -69,7 +69,7 @@ class Offers:
             self._version = toolset.version
             self._offers.clear()
         here = toolset.of_use_in(session_key)
-        asked = persona.tools, "reading_on" in abilities, leaves_trace, here
+        asked = persona.tools, "reading_on" in abilities, "noting" in abilities, leaves_trace, here
         offer = self._offers.get(asked)
         if offer is None:
             if len(self._offers) >= _MOST_KEPT:

@@ -143,7 +143,7 @@ def _tool_question(asked: AskedCall, asks: ToolQuestion) -> Message:
     if asks.link is not None:
         pieces.append(f"It wants you to open this page yourself, and to come back then:\n{_block(asks.link)}")
     if asks.fields:
-        pieces.append("It asks for:\n" + _block("\n".join(map(_field, asks.fields))))
+        pieces.append("It asks for:\n" + _block("\n".join(map(described_field, asks.fields))))
     if asks.note:
         pieces.append(
             "The call was made without your answer, and is made once more with it. So far it said:\n"
@@ -156,7 +156,8 @@ def _tool_question(asked: AskedCall, asks: ToolQuestion) -> Message:
     return Message("assistant", (Text("\n\n".join(pieces)),), "stop", asks=(asked,))
 
 
-def _field(field: QuestionField) -> str:
+def described_field(field: QuestionField) -> str:
+    """Return what a person is told of a field: its name, what it has to be, and what it is for."""
     title = f" ({field.title})" if field.title and field.title != field.name else ""
     optional = "" if field.is_required or field.default is not None else ", may be left out"
     about = f" - {field.description}" if field.description else ""

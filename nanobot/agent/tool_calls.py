@@ -7,6 +7,7 @@ from nanobot.agent.permissions import Settled, TurnPermissions
 from nanobot.agent.question import ASKED_BACK, NOBODY_TO_ASK, NOT_ASKED, OTHER_ASKED, WAITING
 from nanobot.agent.toolset import MalformedCall, Toolset
 from nanobot.core.errors import NanobotError
+from nanobot.core.event import ToolProgress
 from nanobot.core.message import AskedCall, AskingResult, File, Image, Message, ToolCall, ToolResult
 from nanobot.core.origin import READ_ORIGINS, ReadOrigin
 from nanobot.core.parts import is_collecting
@@ -53,6 +54,7 @@ class ToolCalls:
     `max_calls`: how many of one message are run. `result_tokens`, `sees_images`: as in `ToolContext`.
     `malformed_steps`: how many of the last steps had nothing but malformed calls, or too many of them.
     `read`: what the turn has read already. `deferred`: what may be looked for now.
+    `show`: shows what a running call tells.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class ToolCalls:
         *,
         sees_images: bool = False,
         deferred: Callable[[], DeferredTools] = lambda: NONE_DEFERRED,
+        show: Callable[[ToolProgress], None] = lambda _: None,
     ) -> None:
+        self._show = show
         self._permissions = permissions
         self._deferred = deferred
         self._read = set(read)
@@ -231,6 +235,7 @@ class ToolCalls:
                 deferred=self._deferred(),
                 turn=turn,
                 answered=self._permissions.answer_to(call),
+                tell=lambda text: self._show(ToolProgress(call.id, text)),
             )
         if isinstance(result, AskingResult):
             # Its result is stored with the question: after a restart between them nobody would be asked.

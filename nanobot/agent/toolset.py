@@ -12,7 +12,16 @@ from nanobot.core.message import AskingResult, SeenResult, ToolCall, ToolResult
 from nanobot.core.model import Ability
 from nanobot.core.observer import NULL_OBSERVER, Observer
 from nanobot.core.origin import Origin, ReadOrigin
-from nanobot.core.tool import NONE_DEFERRED, PASSING_PREFIX, DeferredTools, Tool, ToolContext, ToolSpec
+from nanobot.core.tool import (
+    NONE_DEFERRED,
+    PASSING_PREFIX,
+    DeferredTools,
+    Tell,
+    Tool,
+    ToolContext,
+    ToolSpec,
+    tell_nobody,
+)
 from nanobot.core.tool_question import AnsweredQuestion
 from nanobot.core.turn import Turn
 
@@ -29,11 +38,13 @@ class MalformedCall(ToolError):
 
 class _Specs(NamedTuple):
     """What models are told of a toolset; as the properties of `Toolset` say, `simple` without the tools that
-    are demanding.
+    are demanding, `noting` with those of them that are for wishes in
+    so many words.
     """
 
     always: tuple[ToolSpec, ...]
     simple: tuple[ToolSpec, ...]
+    noting: tuple[ToolSpec, ...]
     files: tuple[ToolSpec, ...]
     history: tuple[ToolSpec, ...]
 
@@ -89,6 +100,11 @@ class Toolset:
             self._specs = _Specs(
                 tuple(spec for tool, spec in specs if _is_always_there(tool)),
                 tuple(spec for tool, spec in specs if _is_always_there(tool) and not tool.demanding),
+                tuple(
+                    spec
+                    for tool, spec in specs
+                    if _is_always_there(tool) and (tool.noting or not tool.demanding)
+                ),
                 tuple(spec for tool, spec in specs if tool.reads_on),
                 tuple(spec for tool, spec in specs if tool.looks_back),
             )
@@ -134,7 +150,10 @@ class Toolset:
         turn that leaves a trace or not. `session_key` empty: those that are offered in all sessions.
         """
         described = self._described()
-        specs = described.always if "reading_on" in abilities else described.simple
+        if "reading_on" in abilities:
+            specs = described.always
+        else:
+            specs = described.noting if "noting" in abilities else described.simple
         left_out = self._somewhere.keys() - self.of_use_in(session_key)
         if not leaves_trace:
             left_out |= self._lasting
@@ -229,9 +248,11 @@ class Toolset:
         deferred: DeferredTools = NONE_DEFERRED,
         turn: Turn | None = None,
         answered: AnsweredQuestion | None = None,
+        tell: Tell = tell_nobody,
     ) -> ToolResult:
         """Return the result of the call. A failure is a result too, which tells the model what happened.
-        `turn`: the one that makes it. `answered`: what the call has asked before.
+        `turn`: the one that makes it. `answered`: what the call has asked before. `tell`: as in
+        `ToolContext`.
         """
         result: ToolResult | None = None
         context = ToolContext(
@@ -248,6 +269,7 @@ class Toolset:
             entry=turn.origin if turn is not None else "api",
             delegated_by=turn.account_key if turn is not None and turn.delegation is not None else None,
             answered=answered,
+            tell=tell,
         )
         self._observer.tool_started(turn_id, call)
         try:

@@ -85,7 +85,7 @@ class ApprovalRoutes:
         approval = await self._named(request)
         wanted, _ = await self._bodies.read(request, lambda body: decode(body, _read_decision))
         if wanted.decision == "rule":
-            _check_rule(request.caller, approval, wanted.pattern)
+            check_rule(request.caller, approval, wanted.pattern)
         elif wanted.pattern is not None:
             raise InvalidRequest("pattern goes with decision 'rule' only: leave it out", param="pattern")
         try:
@@ -152,7 +152,7 @@ def _sees_rule(caller: Caller, rule: ApprovalRule) -> bool:
     return rule.pattern is not None and caller.sees_pattern(rule.pattern)
 
 
-def _check_rule(caller: Caller, approval: Approval, pattern: str | None) -> None:
+def check_rule(caller: Caller, approval: Approval, pattern: str | None) -> None:
     """Return where the caller may make a rule for the pattern.
 
     Raises:

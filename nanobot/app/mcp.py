@@ -132,7 +132,13 @@ def _settings(
         )
     elif table.oauth is not None:
         raise ConfigError(f"{where}.oauth: a command has none; it is told its secrets by env")
-    entry = ServerEntry(name, transport, table.connect_timeout_s, is_kept=not table.per_session)
+    entry = ServerEntry(
+        name,
+        transport,
+        table.connect_timeout_s,
+        is_kept=not table.per_session,
+        is_old=table.protocol != "newest",
+    )
     return McpSettings(
         entry,
         sessions=config.mcp.sessions if table.sessions is None else table.sessions,

@@ -242,6 +242,7 @@ def make_model(
 def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Config) -> LocalModel:
     # A tenth of what a start loads; most servers ask models elsewhere.
     from nanobot.models.local.model import CONTEXT_TOKENS, LocalModel
+    from nanobot.tools.memory import noting_specs
 
     return LocalModel(
         name=str(name),
@@ -251,6 +252,7 @@ def _local_model(name: ModelName, table: ModelTable, clock: Clock, config: Confi
         random=random.Random(),  # noqa: S311 - ids of tool calls, no secrets
         warm_system=prompt.system(""),
         warm_tools=tuple(tool.spec for tool in own_tools(clock)),
+        noting_tools=noting_specs(),
         agent_name=config.agent.name or DEFAULT_NAME,
         context_tokens=table.context_tokens or CONTEXT_TOKENS,
     )

@@ -248,4 +248,6 @@ def shell_settings(config: Config) -> ShellSettings:
         disk_bytes=table.disk_mb * MIB,
         processes=table.processes,
     )
-    return ShellSettings(limits, max_commands=table.max_commands, readable=table.readable)
+    return ShellSettings(
+        limits, max_commands=table.max_commands, readable=table.readable, live_lines=table.live_lines
+    )

@@ -74,7 +74,7 @@ def approve(
     if session and pattern is not None:
         raise click.UsageError("--session is for one conversation, --pattern for many: choose one")
     answer: ApprovalAnswer = "session" if session else "rule" if pattern is not None else "once"
-    approval = _decide(settings(config_file, server={"data": data}), approval_id, answer, pattern)
+    approval = decide(settings(config_file, server={"data": data}), approval_id, answer, pattern)
     click.echo(
         f"{approval.id} is approved: it is run with the next message of {neutral(approval.session_key)}"
     )
@@ -88,7 +88,7 @@ def approve(
 def answer_(approval_id: str, values: tuple[str, ...], config_file: Path | None, data: str | None) -> None:
     """Answer what a tool asks in the middle of the call ID; it goes on when the conversation does."""
     fields = dict(_value(each) for each in values)
-    approval = _decide(settings(config_file, server={"data": data}), approval_id, "once", None, fields)
+    approval = decide(settings(config_file, server={"data": data}), approval_id, "once", None, fields)
     click.echo(
         f"{approval.id} is answered: the call goes on with the next message of"
         f" {neutral(approval.session_key)}"
@@ -108,7 +108,7 @@ def _value(text: str) -> tuple[str, str]:
 @DATA
 def deny(approval_id: str, config_file: Path | None, data: str | None) -> None:
     """Refuse the call ID; an approval can be taken back until the call is run."""
-    approval = _decide(settings(config_file, server={"data": data}), approval_id, "deny", None)
+    approval = decide(settings(config_file, server={"data": data}), approval_id, "deny", None)
     click.echo(f"{approval.id} is denied")
 
 
@@ -147,7 +147,7 @@ def revoke(rule_id: str, config_file: Path | None, data: str | None) -> None:
     click.echo(f"{rule.id} is revoked: {neutral(rule.tool)} is asked about again")
 
 
-def _decide(
+def decide(
     config: Config,
     approval_id: str,
     answer: ApprovalAnswer,

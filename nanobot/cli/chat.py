@@ -14,6 +14,7 @@ import msgspec
 
 from nanobot import __version__
 from nanobot.app import check_models, choose_model, make_models, open_app
+from nanobot.cli.approvals import decide
 from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_loop import COMPLETED, ChatLoop, follow
 from nanobot.cli.chat_prompt import ChatPrompt
@@ -181,7 +182,12 @@ def _remote(target: ChatTarget) -> Remote | None:
         return Remote(target.url, target.api_key or own, model)
     if target.server is not None:
         server = target.server
-        return Remote(server.url, server.token, model, server.certificate)
+
+        def make_rule(approval_id: str, pattern: str) -> None:
+            decide(target.config, approval_id, "rule", pattern)
+
+        # The key of the process is no operator's; who reads the directory is.
+        return Remote(server.url, server.token, model, server.certificate, make_rule)
     return None
 
 

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 
-from nanobot.cli.chat_files import shown_path
 from nanobot.cli.chat_tools import title
 from nanobot.core.message import AskedCall, ToolCall
 from nanobot.core.tool_question import ToolQuestion
 
 _YES_NO = {"y": "yes", "n": "no"}
 _APPROVAL_KEYS = {**_YES_NO, "a": "always"}
+FILL_IN = "f"
 _ALWAYS = "a: always in this conversation   "
 
 
@@ -23,12 +23,18 @@ def answer_keys(asks: Sequence[AskedCall]) -> Mapping[str, str]:
     return _YES_NO if question.takes_yes or not question.fields else {"n": "no"}
 
 
+def form_of(asks: Sequence[AskedCall]) -> ToolQuestion | None:
+    """Return what a tool asks that can be filled in field by field; None where it is one thing, or none."""
+    question = asks[0].question if asks else None
+    return question if question is not None and len(question.fields) > 1 else None
+
+
 def answer_help(asks: Sequence[AskedCall], now: float) -> str:
     """Return how what is asked is answered."""
     until = _clock_time(min(asked.expires_at for asked in asks), now)
     question = asks[0].question
     if question is not None:
-        return f"{_question_help(asks[0].id, question)}   (then Enter, until {until})"
+        return f"{_question_help(question)}   (then Enter, until {until})"
     # What was asked for one participant of several can be agreed to once only.
     always = _ALWAYS if all(asked.asker is None for asked in asks) else ""
     return f"y: yes, this once   {always}n: no   (then Enter, until {until}; nothing else is a yes)"
@@ -54,14 +60,14 @@ def unanswered(asks: Sequence[AskedCall]) -> str:
     )
 
 
-def _question_help(id_: str, question: ToolQuestion) -> str:
+def _question_help(question: ToolQuestion) -> str:
+    all_of_it = f"{FILL_IN}: fill in all of it   " if len(question.fields) > 1 else ""
     if question.takes_yes:
-        return "y: yes   n: no"
+        return f"y: yes   n: no   {all_of_it}".rstrip()
     if question.field is not None:
-        return "your next line is the answer   n: no answer"
+        return f"your next line is the answer   {all_of_it}n: no answer"
     # No line of words can fill in a form.
-    fields = " ".join(f"{shown_path(field.name)}=…" for field in question.fields)
-    return f"`nanobot approvals answer {id_} {fields}` in another terminal, then any line here   n: no answer"
+    return f"{FILL_IN}: fill it in   n: no answer"
 
 
 def _clock_time(moment: float, now: float) -> str:

@@ -6,14 +6,17 @@ from typing import Any, Protocol
 import msgspec
 
 from nanobot.access.caller import EVERYBODY
+from nanobot.api.approvals import check_rule
 from nanobot.api.wire.content import file_part, image_part
 from nanobot.api.written_files import WrittenFiles
 from nanobot.app import App
 from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
-from nanobot.core.errors import SessionNotFound
+from nanobot.core.approvals import ApprovalAnswer
+from nanobot.core.errors import InvalidRequest, SessionNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded
-from nanobot.core.message import Message, Part, Text, joint
+from nanobot.core.message import AskedCall, Message, Part, Text, joint
 from nanobot.core.sessions import Session
+from nanobot.core.tool_question import Content, decided
 from nanobot.core.turn import Admission, Identity, TurnState
 from nanobot.core.workspace import FILE_ID_PREFIX
 from nanobot.submit.request import TurnRequest
@@ -72,6 +75,22 @@ class Link(Protocol):
 
     async def cancel(self) -> None:
         """Ask the turn that is under way to stop; nothing where there is none."""
+        ...
+
+    async def decide(
+        self,
+        asked: AskedCall,
+        decision: ApprovalAnswer,
+        *,
+        pattern: str | None = None,
+        content: Content | None = None,
+    ) -> None:
+        """Decide on what is asked: a `rule` for the conversations of `pattern`; `content` where a tool asks
+        something. The call goes on with the next message.
+
+        Raises:
+            NanobotError: it cannot be decided so, or not any more.
+        """
         ...
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
@@ -153,6 +172,23 @@ class InProcess:
     async def cancel(self) -> None:
         if self._turn_id is not None:
             await self._app.store.cancel(self._turn_id, "cancelled by the user")
+
+    async def decide(
+        self,
+        asked: AskedCall,
+        decision: ApprovalAnswer,
+        *,
+        pattern: str | None = None,
+        content: Content | None = None,
+    ) -> None:
+        store = self._app.store
+        if decision == "rule":
+            check_rule(EVERYBODY, await store.approval(asked.id), pattern)
+        try:
+            answer = decided(asked.question, decision, content)
+        except ValueError as error:
+            raise InvalidRequest(str(error), param="content") from error
+        await store.decide_approval(asked.id, decision, by="cli", pattern=pattern, content=answer)
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return await self._app.store.sessions(limit=limit)

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from difflib import get_close_matches
 from typing import Any, Protocol
 
-from nanobot.cli.chat_answers import answer_help, answer_keys, still_open, unanswered
+from nanobot.cli.chat_answers import FILL_IN, answer_help, answer_keys, form_of, still_open, unanswered
 from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, attach, save, save_to
+from nanobot.cli.chat_form import fill_in
 from nanobot.cli.chat_link import Link
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import ChatView
@@ -25,6 +26,7 @@ HELP = {
     "/session KEY": "continue another conversation",
     "/sessions": "list conversations",
     "/attach FILE": "send a file along with what you say next",
+    "/always PATTERN": "let what is asked for run in all conversations like it, e.g. cli:*",
     "/files": "list the files that the agent has written",
     "/save FILE [TO]": "copy one of them here, or to TO",
     "/help": "show this",
@@ -37,6 +39,8 @@ _KEYS = (
     "Enter sends. Alt-Enter, or a backslash before Enter, begins another line. "
     "Ctrl-C stops an answer; at an empty prompt, twice, it leaves. Up brings back earlier inputs."
 )
+_GO_ON = "Go on."
+"""What is said once something was decided: a decision alone starts nothing."""
 _NOTHING_ASKED: tuple[AskedCall, ...] = ()
 _FRAME_S = 0.08
 _MAX_SESSIONS = 20
@@ -95,7 +99,9 @@ class ChatLoop:
             try:
                 text = await self._source.read(is_asked=bool(self._asks))
                 text = answer_keys(self._asks).get(text.lower(), text)
-                if text and not await self._run_command(text):
+                if text.lower() == FILL_IN and form_of(self._asks) is not None:
+                    await self._fill_in()
+                elif text and not await self._run_command(text):
                     await self._ask(text)
             except UserLeft:
                 if self._asks:
@@ -118,6 +124,28 @@ class ChatLoop:
         with contextlib.suppress(TurnNotFound):
             await self._show(self._link.take_up(latest.id))
         return True
+
+    async def _fill_in(self) -> None:
+        """Have the form of what a tool asks filled in, and go on with that."""
+        asked, form = self._asks[0], form_of(self._asks)
+        content = await fill_in(form, self._source.read, self._view.note) if form is not None else None
+        if content is None:
+            self._view.note(answer_help(self._asks, self._now()))
+            return
+        await self._link.decide(asked, "once", content=content)
+        await self._ask(_GO_ON)
+
+    async def _allow(self, pattern: str) -> None:
+        """Let the tools that are asked about run in all conversations of the pattern, and go on with that."""
+        if not self._asks or self._asks[0].question is not None:
+            self._view.note("there is no call to allow: nothing was asked, or a tool asks something itself")
+            return
+        if not pattern:
+            self._view.note("/always needs a pattern of conversations, such as cli:*, or * for all")
+            return
+        for asked in self._asks:
+            await self._link.decide(asked, "rule", pattern=pattern)
+        await self._ask(_GO_ON)
 
     async def _ask(self, text: str) -> None:
         files, self._attached = tuple(self._attached), []
@@ -156,7 +184,7 @@ class ChatLoop:
             case "/quit" | "/exit":
                 raise UserLeft
             case "/help" | "/?":
-                self._view.note("\n".join([*(f"{name:17}{effect}" for name, effect in HELP.items()), _KEYS]))
+                self._view.note("\n".join([*(f"{name:20}{effect}" for name, effect in HELP.items()), _KEYS]))
             case "/new":
                 self._switch_to(self._new_key())
             case "/session" if rest.strip():
@@ -173,6 +201,8 @@ class ChatLoop:
                 self._view.note(
                     f"{neutral(file.name)} ({size(len(file.content))}) goes along with what you say next"
                 )
+            case "/always":
+                await self._allow(rest.strip())
             case "/files":
                 await self._unless_stopped(self._list_files())
             case "/save":

@@ -6,10 +6,9 @@ A broken connection does not end the turn: the stream is resumed where it broke.
 import asyncio
 import contextlib
 import ipaddress
-import os
 import re
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -19,38 +18,32 @@ from yarl import URL
 
 from nanobot.api.wire.files import WRITTEN_PURPOSE
 from nanobot.cli.chat_errors import (
-    TLS_ERRORS,
     ServerRefused,
     ServerUnreachable,
-    expects_https,
     not_nanobot,
     refused,
     unreachable,
 )
 from nanobot.cli.chat_files import MOST_WRITTEN, Attachment, SavableFile
 from nanobot.cli.chat_link import MOST_LATEST, LatestTurn, latest_of
-from nanobot.cli.chat_stream import ConnectionBroken, answer_of, end_of, events_in
-from nanobot.core.errors import ConfigError, StreamingOff, TurnNotFound
+from nanobot.cli.chat_stream import ConnectionBroken
+from nanobot.cli.chat_turn import CONNECT_S, RemoteQuestion, RemoteTurn
+from nanobot.core.approvals import ApprovalAnswer
+from nanobot.core.errors import ConfigError
 from nanobot.core.event import (
     Event,
-    TextDelta,
     TurnEnded,
 )
+from nanobot.core.message import AskedCall
 from nanobot.core.sessions import Session
+from nanobot.core.tool_question import Content
 from nanobot.core.workspace import FILE_ID_PREFIX
 
 __all__ = ["Remote", "ServerRefused", "ServerUnreachable", "is_this_machine", "parse_url"]
 
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-_CONNECT_S = 10.0
 _SILENCE_S = 60.0
 _MAX_LINE_BYTES = 8 * 1024 * 1024
-_BROKEN = (
-    aiohttp.ClientConnectionError,
-    aiohttp.ClientPayloadError,
-    aiohttp.SocketTimeoutError,
-    TimeoutError,
-)
 
 
 _Shape = TypeVar("_Shape")
@@ -82,21 +75,31 @@ def is_this_machine(url: str) -> bool:
 
 class Remote:
     """A server. `model`: `nanobot`, or the name of one of its presets. `certificate`: the SHA-256 of the one
-    certificate that is trusted; None: those are that this machine trusts.
+    certificate that is trusted; None: those are that this machine trusts. `make_rule`: lets a call and its
+    tool run in the conversations of a pattern, where the server's directory is at hand; None: the server
+    does, if the key allows it.
     """
 
-    def __init__(self, url: str, api_key: str | None, model: str, certificate: bytes | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        model: str,
+        certificate: bytes | None = None,
+        make_rule: Callable[[str, str], object] | None = None,
+    ) -> None:
+        self._make_rule = make_rule
         self._url = parse_url(url)
         self._model = model
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_SILENCE_S)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=_SILENCE_S)
         self._http = aiohttp.ClientSession(
             headers=headers,
             timeout=timeout,
             read_bufsize=_MAX_LINE_BYTES,
             connector=aiohttp.TCPConnector(ssl=aiohttp.Fingerprint(certificate) if certificate else True),
         )
-        self._turn: _RemoteTurn | None = None
+        self._turn: RemoteTurn | None = None
 
     async def close(self) -> None:
         await self._http.close()
@@ -111,8 +114,8 @@ class Remote:
     ) -> AsyncIterator[Event]:
         parts = [*(file.part() for file in files), {"type": "text", "text": text}]
         message = {"role": "user", "content": parts if files else text}
-        question = _Question({"model": self._model, "messages": [message]}, session_key)
-        async for event in self._follow(_RemoteTurn(self._http, self._url, question=question)):
+        question = RemoteQuestion({"model": self._model, "messages": [message]}, session_key)
+        async for event in self._follow(RemoteTurn(self._http, self._url, question=question)):
             yield event
 
     async def latest(self, session_key: str) -> LatestTurn | None:
@@ -132,10 +135,10 @@ class Remote:
         return latest_of([(row.turn_id, row.role, row.text) for row in rows])
 
     async def take_up(self, turn_id: str) -> AsyncIterator[Event]:
-        async for event in self._follow(_RemoteTurn(self._http, self._url, turn_id=turn_id)):
+        async for event in self._follow(RemoteTurn(self._http, self._url, turn_id=turn_id)):
             yield event
 
-    async def _follow(self, turn: "_RemoteTurn") -> AsyncIterator[Event]:
+    async def _follow(self, turn: "RemoteTurn") -> AsyncIterator[Event]:
         self._turn = turn
         pauses = iter(_PAUSES_S)
         was_connected = False
@@ -163,6 +166,25 @@ class Remote:
         if self._turn is not None:
             await self._turn.cancel()
 
+    async def decide(
+        self,
+        asked: AskedCall,
+        decision: ApprovalAnswer,
+        *,
+        pattern: str | None = None,
+        content: Content | None = None,
+    ) -> None:
+        if self._make_rule is not None and decision == "rule" and pattern is not None:
+            await asyncio.to_thread(self._make_rule, asked.id, pattern)
+            return
+        told: dict[str, object] = {"decision": decision}
+        if pattern is not None:
+            told["pattern"] = pattern
+        if content is not None:
+            told["content"] = content
+        url = f"{self._url}/v1/approvals/{quote(asked.id, safe='')}"
+        await self._body_of(self._http.post(url, json=told))
+
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         body = await self._read("/v1/sessions", {"limit": limit})
         return (await self._decoded(body, _SessionList)).data
@@ -180,8 +202,16 @@ class Remote:
         """Return what the server has at the path, which is encoded already."""
         url = URL(f"{self._url}{path}", encoded=True).with_query(query)
         headers = {"x-session-key": session_key} if session_key is not None else {}
+        return await self._body_of(self._http.get(url, headers=headers))
+
+    async def _body_of(self, request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> bytes:
+        """Return what the server answers to the request.
+
+        Raises:
+            NanobotError: it refuses, or cannot be reached.
+        """
         try:
-            async with self._http.get(url, headers=headers) as response:
+            async with request as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise await unreachable(self._url, error) from None
@@ -240,150 +270,3 @@ class _MessageList(msgspec.Struct, frozen=True):
     """The answer of `GET /v1/sessions/{key}/messages`; it has more fields, and so have its messages."""
 
     data: tuple[_ListedMessage, ...]
-
-
-class _Question:
-    """A request for an answer, which may be sent again: where the connection breaks before the id of its turn
-    has come, the server finds the turn by the key.
-    """
-
-    def __init__(self, body: dict[str, Any], session_key: str) -> None:
-        self.body = body
-        self.headers = {
-            "x-session-key": session_key,
-            "x-events": "tools",
-            "content-type": "application/json",
-            "idempotency-key": uuid.uuid4().hex,
-        }
-
-
-class _RemoteTurn:
-    """One turn, over as many connections as it takes: that of a `question`, whose id is known once the server
-    begins to answer, or the one with the id `turn_id`.
-    """
-
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        url: str,
-        *,
-        question: _Question | None = None,
-        turn_id: str | None = None,
-    ) -> None:
-        self._question = question
-        self._turn_id = turn_id
-        self._cursor = 0
-        self._is_cancelled = False
-        self._http = http
-        self._url = url
-        self._streams = True
-        self.is_broken = False
-
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Yield what is new, over one connection.
-
-        Raises:
-            ConnectionBroken: try again.
-            NanobotError: the server refused.
-        """
-        try:
-            async with self._connect() as response:
-                self.is_broken = False
-                await self._set_turn_id(response.headers.get("x-turn-id"))
-                if response.status != 200:
-                    yield await self._refusal(response)
-                    return
-                if not self._streams and response.content_type == "application/json":
-                    yield TextDelta(answer_of(await response.read()))
-                    yield TurnEnded("done")
-                    return
-                if response.content_type != "text/event-stream":
-                    raise ServerUnreachable(f"{self._url} does not answer like nanobot: check the URL")
-                async for event in self._lines_of(response):
-                    yield event
-        except TLS_ERRORS as error:
-            raise await unreachable(self._url, error) from None
-        except aiohttp.ClientConnectorError as error:
-            raise ConnectionBroken(
-                os.strerror(error.errno).lower() if error.errno else str(error.os_error), never_connected=True
-            ) from None
-        except aiohttp.ConnectionTimeoutError:
-            raise ConnectionBroken(f"no connection within {_CONNECT_S:g} s", never_connected=True) from None
-        except aiohttp.ServerDisconnectedError as error:
-            if self._turn_id is None and await expects_https(self._url):
-                raise await unreachable(self._url, error) from None
-            raise ConnectionBroken(str(error)) from None
-        except _BROKEN as error:
-            raise ConnectionBroken(str(error) or "timed out") from None
-        except aiohttp.ClientError as error:
-            raise ServerUnreachable(f"{self._url}: {error}") from None
-        raise ConnectionBroken("the connection was closed")
-
-    async def cancel(self) -> None:
-        """Ask the server to stop the turn, as soon as its id is known."""
-        self._is_cancelled = True
-        if self._turn_id is None:
-            return
-        # The reader of the stream meets the same error, and reports it.
-        with contextlib.suppress(*_BROKEN):
-            async with self._http.post(f"{self._url}/v1/turns/{self._turn_id}/cancel"):
-                pass
-
-    async def _set_turn_id(self, turn_id: str | None) -> None:
-        if self._turn_id is None and turn_id is not None:
-            self._turn_id = turn_id
-            # The user asked to stop it before its id was known.
-            if self._is_cancelled:
-                await self.cancel()
-
-    def _connect(self) -> Any:
-        if self._turn_id is None and self._question is not None:
-            body = msgspec.json.encode({**self._question.body, "stream": self._streams})
-            return self._http.post(
-                f"{self._url}/v1/chat/completions", data=body, headers=self._question.headers
-            )
-        url = f"{self._url}/v1/turns/{self._turn_id}/stream?after={self._cursor}"
-        return self._http.get(url, headers={"x-events": "tools"})
-
-    async def _lines_of(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
-        name, payload, cursor = "", "", self._cursor
-        async for raw in response.content:
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            field, _, value = line.partition(":")
-            value = value.removeprefix(" ")
-            if field == "event":
-                name = value
-            elif field == "data":
-                payload += value
-            elif field == "id":
-                cursor = int(value.rpartition(":")[2])
-            elif not line and payload:
-                # Only now: an event that was cut off must come again.
-                self._cursor = cursor
-                for event in events_in(name, payload):
-                    yield event
-                name = payload = ""
-
-    async def _refusal(self, response: aiohttp.ClientResponse) -> TurnEnded:
-        """Return the end of the turn that an answer other than 200 means.
-
-        Raises:
-            ConnectionBroken: the server is stopping, or does not stream; try again.
-            NanobotError: the turn was not admitted.
-        """
-        body = await response.content.read(64 * 1024)
-        try:
-            error = msgspec.json.decode(body)["error"]
-            message = str(error["message"])
-            end = end_of(error)
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            raise await not_nanobot(self._url, response.status) from None
-        if error.get("code") == TurnNotFound.code:
-            raise TurnNotFound(message)
-        if self._turn_id is not None:
-            # The turn was admitted, so the error is how it ended.
-            return end
-        if self._streams and error.get("code") == StreamingOff.code:
-            self._streams = False
-            raise ConnectionBroken(message)
-        raise refused(response.status, str(error.get("code")), message)

@@ -12,6 +12,7 @@ from nanobot.core.event import (
     TextDelta,
     ThinkingDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnEnded,
     TurnError,
@@ -44,6 +45,8 @@ def events_in(name: str, payload: str) -> list[Event]:
             return [ToolStarted(ToolCall(content["id"], content["name"], content["arguments"]))]
         if name == "tool_finished":
             return [ToolFinished(Message("tool", (_result(content),)))]
+        if name == "tool_progress":
+            return [ToolProgress(content["id"], content["text"])]
         if name == "approval_asked":
             asks = msgspec.convert(content["approvals"], tuple[AskedCall, ...])
             return [MessageAdded(Message("assistant", (), asks=asks))]

@@ -68,30 +68,41 @@ class ToolReport:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._running: dict[str, _Running] = {}
+        self._told: dict[str, list[str]] = {}
         self._plan = NO_PLAN
 
     def start(self, call: ToolCall) -> None:
         self._running[call.id] = _Running(call, self._now())
+
+    def tell(self, call_id: str, text: str) -> None:
+        """Take in what a call tells while it runs."""
+        if call_id in self._running:
+            self._told[call_id] = text.splitlines()[-MOST_RESULT_LINES:]
 
     @property
     def is_running(self) -> bool:
         return bool(self._running)
 
     def lines(self) -> list[ToolLine]:
-        """Return what runs, and for how many seconds."""
+        """Return what runs, for how many seconds, and what it tells."""
         running = list(self._running.values())
         shown = [
-            ToolLine(f"· {title(each.call)}", tail=_seconds(int(self._now() - each.since)))
+            line
             for each in running[:_MOST_RUNNING]
+            for line in (
+                ToolLine(f"· {title(each.call)}", tail=_seconds(int(self._now() - each.since))),
+                *_indented(self._told.get(each.call.id, ())),
+            )
         ]
-        rest = len(running) - len(shown)
-        return [*shown, *([ToolLine(f"  and {rest} more")] if rest else [])]
+        rest = len(running) - _MOST_RUNNING
+        return [*shown, *([ToolLine(f"  and {rest} more")] if rest > 0 else [])]
 
     def finish(self, result: ToolResult) -> list[ToolLine]:
         """Return what remains of the call that has this result: nothing of one that was not run, of which the
         answer tells what is to be known.
         """
         ran = self._running.pop(result.call_id, None)
+        self._told.pop(result.call_id, None)
         if ran is None:
             return []
         elapsed = _elapsed(self._now() - ran.since)
@@ -109,6 +120,7 @@ class ToolReport:
         """Return what remains of the calls that have no result at the end of the answer."""
         left = [_failed(each.call, " (not finished)") for each in self._running.values()]
         self._running.clear()
+        self._told.clear()
         return left
 
     def _outcome(self, call: ToolCall, result: ToolResult) -> list[ToolLine]:

@@ -13,7 +13,7 @@ from nanobot.cli.chat_markdown import finished, lines
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import Tone, ToolLine, ToolReport, asked_lines, settled_lines, title
 from nanobot.cli.terminal import neutral, one_line
-from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolProgress, ToolStarted
 from nanobot.core.message import AskedCall, Message
 
 _MAX_LIVE_LINES = 200
@@ -88,6 +88,9 @@ class RichView:
             self._settle(len(self._pending))
             self._tools.start(event.call)
             self.paint()
+        elif isinstance(event, ToolProgress):
+            # The next `paint` shows it.
+            self._tools.tell(event.call_id, event.text)
         elif isinstance(event, ToolFinished):
             self._settle(len(self._pending))
             for result in event.message.tool_results:

@@ -15,7 +15,7 @@ from nanobot.cli.options import CONFIG, DATA, settings
 from nanobot.cli.terminal import neutral, one_line
 from nanobot.config import Config
 from nanobot.core.errors import SkillError
-from nanobot.core.skill import SKILL_FILE, SkillSource
+from nanobot.core.skill import SKILL_FILE, SkillSource, as_name, why_no_name
 from nanobot.models.providers import LOCAL
 from nanobot.stores.workspaces.tree import is_supported
 from nanobot.tools.skills.folder import CheckedSkill, read_folder, read_skill, scan
@@ -74,9 +74,9 @@ def add(directory: Path, replace: bool, config_file: Path | None, data: str | No
     config = settings(config_file, server={"data": data})
     check_system()
     source = _directory(directory)
-    file = copy_skill(
-        files_of(source.parent), (source.name,), config.skills_folder, source.name, replaces=replace
-    )
+    # Many are published in folders that are called as no skill may be.
+    name = source.name if why_no_name(source.name) is None else as_name(source.name)
+    file = copy_skill(files_of(source.parent), (source.name,), config.skills_folder, name, replaces=replace)
     audit_log.record(config, "nanobot skills add", target=file.name)
     click.echo(f"{neutral(file.name)} is in {config.skills_folder}")
     for finding in file.findings:
@@ -115,7 +115,8 @@ def check(paths: tuple[Path, ...], config_file: Path | None, data: str | None) -
         _check_chosen(config, {skill.file.name for skill in found})
     for skill in found:
         warnings = [finding.text for finding in skill.file.findings if finding.level == "warning"]
-        state = "cannot be used" if skill.file.errors else "fits the format"
+        state = "fits the format" if skill.file.fits else "can be used, but does not fit the format"
+        state = "cannot be used" if skill.file.errors else state
         click.echo(f"{neutral(skill.folder)}: {state}")
         for level, texts in (("error", skill.file.errors), ("warning", warnings)):
             for text in texts:

@@ -110,6 +110,7 @@ class ShellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disk_mb: AtLeast1 = 1_024
     processes: Annotated[int, msgspec.Meta(ge=16)] = 256
     max_commands: AtLeast1 = 16
+    live_lines: Annotated[int, msgspec.Meta(ge=0, le=4_000)] = 10
     readable: tuple[str, ...] = ()
     python: Literal["fresh", "session"] = "fresh"
     python_idle_s: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_S)] = 900.0
@@ -153,7 +154,7 @@ class McpOAuthTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An MCP server: a command that is started, or a URL. `sessions` None: as `mcp.sessions` has it; `tools`
-    None: all.
+    None: all. `protocol`: the newest that both know, or the last one with sessions.
     """
 
     command: str | None = None
@@ -171,6 +172,7 @@ class McpServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_calls: AtLeast1 = 8
     per_session: bool = False
     trust_annotations: bool = False
+    protocol: Literal["newest", "2025-11-25"] = "newest"
 
 
 class McpTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

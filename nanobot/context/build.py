@@ -166,9 +166,11 @@ def build(
     shown = fitted if is_text else repair(fitted)
     if context is not None and (before := prompt.earlier(summary, context, budget_tokens)):
         shown = (user(before), *shown)
-    # What leaves no trace is no part of the conversation: a title is asked for without its messages, too.
+    # What leaves no trace is no part of the conversation: a title is asked for without its messages, too. And
+    # the assistant may have begun it.
+    roles = [message.role for message in shown]
     is_first = (
-        turn.trace and not history.skipped_tokens and [message.role for message in shown].count("user") == 1
+        turn.trace and not history.skipped_tokens and roles[:1] == ["user"] and roles.count("user") == 1
     )
     notes = hint if is_side_task else prompt.notes(now, is_first=is_first, hint=hint)
     had = history.state.plan

@@ -25,6 +25,9 @@ from nanobot.core.message import (
 NO_RESULT = "No result was provided for this call."
 SHOWN_BELOW = "(What came of this call is shown below.)"
 CAME_WITH = "(This came with the result of {}:)"
+CAME_WITH_ANSWER = "(This came with the answer before it:)"
+RESULT_ALONE = "(The result of a tool call that is not shown:)"
+_NO_IDS: frozenset[str] = frozenset()
 _STEPS_A_WINDOW = 4
 _STEPS_IN_A_TURN = 2
 
@@ -153,10 +156,11 @@ def refuse_too_long(message: Message, budget_tokens: int) -> None:
 def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return the transcript in a form that every provider accepts, however it was cut.
 
-    Each call is answered exactly once, right after the message that makes it. Results without a call,
-    messages without content, and reasoning that its provider does not want back are left out. An answer that
-    was cut off and continued becomes one message. Names of participants stand before what they say, and what
-    came with results follows them as a message of the user.
+    Each call is answered exactly once, right after the message that makes it. Messages without content, and
+    reasoning that its provider does not want back are left out. An answer that was cut off and continued
+    becomes one message. Names of participants stand before what they say. What came with results, or with an
+    answer, follows as a message of the user, and so does a result without a call, as clients send that trim
+    their list.
     """
     if is_plain(messages):
         return messages
@@ -175,6 +179,8 @@ def repair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
                 end += 1
             _add_step(whole, message, messages[position:end])
             position = end
+        elif message.role == "tool":
+            whole += _alone(message, _NO_IDS)
     return tuple(whole)
 
 
@@ -215,15 +221,22 @@ def _add_step(whole: list[Message], message: Message, following: tuple[Message, 
             whole[-1] = Message("assistant", before.parts + said.parts, said.stop_reason)
         else:
             whole.append(said)
-    if calls := said.tool_calls:
-        _add_results(whole, calls, following)
+    calls = said.tool_calls
+    has_lone = _add_results(whole, calls, following) if calls else True
+    if len(said.parts) < len(message.parts):
+        # No provider takes them in an answer.
+        shown = [part for part in message.parts if isinstance(part, Image | Audio | File)]
+        whole += [Message("user", (Text(CAME_WITH_ANSWER), *shown))] if shown else []
+    answered = frozenset([call.id for call in calls]) if has_lone else _NO_IDS
     for other in following:
         if other.role == "user":
             whole.extend(_question(other))
+        elif has_lone and other.role == "tool":
+            whole.extend(_alone(other, answered))
 
 
-def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> None:
-    """Add the results of the calls in order, then what came with them."""
+def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: tuple[Message, ...]) -> bool:
+    """Add the results of the calls in order, then what came with them; return whether there are others."""
     results: dict[str, ToolResult] = {}
     has_more = False
     for other in following:
@@ -233,7 +246,9 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         has_more = has_more or (other.role == "tool" and len(other.parts) > len(found))
     attached = _attached(following) if has_more else {}
     came_along: list[Part] = []
+    others = len(results)
     for call in calls:
+        others -= call.id in results
         result = results.get(call.id) or ToolResult(call.id, NO_RESULT, is_error=True)
         if parts := attached.get(call.id):
             came_along += (Text(CAME_WITH.format(call.name)), *parts)
@@ -242,6 +257,23 @@ def _add_results(whole: list[Message], calls: tuple[ToolCall, ...], following: t
         whole.append(Message("tool", (result,)))
     if came_along:
         whole.append(Message("user", tuple(came_along)))
+    return others > 0
+
+
+def _alone(message: Message, answered: frozenset[str]) -> tuple[Message, ...]:
+    """Return what a message of results says, but for those of the calls that are `answered`, as a message of
+    the user.
+    """
+    parts: list[Part] = []
+    is_alone = False
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            is_alone = part.call_id not in answered
+            if is_alone and part.content.strip():
+                parts.append(Text(f"{RESULT_ALONE}\n{part.content}"))
+        elif is_alone and isinstance(part, Image | Audio | File):
+            parts += (part,) if parts else (Text(RESULT_ALONE), part)
+    return (Message("user", tuple(parts)),) if parts else ()
 
 
 def _attached(messages: tuple[Message, ...]) -> dict[str, list[Part]]:

@@ -19,6 +19,7 @@ _SHORT_INTRODUCTION = "What you remember (newer lines hold):"
 _BYTES_PER_TOKEN = 4
 _MARK_BYTES = 6
 _SHORT_SHARE = 3
+_USER = "The user"
 _NOT_SAID = {"web": "from the web", "file": "from a file", "tool": "from a tool", "import": "imported"}
 _OF_LAYER = {"group": "this group", "session": "this chat"}
 
@@ -50,7 +51,7 @@ def profile(known: KnownFacts, most_tokens: int, *, secret: bytes, is_short: boo
     left_bytes = most_tokens * _BYTES_PER_TOKEN // (_SHORT_SHARE if is_short else 1) - len(introduction) - 64
     taken: list[tuple[MemoryFact, str]] = []
     for fact in sorted(known.facts, key=lambda fact: (not fact.is_pinned, -fact.valid_from, fact.id)):
-        line = fact_line(fact, has_date=not is_short)
+        line = fact_line(_of_user(fact), has_date=False) if is_short else fact_line(fact)
         size = len(line.encode()) + 1
         # A long one need not keep out the short ones that come after it.
         if size <= left_bytes:
@@ -62,6 +63,13 @@ def profile(known: KnownFacts, most_tokens: int, *, secret: bytes, is_short: boo
     taken.sort(key=lambda item: (LAYERS.index(item[0].layer), item[0].valid_from, item[0].id))
     text = _between_marks(introduction, [line for _, line in taken], secret, is_short=is_short)
     return Profile(text, frozenset(fact.id for fact, _ in taken), leaves_out)
+
+
+def _of_user(fact: MemoryFact) -> MemoryFact:
+    """Return the fact with the user as its subject where it has none: a small model takes it for its own."""
+    if fact.subject or fact.layer != "person":
+        return fact
+    return msgspec.structs.replace(fact, subject=_USER)
 
 
 def _between_marks(introduction: str, lines: Sequence[str], secret: bytes, *, is_short: bool) -> str:

@@ -1,9 +1,10 @@
 """Events: what happens in a turn, in order.
 
-Deltas and the choice of a model are passing: followers see them, the store does not. Everything else is
-durable.
+Deltas, the choice of a model and what a running call tells are passing: followers see them, the store does
+not. Everything else is durable.
 
-The events of a turn are counted in units: a delta has one per character, any other event one. An event's
+The events of a turn are counted in units: a delta has one per character, what a running call tells none, any
+other event one. An event's
 cursor is the number of units up to its end. `events_of` rebuilds the events from the stored messages, so a
 cursor from a live stream still fits when the deltas are long gone.
 """
@@ -65,6 +66,13 @@ class ToolFinished(msgspec.Struct, frozen=True, gc=False, tag="tool_finished"):
     message: Message
 
 
+class ToolProgress(msgspec.Struct, frozen=True, gc=False, tag="tool_progress"):
+    """What a call that runs tells of itself: `text` takes the place of what it told before."""
+
+    call_id: str
+    text: str
+
+
 class TurnEnded(msgspec.Struct, frozen=True, gc=False, tag="turn_ended", omit_defaults=True):
     """The last event of every turn. `usage` sums all steps."""
 
@@ -95,7 +103,7 @@ def end_alone(end: TurnEnded) -> TurnEnded:
 
 Delta = TextDelta | ThinkingDelta
 _DELTAS = (TextDelta, ThinkingDelta)
-Passing = Delta | ModelChosen
+Passing = Delta | ModelChosen | ToolProgress
 Fact = MessageAdded | ToolStarted | ToolFinished | TurnEnded
 Event = Passing | Fact
 
@@ -104,7 +112,7 @@ def units(event: Event) -> int:
     """Return how many units `event` has."""
     if isinstance(event, _DELTAS):
         return len(event.text)
-    return 1
+    return 0 if isinstance(event, ToolProgress) else 1
 
 
 def events_of(messages: tuple[Message, ...]) -> tuple[Event, ...]:

@@ -33,7 +33,7 @@ class Image(msgspec.Struct, frozen=True, gc=False, tag="image"):
     """An image as a `data:` URL, passed on to the model unchanged."""
 
     url: str
-    detail: Literal["auto", "low", "high"] | None = None
+    detail: Literal["auto", "low", "high", "original"] | None = None
 
 
 class Audio(msgspec.Struct, frozen=True, gc=False, tag="audio"):

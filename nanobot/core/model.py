@@ -51,9 +51,10 @@ class ModelRequest(msgspec.Struct, frozen=True):
     context: ContextView | None = None
 
 
-Ability = Literal["json_object", "json_schema", "images", "audio", "tools", "reading_on"]
+Ability = Literal["json_object", "json_schema", "images", "audio", "tools", "reading_on", "noting"]
 """What only some models can do: keep to an output format, take images, take recordings, call tools, and call
-those that take some skill: the tool that reads on in files, those of the web.
+those that take some skill: the tool that reads on in files, those of the web. `noting`: without that skill,
+call those that note down, find and forget what a user asks to have noted down, found and forgotten.
 """
 EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
 

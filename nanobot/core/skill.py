@@ -38,6 +38,12 @@ def why_no_name(name: str) -> str | None:
     return None if name else "name is missing"
 
 
+def as_name(text: str) -> str:
+    """Return the name of a skill that is next to the text; empty where there is none."""
+    signs = (sign if sign.isalnum() and sign == sign.lower() else "-" for sign in text.lower())
+    return "-".join(filter(None, "".join(signs).split("-")))[:MOST_NAME].rstrip("-")
+
+
 class SkillFiles(Protocol):
     """The files of a folder of skills. No link is followed. Both block."""
 

@@ -13,6 +13,8 @@ from nanobot.core.tool_question import AnsweredQuestion, ToolQuestion
 
 Schema = dict[str, object]
 """A JSON schema, as the providers take it."""
+Tell = Callable[[str], None]
+"""Shows people what a call that runs does for the moment: each text takes the place of the one before."""
 Brings = Callable[[Any], ReadOrigin | None]
 """Tells what the result of a call is that nobody in the conversation said."""
 PASSING_PREFIX = "mcp__"
@@ -91,6 +93,10 @@ def _tokens(tools: Iterable[ToolSpec]) -> int:
 NONE_DEFERRED = DeferredTools()
 
 
+def tell_nobody(text: str) -> None:
+    """Show it to nobody."""
+
+
 class ToolContext(msgspec.Struct, frozen=True):
     """The turn that a call belongs to, as far as a tool may know it.
 
@@ -99,7 +105,8 @@ class ToolContext(msgspec.Struct, frozen=True):
     `sees_images`: whether the model does. `leaves_trace`: False where nothing of the turn may be kept.
     `deferred`: the tools that may be looked for. `key_id`, `model`, `entry`: the API key that the turn is
     charged to, the preset that answers, and where it came from. `delegated_by`: the session of
-    the turn that has delegated this one. `answered`: what this call has asked before, and the answer.
+    the turn that has delegated this one. `answered`: what this call has asked before, and the answer. `tell`:
+    shows people what the call does for the moment.
     """
 
     turn_id: str
@@ -115,6 +122,7 @@ class ToolContext(msgspec.Struct, frozen=True):
     entry: Literal["api", "cli"] = "api"
     delegated_by: str | None = None
     answered: AnsweredQuestion | None = None
+    tell: Tell = tell_nobody
 
     @property
     def account_key(self) -> str:
@@ -154,22 +162,22 @@ class Tool(msgspec.Struct, frozen=True):
     `arguments` is a msgspec Struct type: it gives the JSON schema that the model is shown, and checks what
     the model wrote. A tool of others has its schema in `parameters`; its `arguments` are a dict, which they
     check. `run` returns the text for the model, or a `ToolOutput`; the text of a `ToolError` goes to the
-    model too, any other exception is a bug. `repeatable`: a call that had started when the server died may
-    be run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the
-    window does not show all of the conversation's files and results; `looks_back`: only where it does not
-    show all of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to
-    others only where it `reads_on`. `lasting`: it is about what outlasts the turn, and offered only where
-    that leaves a trace. `brings`: what its results are that nobody in the conversation said, or a function
-    that tells it of the arguments; None: nothing such. `group`: the group under which a policy may name it;
-    `by_default`: what holds where no policy says anything of it. `deferrable`: where the tools together take
-    more of the prompt than `agent.tools_tokens`, the model is offered it only once it has found it with
-    `find_tools`. That is for tools that come in numbers, as those of other programs do; one that any task may
-    need is not deferrable. `sessions`: patterns of the session keys that may use it, whatever a policy says;
-    None: all. `is_of_use`: in which sessions it is offered; None: in all. `of_session`: it works on what
-    belongs to the session, as its files, its memory and its commands; a turn that does a part of another's
-    work, in a session of its own, has no such tools. `take_up`: gets the id of a turn that goes on after a
-    restart, the names of the parts of its work that it had begun and that are not answered, and the ids of
-    all calls of the tool that it has made.
+    model too, any other exception is a bug. `repeatable`: a call that had started when the server died may be
+    run again. `concurrent`: calls of one step may overlap. `reads_on`: it is offered only where the window
+    does not show all of the conversation's files and results; `looks_back`: only where it does not show all
+    of its messages. `demanding`: it is offered to models with the ability `reading_on`, and to others only
+    where it `reads_on`; `noting`: also to models with the ability `noting`. `lasting`: it is about what
+    outlasts the turn, and offered only where that leaves a trace. `brings`: what its results are that nobody
+    in the conversation said, or a function that tells it of the arguments; None: nothing such. `group`: the
+    group under which a policy may name it; `by_default`: what holds where no policy says anything of it.
+    `deferrable`: where the tools together take more of the prompt than `agent.tools_tokens`, the model is
+    offered it only once it has found it with `find_tools`. That is for tools that come in numbers, as those
+    of other programs do; one that any task may need is not deferrable. `sessions`: patterns of the session
+    keys that may use it, whatever a policy says; None: all. `is_of_use`: in which sessions it is offered;
+    None: in all. `of_session`: it works on what belongs to the session, as its files, its memory and its
+    commands; a turn that does a part of another's work, in a session of its own, has no such tools.
+    `take_up`: gets the id of a turn that goes on after a restart, the names of the parts of its work that it
+    had begun and that are not answered, and the ids of all calls of the tool that it has made.
     """
 
     name: str
@@ -182,6 +190,7 @@ class Tool(msgspec.Struct, frozen=True):
     reads_on: bool = False
     looks_back: bool = False
     demanding: bool = False
+    noting: bool = False
     lasting: bool = False
     brings: ReadOrigin | Brings | None = "tool"
     group: str = ""
@@ -208,7 +217,12 @@ class Tool(msgspec.Struct, frozen=True):
         """What the model is told, with the schema of `arguments` inlined."""
         if self.parameters is not None:
             return ToolSpec(self.name, self.description, self.parameters)
-        return tool_spec(self.name, self.description, _schema(self.arguments))
+        return spec_of(self.name, self.description, self.arguments)
+
+
+def spec_of(name: str, description: str, arguments: type[msgspec.Struct] | type[dict[str, Any]]) -> ToolSpec:
+    """Return what models are told of a tool of ours, with the schema of its `arguments` inlined."""
+    return tool_spec(name, description, _schema(arguments))
 
 
 def _schema(arguments: type[msgspec.Struct] | type[dict[str, Any]]) -> Schema:

@@ -31,6 +31,7 @@ from nanobot.core.event import (
     TextDelta,
     ThinkingDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnEnded,
     TurnError,
@@ -275,7 +276,8 @@ class Run:
                 self._open_calls.difference_update(result.call_id for result in event.message.tool_results)
 
     def _show(self, event: Passing) -> None:
-        self._spoken.append(event)
+        if not isinstance(event, ToolProgress):
+            self._spoken.append(event)
         self._store.show(self._claim, event)
 
     def _take_back(self) -> bool:

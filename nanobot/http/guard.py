@@ -152,11 +152,7 @@ class Guard:
         # `BoundedConnection` does not see the size of a head that arrives complete in one read.
         if size > MAX_HEAD_BYTES:
             raise HeadTooLarge(f"headers of {size} bytes: at most {MAX_HEAD_BYTES} are allowed")
-        is_foreign = self._origins.check(
-            headers.get(b"host", b""),
-            headers.get(b"origin", b""),
-            is_keyless=not self.authentication.is_required,
-        )
+        is_foreign = self._origins.check(headers, is_keyless=not self.authentication.is_required)
         self._head.check(headers, scope["headers"], scope["http_version"])
         # Before the key is checked: browsers send none with a preflight.
         if is_foreign and is_preflight(scope):

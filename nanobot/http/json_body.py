@@ -6,12 +6,13 @@ everybody for a second, and take half a gigabyte. A long text costs next to noth
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar, cast
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.interpreter import handed_over_soon
+from nanobot.core.json_entries import has_more_entries
 from nanobot.http.body import read_whole
 from nanobot.http.request import Request
 from nanobot.workers.slots import FairSlots
@@ -23,9 +24,6 @@ _VERY_LARGE_BYTES = 2 * 1024 * 1024
 _LONG_PAUSE = 10
 _LONGEST_PAUSE_S = 5.0
 _AT_ONCE = 2
-_QUOTES_AN_ENTRY = 4
-"""An entry is at most two strings: a name and a value."""
-_SLICE_BYTES = 32 * 1024
 
 
 async def apart(body: bytes, run: Callable[[], T]) -> T:
@@ -84,41 +82,3 @@ class JsonBodies:
                 " arrays): no more are allowed (api.max_json_entries)"
             )
         return parse(body)
-
-
-def has_more_entries(body: bytes, most: int) -> bool:
-    """Return whether the JSON text has more than so many members and elements, all together.
-
-    It costs at most about as much as to copy the text, slice by slice, so that other threads run in between;
-    it ends as soon as there are too many. Nothing is decoded.
-    """
-    commas = quotes = 0
-    in_string = False
-    for plain in _without_escapes(body):
-        # There is a comma between any two.
-        if not in_string and b'"' not in plain:
-            commas += plain.count(b",")
-        else:
-            segments = plain.split(b'"', _QUOTES_AN_ENTRY * (most + 1) - quotes + 1)
-            quotes += len(segments) - 1
-            if quotes > _QUOTES_AN_ENTRY * (most + 1):
-                return True
-            commas += b"".join(segments[in_string::2]).count(b",")
-            in_string ^= len(segments) % 2 == 0
-        if commas >= most:
-            return True
-    return False
-
-
-def _without_escapes(body: bytes) -> Iterator[bytes]:
-    """Yield the text in slices, without escaped backslashes and quotation marks."""
-    start = 0
-    while start < len(body):
-        plain = body[start : start + _SLICE_BYTES]
-        # Where a slice ends within an escape, the next one begins with it.
-        if (len(plain) - len(plain.rstrip(b"\\"))) % 2 and start + len(plain) < len(body):
-            plain = plain[:-1]
-        start += len(plain)
-        if b"\\" in plain:
-            plain = plain.replace(b"\\\\", b"").replace(b'\\"', b"")
-        yield plain

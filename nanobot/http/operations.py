@@ -11,9 +11,15 @@ import msgspec
 from starlette.types import Send
 
 from nanobot.core.errors import MethodNotAllowed, MissingRight, NanobotError, RouteNotFound
+from nanobot.core.late_pattern import LatePattern
 from nanobot.http.request import Request, Route
 
 _VERSION = "/v1"
+_SLASHES = LatePattern(r"/{2,}")
+_BLANK_END = LatePattern(r"(?:/|%20|%09|%0[AaDd])+\Z")
+_LONGEST_HINTED = 512
+_LEAST_TELLING = 2
+"""A path of fewer parts behind the version, such as `/models`, may end that of any other server."""
 _ANY_REST = ":path}"
 Handler = Callable[[Request, Send], Awaitable[None]]
 
@@ -159,11 +165,16 @@ class Routes:
         raise RouteNotFound(f"there is nothing at {path}{self._hint(path)}")
 
     def _hint(self, path: str) -> str:
-        """Return what the client may have meant: the base URL of most begins with `/v1`."""
-        meant = path.removeprefix(_VERSION) if path.startswith(_VERSION * 2) else _VERSION + path
-        if not any(handler.match(meant) is not None for handler in self.paths.values()):
+        """Return what the client may have meant, whose base URL has something else before or behind `/v1`."""
+        if len(path) > _LONGEST_HINTED:
             return ""
-        return f": did you mean {meant}? The base URL ends with {_VERSION}, once"
+        start = path.lower().rfind(f"{_VERSION}/")
+        rest = _BLANK_END.sub("", path[start + len(_VERSION) if start >= 0 else 0 :])
+        meant = _VERSION + _SLASHES.sub("/", rest)
+        if not any(handler.match(meant) is not None for handler in self.paths.values()):
+            known = (each for each in self._fixed if each.count("/") > _LEAST_TELLING)
+            meant = next((each for each in known if meant.endswith(each.removeprefix(_VERSION))), "")
+        return f": did you mean {meant}? The base URL ends with {_VERSION}, once" if meant else ""
 
 
 def _decoded(value: str) -> str:

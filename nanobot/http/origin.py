@@ -1,5 +1,6 @@
 """Host and Origin: under which names the server answers, and for which web pages."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ class OriginCheck:
         self._hosts = hosts
         self._cors = cors
 
-    def check(self, host: bytes, origin: bytes, *, is_keyless: bool) -> bool:
+    def check(self, headers: Mapping[bytes, bytes], *, is_keyless: bool) -> bool:
         """Return whether a page of another site sent the request, one that may use the server.
 
         `is_keyless`: the server asks for no API key.
@@ -31,6 +32,7 @@ class OriginCheck:
             ForbiddenOrigin
         """
         hosts = self._hosts
+        host, origin = headers.get(b"host", b""), headers.get(b"origin", b"")
         # A page whose own name leads to this server (DNS rebinding) sends that name as the host.
         if hosts and _host_name("//" + host.decode("latin-1")) not in hosts:
             raise ForbiddenOrigin(
@@ -44,6 +46,8 @@ class OriginCheck:
                 f"a page of {origin.decode('latin-1')!r} may not use this server: list it in "
                 "api.cors_origins, or its host in api.allowed_hosts, to let it"
             )
+        if hosts and not origin and _is_part_of_another_page(headers):
+            raise ForbiddenOrigin("a page of another site may not use this server: it sent no origin")
         return False
 
     def _is_own(self, origin: bytes, host: bytes) -> bool:
@@ -55,6 +59,18 @@ class OriginCheck:
             called = _host_name("//" + host.decode("latin-1"))
             return called in LOOPBACK and _port(address) == _port(host)
         return name in self._hosts
+
+
+def _is_part_of_another_page(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a page of another site has the browser fetch something: a picture, a script, a frame.
+
+    Such a request has no origin. The page does not see what comes, but how long that takes, which tells what
+    a search has found. Whoever follows a link to this server opens a page of its own.
+    """
+    site = headers.get(b"sec-fetch-site", b"none")
+    if site in (b"none", b"same-origin"):
+        return False
+    return (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) != (b"navigate", b"document")
 
 
 def _port(address: bytes) -> bytes:

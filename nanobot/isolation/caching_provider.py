@@ -54,7 +54,7 @@ class PrefixCache:
         return tokens, cached
 
 
-def _told_by_engine(path: str, body: dict[str, Any]) -> object:
+def _engine_answer(path: str, body: dict[str, Any]) -> object:
     """Return what the engine of the local model answers beside chat; None on other paths."""
     if path == "/apply-template":
         return {"prompt": json.dumps(body["messages"])}
@@ -75,8 +75,8 @@ class CachingProvider:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = json.loads(await request.body() or b"{}")
-        if (told := _told_by_engine(request.url.path, body)) is not None:
-            await Response(json.dumps(told), media_type="application/json")(scope, receive, send)
+        if (known := _engine_answer(request.url.path, body)) is not None:
+            await Response(json.dumps(known), media_type="application/json")(scope, receive, send)
             return
         if request.url.path.endswith("/chat/completions"):
             answer = self._chat(body)

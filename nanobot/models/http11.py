@@ -8,10 +8,11 @@ import asyncio
 import os
 import zlib
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httptools
 
+from nanobot.core.packed_body import PackedBody
 from nanobot.models.http11_answer import MUCH_BYTES, DirectAnswer
 from nanobot.models.transfer import Stage, TransferFailed
 
@@ -19,10 +20,14 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MOST_UNREAD_BYTES = 256 * 1024
 _PIECE_BYTES = 256 * 1024
 """A larger request goes out in pieces, so that other turns need not wait for it."""
-_INFLATE_ANY = 47
-"""zlib's window bits for gzip and deflate alike."""
 _BODILESS = frozenset({204, 304})
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
+
+
+class _Ending(NamedTuple):
+    """How an answer has ended of which more is to be unpacked."""
+
+    failure: TransferFailed | None
 
 
 class Keeper(Protocol):
@@ -56,7 +61,8 @@ class DirectConnection(asyncio.Protocol):
         self._has_sent = True
         self._until_close = False
         self._head_bytes = 0
-        self._inflate: Any = None
+        self._packed: PackedBody | None = None
+        self._ending: _Ending | None = None
         self._pieces: list[bytes] = []
         # The parser calls it for each chunk of a body, of which a model's answer has one a token.
         self.on_body = self._pieces.append
@@ -70,7 +76,7 @@ class DirectConnection(asyncio.Protocol):
         """
         answer = self._answer = DirectAnswer(self, self._loop)
         self._head_bytes = 0
-        self._inflate = None
+        self._packed = self._ending = None
         self._until_close = False
         if not self.is_open:
             raise TransferFailed("begin")
@@ -111,7 +117,12 @@ class DirectConnection(asyncio.Protocol):
 
     def resume_reading(self, answer: DirectAnswer) -> None:
         """Go on reading `answer` where that was paused."""
-        if self._answer is answer and self.is_open:
+        if self._answer is not answer:
+            return
+        if self._packed is not None and not self._packed.is_empty:
+            # Not at once: others have their turn before more is made of it.
+            self._loop.call_soon(self._unpack, answer)
+        elif self.is_open:
             self._resume()
 
     def _pause(self) -> None:
@@ -155,16 +166,16 @@ class DirectConnection(asyncio.Protocol):
         if answer is None:
             return
         if self._until_close and error is None and answer.failure is None:
-            answer.end()
+            self._end(answer, None)
             answer.wake()
             return
         stage: Stage = "finish" if answer.has_head else "begin"
         number = getattr(error, "errno", None)
-        answer.fail(TransferFailed(stage, os.strerror(number)) if number else TransferFailed(stage))
+        self._end(answer, TransferFailed(stage, os.strerror(number)) if number else TransferFailed(stage))
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
-        if answer is None or answer.has_whole:
+        if answer is None or answer.has_whole or self._ending is not None:
             # Nothing has been asked that this could answer.
             self.abort()
             return
@@ -175,7 +186,7 @@ class DirectConnection(asyncio.Protocol):
             self._take_pieces(answer)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._take_pieces(answer)
-            answer.fail(TransferFailed("finish" if answer.has_head else "understand", str(error)))
+            self._end(answer, TransferFailed("finish" if answer.has_head else "understand", str(error)))
             # An answer that came whole before it has not failed, and its reader waits.
             answer.wake()
             self.abort()
@@ -189,7 +200,7 @@ class DirectConnection(asyncio.Protocol):
             answer.wake()
         if not self.is_open:
             return
-        if answer.unread_bytes > _MOST_UNREAD_BYTES:
+        if answer.unread_bytes > _MOST_UNREAD_BYTES or not (self._packed is None or self._packed.is_empty):
             self._pause()
         elif not self._is_paused and (until := answer.pause_until):
             self._pause()
@@ -221,7 +232,7 @@ class DirectConnection(asyncio.Protocol):
         )
         # It was asked to send it as it is.
         if headers.get("content-encoding") in _COMPRESSED:
-            self._inflate = zlib.decompressobj(_INFLATE_ANY)
+            self._packed = PackedBody()
 
     def _take_pieces(self, answer: DirectAnswer) -> None:
         """Hand on what the parser has found of the body."""
@@ -231,27 +242,51 @@ class DirectConnection(asyncio.Protocol):
         if answer.has_whole or answer.failure is not None:
             pieces.clear()
             return
-        if self._inflate is not None:
-            pieces[:] = [self._inflated(piece, answer) for piece in pieces]
+        if self._packed is not None:
+            for piece in pieces:
+                self._packed.add(piece)
+            pieces.clear()
+            self._unpack(answer)
+            return
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         if body:
             answer.pieces.append(body)
             answer.unread_bytes += len(body)
 
-    def _inflated(self, piece: bytes, answer: DirectAnswer) -> bytes:
-        if answer.failure is not None:
-            return b""
+    def _unpack(self, answer: DirectAnswer) -> None:
+        """Hand on what there is room for of a compressed body, and its end once all is unpacked."""
+        packed = self._packed
+        if self._answer is not answer or packed is None:
+            return
         try:
-            body: bytes = self._inflate.decompress(piece, _MOST_UNREAD_BYTES)
-            is_good = not self._inflate.unconsumed_tail
+            body = packed.unpack(_MOST_UNREAD_BYTES - answer.unread_bytes)
         except zlib.error:
-            is_good = False
-        if is_good:
-            return body
-        answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
-        self.abort()
-        return b""
+            self._packed = None
+            answer.fail(TransferFailed("finish", "its compressed body cannot be read"))
+            self.abort()
+            return
+        if body:
+            answer.pieces.append(body)
+            answer.unread_bytes += len(body)
+        if packed.is_empty:
+            if self._ending is not None:
+                self._end(answer, self._ending.failure)
+            elif self.is_open and not body:
+                # Nobody is about to read, which would go on.
+                self._resume()
+        if body or self._ending is not None:
+            answer.wake()
+
+    def _end(self, answer: DirectAnswer, failure: TransferFailed | None) -> None:
+        """End the answer, well or not, once what has come of it is handed on."""
+        if self._packed is not None and not self._packed.is_empty:
+            # What is known first counts: a connection that is lost behind the end has lost nothing.
+            self._ending = self._ending or _Ending(failure)
+        elif failure is not None:
+            answer.fail(failure)
+        else:
+            answer.end()
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -260,7 +295,7 @@ class DirectConnection(asyncio.Protocol):
         if not (self._has_sent and self._parser.should_keep_alive()):
             self.abort()
         self._take_pieces(answer)
-        answer.end()
+        self._end(answer, None)
 
     def pause_writing(self) -> None:
         self._drained = self._loop.create_future()

@@ -32,6 +32,7 @@ _MAX_MESSAGE_CHARS = 300
 _MIN_SECRET_CHARS = 8
 """What is shorter is no secret (`none`, `ollama`), and cutting it out would spoil names and addresses."""
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
+LONGEST_PAUSE_S = 86_400.0
 _NO_API_STATUSES = frozenset({405, 407, 410, 411, 415, 421, 426})
 """What something else than the API answers to any request, as it does with a redirection."""
 
@@ -93,7 +94,7 @@ def refusal(
     """
     refused = read_refusal(body)
     words = _short(refused.words, source.secrets) or _phrase(status)
-    pause_s = refused.pause_s if retry_after_s is None else retry_after_s
+    pause_s = _bounded(refused.pause_s) if retry_after_s is None else retry_after_s
     message = f"{source.name} answered {status}: {words}"
     return _failure(source, status, understand(refused.said), message, pause_s)
 
@@ -104,7 +105,7 @@ def error_in_answer(source: ErrorSource, content: object) -> RequestFailed:
     words = _short(refused.words, source.secrets) or "no reason given"
     message = f"{source.name} failed while it answered: {words}"
     understood = understand(refused.said)
-    return _failure(source, refused.status or 500, understood, message, refused.pause_s)
+    return _failure(source, refused.status or 500, understood, message, _bounded(refused.pause_s))
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
@@ -121,7 +122,12 @@ def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
                 seconds = max(parsedate_to_datetime(value).timestamp() - now, 0.0)
             except (ValueError, OverflowError, OSError):
                 return None
-    return seconds if 0 <= seconds < math.inf else None
+    return _bounded(seconds) if 0 <= seconds < math.inf else None
+
+
+def _bounded(pause_s: float | None) -> float | None:
+    """Return a pause that clients may be told of: some sleep for as long as they are, whatever it is."""
+    return None if pause_s is None else min(pause_s, LONGEST_PAUSE_S)
 
 
 def _failure(
@@ -171,6 +177,8 @@ def _meant(
             return _refused_key(source, message)
         case "no_model" if status in (400, 404, 410, 422, 500):
             return _no_model(source, message)
+        case "flagged" if status in (400, 403, 422, 451, 500):
+            return RequestFailed(ModelRejectedRequest(message))
         case "answer_limit" if status in (400, 422):
             return RequestFailed(ModelRejectedRequest(message, param="max_tokens"))
         case "bad_luck" if status in (400, 422, 500):

@@ -5,11 +5,19 @@ from typing import Literal
 import msgspec
 
 Meaning = Literal[
-    "rate_limit", "quota", "unpaid", "bad_key", "no_model", "bad_luck", "answer_limit", "overflow"
+    "rate_limit",
+    "quota",
+    "unpaid",
+    "bad_key",
+    "no_model",
+    "bad_luck",
+    "answer_limit",
+    "flagged",
+    "overflow",
 ]
 """`bad_luck`: the model's sampling went wrong, and the same request may succeed. `unpaid`: the account is
 empty, `quota`: its plan is used up; no pause mends either. `answer_limit`: the limit of the answer is one
-that the model does not take.
+that the model does not take. `flagged`: what was asked is against the rules of the provider.
 """
 
 

@@ -86,6 +86,29 @@ WORDINGS: tuple[Wording, ...] = (
     Wording(
         "unpaid", r"exceeded your monthly included credits", "You have exceeded your monthly included credits"
     ),
+    Wording("unpaid", r"budget has been exceeded|over budget", "Budget has been exceeded! Max budget: 5.0"),
+    # What was asked is against the rules: some providers say so as they refuse a key ---------------
+    Wording(
+        "flagged",
+        r"(?:input|prompt|request|content) (?:was|has been|is) flagged",
+        "x/y requires moderation on OpenInference. Your input was flagged",
+    ),
+    Wording(
+        "flagged",
+        r"violat(?:es|ing) (?:\w+ ){0,3}(?:usage (?:guidelines|polic)|content polic|terms of use)",
+        "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+    ),
+    Wording("flagged", r"result of our safety system", "Rejected as a result of our safety system."),
+    Wording("flagged", r"considered high[ -]risk", "The request was rejected as it was considered high risk"),
+    Wording("flagged", r"content exists risk", "Content Exists Risk"),
+    Wording(
+        "flagged",
+        r"data_?inspection_?failed|inappropriate content",
+        "Input data may contain inappropriate content.",
+    ),
+    Wording("flagged", r"(?:input|output) new_sensitive", "input new_sensitive"),
+    Wording("flagged", r"content management policy", "triggering Azure OpenAI's content management policy."),
+    Wording("flagged", r"不安全或敏感内容", "系统检测到输入或生成内容可能包含不安全或敏感内容"),
     # A key that is not accepted ------------------------------------------------------------------
     Wording("bad_key", r"API_KEY_INVALID", "API_KEY_INVALID"),
     Wording(

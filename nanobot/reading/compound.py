@@ -4,13 +4,15 @@ Laid out as in [MS-CFB]: sectors, chained by a table; the directory is one such 
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nanobot.reading.kinds import Kind
 from nanobot.reading.messages import Unreadable
 
 _ENTRY_BYTES = 128
 _MOST_ENTRIES = 10_000
+_SMALL_BYTES = 4_096
+_SMALL_SECTOR_BYTES = 64
 _NONE = 0xFFFFFFFA
 """From here on numbers of sectors and entries mean that there is none."""
 _OLD = {
@@ -41,26 +43,73 @@ def compound_kind(content: bytes) -> Kind:
     raise Unreadable("it is of an old Office format: save it as DOCX, XLSX or PPTX, or as PDF", "unsupported")
 
 
+def stream_of(content: bytes, names: Sequence[str]) -> bytes:
+    """Return the first stream that the container has by one of these names, in lower case; nothing where it
+    has none.
+
+    Raises:
+        struct.error, IndexError: the container is broken.
+    """
+    sector_bytes, directory = _directory(content)
+    for index in _entries(directory):
+        if _entry(directory, index)[0].lower() not in names:
+            continue
+        first, size = struct.unpack_from("<II", directory, index * _ENTRY_BYTES + 116)
+        size = min(size, len(content))
+        if size < _SMALL_BYTES:
+            return _small_stream(content, sector_bytes, directory, first)[:size]
+        return b"".join(_chain(content, sector_bytes, first, -(-size // sector_bytes)))[:size]
+    return b""
+
+
+def _small_stream(content: bytes, sector_bytes: int, directory: bytes, first: int) -> bytes:
+    """Return a stream of less than 4 KiB: small sectors, chained by a table of their own, in a stream of the
+    container's.
+    """
+    root, size = struct.unpack_from("<II", directory, 116)
+    sectors = b"".join(_chain(content, sector_bytes, root, -(-min(size, len(content)) // sector_bytes)))
+    table_first, table_sectors = struct.unpack_from("<II", content, 60)
+    most = min(table_sectors, len(content) // sector_bytes + 1)
+    table = b"".join(_chain(content, sector_bytes, table_first, most))
+    pieces: list[bytes] = []
+    while first < _NONE and len(pieces) < _SMALL_BYTES // _SMALL_SECTOR_BYTES:
+        pieces.append(sectors[first * _SMALL_SECTOR_BYTES : (first + 1) * _SMALL_SECTOR_BYTES])
+        first = struct.unpack_from("<I", table, first * 4)[0]
+    return b"".join(pieces)
+
+
 def _root_names(content: bytes) -> set[str]:
     """Return the names of what is in the container itself, not in storages of it, in lower case: the format
     does not tell cases apart.
     """
+    _, directory = _directory(content)
+    return {_entry(directory, index)[0].lower() for index in _entries(directory)}
+
+
+def _directory(content: bytes) -> tuple[int, bytes]:
+    """Return how large sectors are, and the directory."""
     sector_shift = struct.unpack_from("<H", content, 30)[0]
     if sector_shift not in (9, 12):
         raise IndexError
-    directory = b"".join(_chain(content, 1 << sector_shift))
+    sector_bytes = 1 << sector_shift
+    first = struct.unpack_from("<I", content, 48)[0]
+    return sector_bytes, b"".join(
+        _chain(content, sector_bytes, first, _MOST_ENTRIES * _ENTRY_BYTES // sector_bytes)
+    )
+
+
+def _entries(directory: bytes) -> Iterator[int]:
+    """Yield the numbers of the entries of the container itself."""
     todo = [_entry(directory, 0)[3]]
-    names: set[str] = set()
     seen: set[int] = set()
     while todo and len(seen) < _MOST_ENTRIES:
         index = todo.pop()
         if index >= _NONE or index in seen:
             continue
         seen.add(index)
-        name, left, right, _ = _entry(directory, index)
-        names.add(name.lower())
+        _, left, right, _ = _entry(directory, index)
         todo += (left, right)
-    return names
+        yield index
 
 
 def _entry(directory: bytes, index: int) -> tuple[str, int, int, int]:
@@ -72,11 +121,11 @@ def _entry(directory: bytes, index: int) -> tuple[str, int, int, int]:
     return name, left, right, child
 
 
-def _chain(content: bytes, sector_bytes: int) -> Iterator[bytes]:
-    """Yield the sectors of the directory."""
-    sector = struct.unpack_from("<I", content, 48)[0]
+def _chain(content: bytes, sector_bytes: int, first: int, most: int) -> Iterator[bytes]:
+    """Yield at most so many sectors of a chain."""
+    sector = first
     per_sector = sector_bytes // 4
-    for _ in range(_MOST_ENTRIES * _ENTRY_BYTES // sector_bytes):
+    for _ in range(most):
         if sector >= _NONE:
             return
         yield content[(sector + 1) * sector_bytes : (sector + 2) * sector_bytes]

@@ -16,6 +16,7 @@ from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.formats import modules
 from nanobot.reading.kinds import Kind, extension, kind_of, likely_kind
 from nanobot.reading.messages import ExtractedText, Extraction, ExtractionFailure, ExtractionRequest
+from nanobot.reading.unread import why_unread
 from nanobot.workers.pool import WorkerPool
 from nanobot.workers.task import Outcome, Task, WorkerLimits
 
@@ -33,8 +34,8 @@ _CONTAINERS: dict[Kind, frozenset[str]] = {
 _ADVICE = {
     "image": "an image: send it as a part of type image_url",
     "audio": "a sound: send it as a part of type input_audio",
-    "binary": "of a kind that is not read here: PDF, office documents, HTML, CSV, text and code are",
 }
+_UNREAD = frozenset({*_ADVICE, "binary"})
 
 
 class DocumentReader:
@@ -76,6 +77,8 @@ class DocumentReader:
             raise UnreadableFile(f"{shown} has {len(content)} bytes: at most {bounds.max_bytes} are read")
         kind = kind_of(content, name=name, mime=mime)
         _refuse_kind(kind, name, shown)
+        if kind == "binary":
+            raise UnsupportedFile(f"{shown} is {why_unread(content)}")
         bounds = msgspec.structs.replace(
             bounds,
             max_characters=bounds.max_characters if max_characters is None else max_characters,
@@ -96,7 +99,7 @@ def _refuse_kind(kind: Kind, name: str, shown: str) -> None:
     extension_ = extension(name)
     declared = next((each for each, names in _CONTAINERS.items() if extension_ in names), None)
     # Programs save other formats under the names of the old ones: HTML as XLS, RTF as DOC.
-    if declared is not None and declared != kind and (declared != "compound" or kind in _ADVICE):
+    if declared is not None and declared != kind and (declared != "compound" or kind in _UNREAD):
         # An encrypted document is kept in the other container.
         if declared == "zip" and kind == "compound":
             return

@@ -19,6 +19,8 @@ Kind = Literal[
     "xlsb",
     "xls",
     "ods",
+    "flat",
+    "xml-sheets",
     "html",
     "rtf",
     "mail",
@@ -31,6 +33,7 @@ Kind = Literal[
 ]
 """`zip`: an archive, as DOCX, XLSX, PPTX and others are. `compound`: the container of older Office formats,
 and of encrypted files of the newer ones. Which format it is in these is looked for where the file is read.
+`flat`: OpenDocument in one XML file. `xml-sheets`: XML Spreadsheet 2003.
 """
 
 _IMAGES = (
@@ -52,7 +55,7 @@ _BRANDS = {
     **dict.fromkeys((b"mif1", b"msf1", b"heim", b"heis"), "image/heif"),
     **dict.fromkeys((b"avif", b"avis"), "image/avif"),
 }
-_MAIL_EXTENSIONS = frozenset({"eml", "mht", "mhtml"})
+_MAIL_EXTENSIONS = frozenset({"eml", "mbox", "mht", "mhtml"})
 _MAIL_HEADER = LatePattern(rb"[A-Za-z][A-Za-z0-9-]{1,60}:[ \t]?\S")
 _MAIL_SIGNS = LatePattern(rb"^(mime-version|message-id|received|return-path|delivered-to):", re.I | re.M)
 _ARCHIVED_PAGE = LatePattern(rb"^(content-type:\s*multipart/related|snapshot-content-location:)", re.I | re.M)
@@ -60,6 +63,8 @@ _TEXT_EXTENSIONS = frozenset({"txt", "csv", "tsv", "log", "md", "json", "xml", "
 _MAX_ZERO_SHARE = 0.2
 _HTML_EXTENSIONS = frozenset({"html", "htm", "xhtml"})
 _HTML = LatePattern(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_FLAT = LatePattern(rb"<office:document\s[^>]{0,4000}?opendocument:xmlns:office")
+_XML_SHEETS = LatePattern(rb"<(?:\w{1,9}:)?Workbook\s[^>]{0,2000}?schemas-microsoft-com:office:spreadsheet")
 _ENCODED = (
     ("utf-8-sig", b"\xef\xbb\xbf"),
     ("utf-32", b"\xff\xfe\0\0"),
@@ -120,6 +125,11 @@ def likely_kind(kind: Kind, content: bytes) -> Kind:
 def _kind_of_text(head: bytes, extension_: str, mime: str) -> Kind:
     if head.startswith(b"{\\rtf"):
         return "rtf"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        if _FLAT.search(head):
+            return "flat"
+        if _XML_SHEETS.search(head):
+            return "xml-sheets"
     if extension_ == "ipynb" and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return "notebook"
     if _is_mail(head, is_declared=extension_ in _MAIL_EXTENSIONS or mime == "message/rfc822"):
@@ -181,9 +191,12 @@ def _is_pdf(head: bytes) -> bool:
 
 def _is_mail(head: bytes, *, is_declared: bool) -> bool:
     """Return whether a mail begins here. Where no name says so, it must have headers that only mails have."""
-    if _MAIL_HEADER.match(head.lstrip(b"\r\n")) is None:
+    head = head.lstrip(b"\r\n")
+    if head.startswith(b"From "):
+        head = head.partition(b"\n")[2]
+    if _MAIL_HEADER.match(head) is None:
         return False
-    headers = re.split(rb"\r?\n\r?\n", head.lstrip(b"\r\n"), maxsplit=1)[0]
+    headers = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
     return is_declared or len(set(_MAIL_SIGNS.findall(headers.lower()))) > 1
 
 

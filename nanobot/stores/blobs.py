@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nanobot.core.errors import StoreError, UploadNotFound
 from nanobot.core.late_pattern import LatePattern
+from nanobot.stores.kept_folder import KeptFolder
 
 FOLDER = "files"
 _ID = LatePattern(r"file-[0-9a-z]{1,64}")
@@ -38,6 +39,8 @@ class BlobFolder:
 
     def __init__(self, directory: Path) -> None:
         self._folder = directory / FOLDER
+        self._kept = KeptFolder(self._folder)
+        self.check = self._kept.check
 
     def write(self, file_id: str, content: bytes) -> None:
         """Write the content, whole and on disk when this returns.
@@ -48,7 +51,7 @@ class BlobFolder:
         path = self._path(file_id)
         partial = path.with_name(path.name + ".part")
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._kept.make()
             partial.touch(mode=0o600, exist_ok=False)
             with partial.open("wb") as file:
                 file.write(content)

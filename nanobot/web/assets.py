@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ _MODULES = {
     "markdown-it": "vendor/markdown-it.mjs",
 }
 """Where the names that modules import lead. Highlighting is loaded later, by path."""
+_COMMENTS = re.compile(rb"^[ \t]*//.*$", re.MULTILINE)
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -54,7 +56,7 @@ class Assets(msgspec.Struct, frozen=True):
 def load_assets() -> Assets:
     """Read and compress the files (some 500 kB, in some 50 ms)."""
     contents = {
-        path.relative_to(STATIC).as_posix(): path.read_bytes()
+        path.relative_to(STATIC).as_posix(): _sent(path)
         for path in sorted(STATIC.rglob("*"))
         if path.suffix in _MEDIA_TYPES
     }
@@ -79,6 +81,14 @@ def load_assets() -> Assets:
         version=version,
         policy=_policy(import_map),
     )
+
+
+def _sent(path: Path) -> bytes:
+    """Return the file as it is sent: of our own code without the lines that are comments, which are empty
+    then, so that all others keep their numbers. What others wrote is as it was.
+    """
+    content = path.read_bytes()
+    return _COMMENTS.sub(b"", content) if path.parent == STATIC and path.suffix == ".js" else content
 
 
 def _version(template: str, contents: Mapping[str, bytes]) -> str:

@@ -190,6 +190,22 @@ async def test_what_was_written_offline_is_sent_once_when_the_network_is_back(
     assert "Not sent" not in await page.text()
 
 
+async def test_what_is_on_its_way_is_shown_behind_messages_that_were_imported(
+    page: Page, provider: Upstream, address: str
+) -> None:
+    await page.run("""fetch("v1/sessions/web%3Aimported/import", { method: "POST", body:
+        '{"format": "nanobot.session", "version": 2}\\n{"role": "user", "content": "an old one"}' })""")
+    await page.go(f"{address}/#chat=web%3Aimported")
+    await page.reload()
+    await page.until_text("an old one")
+    await page.offline(on=True)
+    await page.ask("Are you there?")
+    await page.until_text("Not sent yet", ".messages")
+    assert "Are you there?" in await page.text(".messages")
+    await page.offline(on=False)
+    await page.until_text("Hello there")
+
+
 async def test_a_message_that_a_reload_interrupted_is_sent_whichever_chat_is_open(
     page: Page, provider: Upstream, address: str
 ) -> None:
@@ -340,6 +356,14 @@ async def test_drafts_survive_a_reload(page: Page) -> None:
     await page.type("half a thou")
     await page.reload()
     await page.until("document.querySelector('#message')?.value === 'half a thou'")
+
+
+async def test_what_was_sent_is_no_draft_of_the_next_new_chat(page: Page) -> None:
+    await page.ask("The first message of a chat")
+    await page.until(answers(1))
+    await page.click("New chat")
+    await page.until_text("What can I do for you?")
+    assert await page.run("document.querySelector('#message').value") == ""
 
 
 async def test_a_turn_that_waits_for_the_model_can_be_stopped_after_a_reload(

@@ -78,6 +78,53 @@ async def test_a_phone_shows_all_without_scrolling_sideways(
     assert page.complaints == []
 
 
+async def test_a_text_is_whole_in_its_field_after_the_window_became_narrower(
+    chrome: Browser, address: str
+) -> None:
+    page = await chrome.page(f"{address}/", width=1200, height=900)
+    await page.type("Some words that fill a line of a wide window, and several of a phone's. " * 2)
+    await page.resize(360, 900)
+    field = "document.querySelector('#message')"
+    await page.until(f"innerWidth === 360 && {field}.clientHeight >= {field}.scrollHeight")
+
+
+async def test_texts_begin_where_their_script_begins(page: Page, provider: Upstream) -> None:
+    arabic = "مرحبا English في الوسط."
+    provider.then(
+        streamed(text(f"{arabic}\n\nLatin.\n\n- {arabic}\n\n| ا | ب |\n|--|--|\n| 1 | 2 |\n\n```\n# ا\n```"))
+    )
+    await page.ask(arabic)
+    await page.until(answers(1))
+    begins = """(selector) => {
+        const element = document.querySelector(selector);
+        const words = document.createRange();
+        words.selectNodeContents(element);
+        const box = element.getBoundingClientRect();
+        const [text] = words.getClientRects();
+        return text.left - box.left < box.right - text.right ? "left" : "right";
+    }"""
+    places = [".block:nth-child(1) p", ".block:nth-child(2) p", "li", "table", "pre code"]
+    assert [await page.run(f"({begins})({place!r})") for place in places[:3]] == ["right", "left", "right"]
+    assert await page.run("getComputedStyle(document.querySelector('table')).direction") == "rtl"
+    assert await page.run("getComputedStyle(document.querySelector('pre')).direction") == "ltr"
+    assert await page.run("getComputedStyle(document.querySelector('h1')).direction") == "rtl"
+    assert await page.run("getComputedStyle(document.querySelector('.bubble p')).unicodeBidi") == "plaintext"
+
+
+async def test_on_paper_there_is_the_whole_conversation_and_nothing_to_click_on(
+    page: Page, provider: Upstream
+) -> None:
+    provider.then(streamed(text("One line.\n\n" * 100 + "The last one.")))
+    await page.ask("A long one")
+    await page.until(answers(1))
+    await page.send("Emulation.setEmulatedMedia", media="print")
+    log = "document.querySelector('.log')"
+    await page.until(f"{log}.clientHeight >= {log}.scrollHeight")
+    await page.until("document.documentElement.scrollHeight > 2000")
+    buttons = "[...document.querySelectorAll('button, textarea, input')]"
+    assert not await page.run(f"{buttons}.some((each) => each.checkVisibility())")
+
+
 @pytest.mark.parametrize("width", [360, 1200])
 async def test_only_the_messages_scroll_however_many_there_are(
     chrome: Browser, address: str, provider: Upstream, width: int

@@ -81,6 +81,34 @@ async def test_formulas_stay_as_they_were_written(page: Page, provider: Upstream
     assert "".join(said.split()) == "".join(shown.split())
 
 
+async def test_notes_are_shown_with_their_texts(page: Page, provider: Upstream) -> None:
+    said = (
+        "Bees have six legs[^1], all of them[^why].\n\n[^1]: As insects do.\n"
+        "[^why]: See *there*\nand here.\n\n`[^1]`"
+    )
+    provider.then(streamed(*map(text, said)))
+    await page.ask("Why?")
+    await page.until(answers(1))
+    read = " ".join((await page.text("article.answer .markdown")).split())
+    assert (
+        read == "Bees have six legs[1], all of them[why]. [1]: As insects do. [why]: See there and here. [^1]"
+    )
+    assert await page.run("document.querySelectorAll('article.answer sup').length") == 4
+
+
+async def test_line_ends_in_a_table_and_small_figures_are_what_they_are_meant_to_be(
+    page: Page, provider: Upstream
+) -> None:
+    small = "H<sub>2</sub>O, x<SUP>10</SUP>, `<br>`, <sub>a<img src=x></sub>"
+    said = f"| a |\n|---|\n| one<br>two<BR/>three |\n\n{small}"
+    provider.then(streamed(*map(text, said)))
+    await page.ask("A table")
+    await page.until(answers(1))
+    assert await page.text("article.answer td") == "one\ntwo\nthree"
+    assert await page.text("article.answer .block:last-child") == "H2O, x10, <br>, <sub>a<img src=x></sub>"
+    assert await page.run("document.querySelectorAll('article.answer :is(sub, sup)').length") == 2
+
+
 async def test_markup_of_a_person_and_of_a_tool_is_text(page: Page, provider: Upstream) -> None:
     await page.ask("<img src=x onerror='globalThis.hit=1'> [a](javascript:hit=1)")
     await page.until(answers(1))

@@ -33,7 +33,7 @@ async def fill(store: Store, key: str, count: int) -> None:
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> StoreHarness:
+async def harness(tmp_path: Path, no_spare_work: None) -> StoreHarness:
     data = tmp_path / "data"
     data.mkdir()
     harness = StoreHarness(open_sqlite, data, Limits())

@@ -142,6 +142,7 @@ async def steps_of_a_turn(harness: StoreHarness, key: str, budget_tokens: int = 
     return steps.stop()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path) -> None:
     """Counted in steps of SQLite's machine, which a noisy machine does not change."""
     harness = StoreHarness(open_sqlite, data, Limits())
@@ -160,6 +161,7 @@ async def test_a_turn_at_message_100_000_reads_no_more_than_at_1_000(data: Path)
     assert long <= short * 1.05, f"{short} steps at message 1,000, {long} at 100,000"
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_nothing_that_a_turn_asks_of_the_database_scans_a_table_that_grows(data: Path) -> None:
     harness = StoreHarness(open_sqlite, data, Limits())
     await harness.open()
@@ -196,6 +198,7 @@ def bytes_read() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the bytes that were read are counted by Linux")
+@pytest.mark.usefixtures("no_spare_work")
 async def test_large_messages_cost_later_turns_nothing_of_any_session(data: Path) -> None:
     """Six that a turn was refused for, of 4 MB: what comes after reads none of their pages."""
     harness = StoreHarness(open_sqlite, data, Limits())

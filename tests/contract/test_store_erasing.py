@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from nanobot.core.errors import PersonNotFound, StoreError, TurnNotFound, UploadNotFound
+from nanobot.core.errors import InvalidLinkCode, PersonNotFound, StoreError, TurnNotFound, UploadNotFound
 from nanobot.core.memory import FactChange
 from nanobot.core.message import user
-from nanobot.core.people import Erasure, Person
+from nanobot.core.people import Erasure, LinkCode, Person
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.core.sessions import Deletion, ImportedMessage, SessionFilter
 from nanobot.stores.sql import catalogue, erasing, hidden, people, purging
@@ -110,6 +110,17 @@ async def test_of_whom_only_facts_are_there_can_be_seen_and_erased(harness: Stor
     with pytest.raises(PersonNotFound):
         await harness.store.person("wx:alice", matching=PRIVATE)
     assert (await harness.store.erase_person("wx:alice")).facts == 1
+    with pytest.raises(PersonNotFound):
+        await harness.store.erase_person("wx:alice")
+
+
+async def test_who_has_only_asked_for_a_code_can_be_erased_with_it(harness: StoreHarness) -> None:
+    digest, in_a_while = b"digest of a code", harness.clock.now() + 600
+    await harness.store.keep_link_code(LinkCode(digest, "wx:alice", in_a_while))
+    erasure = await harness.store.erase_person("wx:alice")
+    assert (erasure.sessions, erasure.links, erasure.left) == (0, 0, 0)
+    with pytest.raises(InvalidLinkCode):
+        await harness.store.link_by_code("tg:42", digest)
     with pytest.raises(PersonNotFound):
         await harness.store.erase_person("wx:alice")
 

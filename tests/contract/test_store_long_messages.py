@@ -17,6 +17,7 @@ from tests.contract.store_harness import StoreHarness, open_sqlite
 
 WORDS = [f"{number * 7919 % 20011:05}canary{number}" for number in range(20_000)]
 TEXT = " ".join(WORDS)
+pytestmark = pytest.mark.usefixtures("no_spare_work")
 MOST_WORDS = slices.MOST_ENTRIES // 6 + 500
 
 

@@ -230,6 +230,7 @@ def settle(harness: StoreHarness) -> None:
     db.close()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Path) -> None:
     """Neither in the rows, nor in the words of the index, nor in the log: the disk is what a thief reads."""
     harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
@@ -250,6 +251,7 @@ async def test_of_a_deleted_session_not_a_byte_is_left_in_any_file(tmp_path: Pat
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> None:
     harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
     await harness.open()
@@ -271,6 +273,7 @@ async def test_while_somebody_reads_the_log_is_emptied_later(tmp_path: Path) -> 
     await harness.close()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_an_index_that_cannot_be_written_is_tried_again_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +293,7 @@ async def test_an_index_that_cannot_be_written_is_tried_again_later(
     await harness.close()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_what_a_crash_left_to_be_written_over_is_written_over_at_the_next_start(tmp_path: Path) -> None:
     harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
     await harness.open()
@@ -303,20 +307,18 @@ async def test_what_a_crash_left_to_be_written_over_is_written_over_at_the_next_
     assert b"canary" not in bytes_of(tmp_path / "data").lower()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_the_index_is_built_a_piece_at_a_time(tmp_path: Path) -> None:
     """A turn that comes meanwhile waits for one piece, not for all."""
     harness = StoreHarness(open_sqlite, tmp_path / "data", Limits())
     await harness.open()
     earlier = tuple(user(f"question {n}") if n % 2 == 0 else said(f"answer {n}") for n in range(1_000))
     await harness.say("a", "parrot", "ok", earlier=earlier)
-    # Its writer would take some of the pieces.
-    await harness.close()
     db = connect(harness.directory / DATABASE)
     pieces = 0
     while index.index_some(db):
         pieces += 1
     db.close()
-    await harness.open()
     assert pieces >= 1_002 / 128
     await harness.store.append(await harness.start("a", "next"), done("ok"))
     assert await found(harness, '"question 998"') == ["a"]
@@ -336,6 +338,7 @@ async def test_when_nothing_is_to_be_done_the_writer_indexes_by_itself(tmp_path:
     await harness.close()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_what_was_said_before_a_start_is_found_however_many_sessions_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +389,7 @@ def rebuilt(harness: StoreHarness, most: int = 1_000) -> int:
     return steps
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_an_index_of_other_tokens_is_built_anew_a_piece_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -404,6 +408,7 @@ async def test_an_index_of_other_tokens_is_built_anew_a_piece_at_a_time(
     await harness.close()
 
 
+@pytest.mark.usefixtures("no_spare_work")
 async def test_what_is_deleted_while_the_index_is_built_leaves_nothing_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,20 +92,17 @@ EXCESSES = (
     Excess(
         "processes",
         f"while True:\n    try:\n        if os.fork() == 0: {_HOLD}\n    except OSError: break\n{_HOLD}",
-        _PROCESSES + "|" + _TIME,
-        8.0,
+        _PROCESSES,
     ),
     Excess(
         "a fork bomb",
         "while True:\n    try: os.fork()\n    except OSError: pass",
-        _PROCESSES + "|" + _TIME,
-        8.0,
+        _PROCESSES,
     ),
     Excess(
         "a fork bomb of sessions",
         "while True:\n    try: os.fork() or os.setsid()\n    except OSError: pass",
-        _PROCESSES + "|" + _TIME,
-        8.0,
+        _PROCESSES,
     ),
     Excess(
         "a shell's fork bomb",

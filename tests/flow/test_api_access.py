@@ -143,6 +143,37 @@ async def test_a_page_of_another_program_of_this_machine_is_kept_out(door: Door,
     assert (await door.chat("a", "hello", headers)).status == 403
 
 
+FETCHES = [("no-cors", "image"), ("no-cors", "script"), ("navigate", "iframe"), ("cors", "empty")]
+"""What a page has its browser fetch without an origin: mode and destination."""
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize(("mode", "dest"), FETCHES)
+async def test_what_a_page_of_another_site_embeds_is_refused(
+    door: Door, site: str, mode: str, dest: str
+) -> None:
+    """How long it takes would tell the page whether a search has found something."""
+    fetch = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+    reply = await door.get("/v1/sessions?q=secret", fetch)
+    assert (reply.status, reply.error["code"]) == (403, "forbidden_origin")
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "dest"),
+    [
+        ("cross-site", "navigate", "document"),
+        ("same-origin", "no-cors", "script"),
+        ("same-origin", "cors", "empty"),
+        ("none", "navigate", "document"),
+    ],
+)
+async def test_what_this_servers_pages_fetch_and_who_opens_one_comes_in(
+    door: Door, site: str, mode: str, dest: str
+) -> None:
+    fetch = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": dest}
+    assert (await door.get("/docs", fetch)).status == 200
+
+
 async def test_a_page_of_another_program_comes_in_where_it_is_listed(open_harness: OpenHarness) -> None:
     harness = await open_harness(api={"cors_origins": ["http://localhost:3000"]})
     headers = {"origin": "http://localhost:3000", "host": "localhost:8900"}

@@ -197,6 +197,22 @@ async def test_a_result_for_an_unknown_call_is_refused_and_the_session_lives_on(
     )
 
 
+@pytest.mark.parametrize("written", ["functions.{}:0", "default_api.{}", "{}<|channel|>commentary"])
+async def test_a_call_with_something_around_the_name_is_one_of_that_tool(
+    open_harness: OpenHarness, written: str
+) -> None:
+    """Whichever provider it comes from, and whoever runs it."""
+    own = ("s", written.format("calculate"), '{"expression":"6*7"}')
+    theirs = ("callOslo1", written.format("get_weather"), '{"city":"Oslo"}')
+    model = ScriptedModel(calls(own, theirs), "Rain, 42.")
+    harness = await open_harness(model)
+    said = message(await harness.door.chat("k", [ASK], tools=[WEATHER]))
+    assert [call["function"]["name"] for call in said["tool_calls"]] == ["get_weather"]
+    reply = await harness.door.chat("k", [ASK, said, result("callOslo1", "rain")], tools=[WEATHER])
+    assert reply.said == "Rain, 42."
+    assert sorted(shown(model.requests[-1])[2:]) == [("tool", "42"), ("tool", "rain")]
+
+
 async def test_calls_of_both_kinds_in_one_step_are_run_where_they_belong(open_harness: OpenHarness) -> None:
     model = ScriptedModel(
         calls(

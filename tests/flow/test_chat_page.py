@@ -157,6 +157,16 @@ def test_all_of_the_page_is_small() -> None:
     assert size(assets.page) + sum(map(size, code.values())) <= MOST_BYTES
 
 
+def test_comments_of_our_own_code_are_not_sent_and_its_lines_keep_their_numbers() -> None:
+    files = load_assets().files
+    own = list(STATIC.glob("*.js"))
+    assert own
+    for path in own:
+        written, sent = path.read_text().splitlines(), files[path.name].body.decode().splitlines()
+        expected = ["" if line.lstrip().startswith("//") else line for line in written]
+        assert sent == expected
+
+
 def test_what_others_wrote_is_what_was_pinned_and_has_its_licence() -> None:
     packages = tomllib.loads((ROOT / "scripts" / "vendor.toml").read_text("utf-8"))["package"]
     pinned = {file["as"]: file["sha256"] for package in packages for file in package["files"].values()}

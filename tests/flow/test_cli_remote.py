@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,11 +12,13 @@ from nanobot.cli.chat_link import InProcess, Link
 from nanobot.cli.chat_remote import Remote, ServerRefused, ServerUnreachable, is_this_machine, parse_url
 from nanobot.core.errors import ConfigError, ModelOverloaded, NanobotError, TurnNotFound
 from nanobot.core.event import Event, MessageAdded, TextDelta, ToolFinished, ToolStarted, TurnEnded
-from nanobot.core.message import File, Image, Message, Text, ToolCall
+from nanobot.core.message import AskedCall, File, Image, Message, Text, ToolCall
 from nanobot.testing import Say, ScriptedModel, call
 from tests.access import OWNER, give_key
 from tests.asgi import BOUND_S
 from tests.files import PNG
+from tests.flow.mcp_tools import WIDE, connected, table
+from tests.flow.mcp_tools import ask as ask_mcp
 from tests.harness import Harness, OpenHarness, listening
 from tests.upstream import Upstream, json_reply
 
@@ -83,6 +86,54 @@ async def test_what_has_become_of_a_call_that_was_asked_about_comes_with_the_nex
         '{"expression": "6*7"}',
         True,
     )
+
+
+async def asked_of(link: Link, text: str, key: str = "cli:dm:ännchen") -> AskedCall:
+    """Return the one call that the answer asks about."""
+    (asking,) = [
+        event.message
+        for event in await ask(link, text, key)
+        if isinstance(event, MessageAdded) and event.message.asks
+    ]
+    return asking.asks[0]
+
+
+async def test_a_rule_that_is_made_in_the_chat_holds_in_all_conversations_of_its_pattern(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    model = ScriptedModel(CALL, "It is 42.", CALL, "Again 42.", CALL)
+    harness = await open_harness(model, policy=[{"tools": {"*": "ask"}}])
+    async with linked(harness, kind) as link:
+        asked = await asked_of(link, "what is 6*7?")
+        for pattern in ("wx:*", None, ""):
+            with pytest.raises(NanobotError, match="pattern"):
+                await link.decide(asked, "rule", pattern=pattern)
+        await link.decide(asked, "rule", pattern="cli:*")
+        assert said(await ask(link, "Go on.")) == "It is 42."
+        assert said(await ask(link, "again?", "cli:dm:bob")) == "Let me see.\n\nAgain 42."
+        assert (await asked_of(link, "and here?", "wx:dm:eve")).tool == "calculate"
+
+
+async def test_where_the_directory_of_the_server_is_at_hand_a_rule_is_made_on_it() -> None:
+    made: list[tuple[str, str]] = []
+    remote = Remote("http://127.0.0.1:1", None, "nanobot", make_rule=lambda *rule: made.append(rule))
+    asked = AskedCall("appr_1", "c1", "calculate", "{}", 0.0)
+    await remote.decide(asked, "rule", pattern="cli:*")
+    await remote.close()
+    assert made == [("appr_1", "cli:*")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the server of the test is a program of a command")
+async def test_the_form_of_a_tool_is_answered_in_the_chat(open_harness: OpenHarness, kind: str) -> None:
+    model = ScriptedModel(ask_mcp("ask_many"), "Thank you.")
+    policy = [{"tools": {"@mcp__fake": "allow"}}]
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=table(), policy=policy))
+    async with linked(harness, kind) as link:
+        asked = await asked_of(link, "who?")
+        with pytest.raises(NanobotError, match="age must be a whole number"):
+            await link.decide(asked, "once", content={"name": "Ann", "age": "old"})
+        await link.decide(asked, "once", content={"name": "Ann", "age": 41})
+        assert said(await ask(link, "Go on.")) == "Thank you."
 
 
 async def test_files_go_along_with_a_message_and_pictures_are_seen(

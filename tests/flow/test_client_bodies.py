@@ -208,16 +208,28 @@ async def test_an_image_may_come_with_parameters_that_no_provider_takes(
         ("/chat/completions", CHAT),
         ("/responses", "/v1/responses"),
         ("/v1/v1/chat/completions", CHAT),
+        ("/v1//chat/completions", CHAT),
+        ("//v1/chat/completions", CHAT),
+        ("/v1/chat/completions/", CHAT),
+        ("/v1/chat/completions%20", CHAT),
+        ("/v1/chat/completions%0A", CHAT),
+        ("/V1/chat/completions", CHAT),
+        ("/api/v1/chat/completions", CHAT),
+        ("/openai/v1/models/nanobot", "/v1/models/nanobot"),
+        ("/v1/chat/completions/chat/completions", CHAT),
+        ("/v1/chat/completions/v1/chat/completions", CHAT),
+        ("/openai/deployments/nanobot/chat/completions", CHAT),
     ],
 )
-async def test_a_base_url_without_the_version_is_answered_with_a_hint(
+async def test_a_base_url_that_is_not_the_right_one_is_answered_with_a_hint(
     open_harness: OpenHarness, path: str, meant: str
 ) -> None:
     door = (await open_harness()).door
     reply = await door.call("POST", path, body=b"{}")
     assert (reply.status, reply.error["code"]) == (404, "not_found")
     assert f"did you mean {meant}?" in reply.error["message"]
-    assert "did you mean" not in (await door.get("/v2/models")).error["message"]
+    for other in ("/v2/models", "/v1/embeddings", "/v1/completions", "/v1", "/", "/chat"):
+        assert "did you mean" not in (await door.get(other)).error["message"], other
 
 
 async def test_a_fingerprint_that_there_is_none_of_is_left_out(open_harness: OpenHarness) -> None:

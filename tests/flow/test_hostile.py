@@ -33,6 +33,7 @@ from tests.watched_database import each_statement
 MIB = 1024 * 1024
 A_TURN = 60
 """More statements than a short turn takes."""
+pytestmark = pytest.mark.usefixtures("no_spare_work")
 
 
 class Work:

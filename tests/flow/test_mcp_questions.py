@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nanobot.testing import Say, ScriptedModel
+from tests import mcp_sdk_server
 from tests.asgi import Exchange
 from tests.flow.mcp_tools import ASK, ERAS, WIDE, ask, connected, results, table
 from tests.harness import Harness, OpenHarness
@@ -267,3 +269,30 @@ async def test_what_is_not_answered_on_the_page_is_not_sent(open_harness: OpenHa
     assert (await approvals(harness, "k"))[0]["state"] == "denied"
     await harness.door.chat("k", says("go on"))
     assert "does not answer the question" in results(model)[-1].content
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"),
+    [("2025-11-25", "The MCP server fake asks you something before"), ("newest", "Done.")],
+)
+async def test_the_settings_have_a_server_spoken_to_by_the_older_protocol_where_it_asks_by_that_only(
+    open_harness: OpenHarness, protocol: str, said: str
+) -> None:
+    model = ScriptedModel(*of_two("ask_city"))
+    tables = {
+        "servers": {
+            "fake": {
+                "command": sys.executable,
+                "args": [str(Path(mcp_sdk_server.__file__))],
+                "sessions": ["*"],
+                "protocol": protocol,
+            }
+        }
+    }
+    harness = await connected(await open_harness(model, agent=WIDE, mcp=tables, policy=ALLOWED))
+    assert (await harness.door.chat("k", [ASK])).said.startswith(said)
+    if protocol == "newest":
+        assert "no back-channel" in results(model)[-1].content
+        return
+    assert (await harness.door.chat("k", says("Ulm"))).said == "Done."
+    assert "Ulm" in results(model)[-1].content

@@ -1,15 +1,21 @@
 """Facts are told once and known from then on: to the model, and to whom they belong; never to others."""
 
 import json
+import random
 import re
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from nanobot.context.build import tools_size
+from nanobot.core.event import Delta
+from nanobot.core.message import Message
 from nanobot.core.model import ModelRequest
 from nanobot.models.local.engine_chat import ABILITIES as SMALL
-from nanobot.testing import Say, ScriptedModel, call
+from nanobot.models.local.notes import Notes
+from nanobot.testing import FakeClock, Say, ScriptedModel, call
+from nanobot.tools.memory import noting_specs
 from tests.asgi import Exchange
 from tests.harness import Harness, OpenHarness
 from tests.unit.reading.test_fetch import at, fetcher, page
@@ -134,14 +140,65 @@ async def test_what_is_left_out_of_the_profile_is_found_where_a_message_is_about
     assert "peanuts" not in model.requests[-1].notes
 
 
-async def test_a_small_model_is_shown_short_lines_and_no_tools_for_memory(open_harness: OpenHarness) -> None:
+async def test_a_small_model_is_shown_short_lines_that_say_of_whom_they_are(
+    open_harness: OpenHarness,
+) -> None:
     model = ScriptedModel("ok", abilities=SMALL)
     harness = await open_harness(model)
     await ask(harness, "POST", "/v1/memory", ALICE, {"text": "lives in Rome"})
     await harness.door.chat(ALICE, "hello")
-    assert "\n- lives in Rome" in model.requests[-1].system
+    assert "\n- The user: lives in Rome" in model.requests[-1].system
     assert "<memory" not in model.requests[-1].system
-    assert not {tool.name for tool in model.requests[-1].tools} & set(MEMORY)
+    assert {tool.name for tool in model.requests[-1].tools} >= set(MEMORY)
+
+
+async def spoken(harness: Harness, key: str, text: str, **more: Any) -> str:
+    exchange = await harness.door.chat(key, text, **more)
+    answer: str = exchange.json["choices"][0]["message"]["content"]
+    return answer
+
+
+class Noting(ScriptedModel):
+    """Carries out wishes as the small model of this machine does, and says ok otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__("ok", abilities=SMALL)
+        self.notes = Notes("local", noting_specs(), FakeClock(), random.Random(1))
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        wish = self.notes.wish_of(request)
+        return self.notes.stream(request, wish) if wish is not None else super().stream(request)
+
+
+async def test_what_a_small_model_is_asked_to_remember_is_a_fact_and_forgotten_again(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(Noting())
+    said = await spoken(harness, ALICE, "Remember that my dog is called Rex.")
+    assert said == "Noted: “my dog is called Rex”."
+    assert await texts(harness, ALICE) == ["my dog is called Rex"]
+    assert await texts(harness, BOB) == []
+    known = await spoken(harness, ALICE, "What do you know about me?")
+    assert known == "This is what I have noted:\n- my dog is called Rex"
+    assert (await spoken(harness, ALICE, "Forget that.")).startswith("Forgotten: “my dog is")
+    assert await texts(harness, ALICE) == []
+
+
+async def test_what_a_small_model_is_asked_to_remember_in_a_group_is_the_groups(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(Noting())
+    said = await spoken(harness, ALICE_IN_G, "Remember for the group that we meet at 5.")
+    assert said == "Noted for this group: “we meet at 5”."
+    assert await texts(harness, BOB_IN_G) == ["we meet at 5"]
+    assert await texts(harness, ALICE) == []
+
+
+async def test_a_turn_without_a_trace_has_nothing_noted_down(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Noting())
+    said = await spoken(harness, ALICE, "Remember that my dog is called Rex.", store=False)
+    assert said == "ok"
+    assert await texts(harness, ALICE) == []
 
 
 async def test_a_turn_without_a_trace_is_told_nothing_and_writes_nothing(open_harness: OpenHarness) -> None:

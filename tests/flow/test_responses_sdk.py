@@ -5,12 +5,14 @@ What comes over the wire is held to the SDK's own types, strictly: the SDK itsel
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import openai
 import pytest
 from openai.types.conversations import Conversation, ConversationItem
 from openai.types.responses import Response, ResponseItem, ResponseStreamEvent
+from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from pydantic import BaseModel, TypeAdapter
 
 from nanobot.core.message import Message, Text, Thinking, ToolCall, Usage
@@ -470,3 +472,33 @@ async def test_a_response_in_the_background_is_asked_for_later(open_harness: Ope
         ]
         assert events[-1].type == "response.completed"
         assert checked(await client.responses.retrieve(made.id)).output_text == "ok then"
+
+
+# What the SDK knows -------------------------------------------------------------------------------
+
+
+def _types(hint: object) -> set[str]:
+    """Return the words that a type of the field `type` allows."""
+    inner = get_args(hint)
+    return {hint} if isinstance(hint, str) else set().union(*map(_types, inner))
+
+
+ITEM_TYPES = set().union(*(_types(get_type_hints(each)["type"]) for each in get_args(ResponseInputItemParam)))
+
+
+@pytest.mark.parametrize("kind", sorted(ITEM_TYPES - {"message", "item_reference"}))
+async def test_an_item_of_any_type_that_the_sdk_has_may_stand_in_the_history(
+    open_harness: OpenHarness, kind: str
+) -> None:
+    model = ScriptedModel("Done.")
+    harness = await open_harness(model)
+    question, more = {"role": "user", "content": "q"}, {"role": "user", "content": "more"}
+    call_type = kind.removesuffix("_output")
+    made = {"type": call_type if call_type in ITEM_TYPES else kind, "id": "x_1", "call_id": "c1", "name": "f"}
+    item = {**made, "type": kind, "arguments": "{}", "input": "x", "output": "out", "status": "completed"}
+    items = [question, *([made] if kind != made["type"] else []), item, more]
+    body = msgspec.json.encode({"model": "nanobot", "input": items})
+    reply = await harness.door.call("POST", "/v1/responses", body=body, headers={"x-session-key": "k"})
+    assert reply.status == 200, reply.text
+    is_seen = len(model.requests[0].messages) > 2 or kind == "reasoning"
+    assert is_seen or kind in reply.headers["x-items-left-out"].split(", ")

@@ -13,7 +13,7 @@ from nanobot.reading.bounds import DocumentBounds
 from nanobot.reading.extraction import extract
 from nanobot.reading.kinds import Kind
 from nanobot.reading.messages import ExtractedText, ExtractionFailure, ExtractionRequest
-from tests import files, pdfs
+from tests import files, pdfs, xls
 from tests.fuzz.target import Target
 
 _BOUNDS = DocumentBounds(max_characters=20_000, max_rows=2_000, max_pages=50)
@@ -105,8 +105,35 @@ TARGETS = (
     Target(
         "xls",
         _reading("xls"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512,),
-        (b"\xfe\xff\xff\xff", b"\x09\x08"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 512,
+            xls.book({"A": [xls.number(0, 0, 0.25, 1), xls.error(1, 0, 0x2A)]}, ("0%",), small=True),
+        ),
+        (b"\xfe\xff\xff\xff", b"\x09\x08", b"\x1e\x04", b"\xe0\x00\x14\x00", b"\xbd\x00"),
+    ),
+    Target(
+        "flat",
+        _reading("flat"),
+        (
+            b'<office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+            b' xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"'
+            b' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><office:body><office:text>'
+            b"<text:p>a<draw:frame><draw:image><office:binary-data>QQ==</office:binary-data></draw:image></draw:frame>"
+            b"</text:p></office:text></office:body></office:document>",
+        ),
+        (b"<office:spreadsheet>", b"<draw:object>", b"<office:document>", b"<text:h>"),
+    ),
+    Target(
+        "xml-sheets",
+        _reading("xml-sheets"),
+        (
+            b'<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"'
+            b' xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Styles><Style ss:ID="p"><NumberFormat'
+            b' ss:Format="Percent"/></Style></Styles><Worksheet ss:Name="A"><Table><Row ss:Index="2">'
+            b'<Cell ss:Index="3" ss:MergeAcross="1" ss:StyleID="p"><Data ss:Type="Number">0.5</Data></Cell>'
+            b"</Row></Table></Worksheet></Workbook>",
+        ),
+        (b'ss:Type="DateTime"', b"ss:Span=", b"ss:Hidden=", b"<Column ", b"ss:HRef="),
     ),
     Target(
         "html",

@@ -1,5 +1,6 @@
 """Ids of calls, as clients send them: some give the same one to several calls (the name of the function, or
-`call_0` in each step), and their results then say only in which order they came.
+`call_0` in each step), and their results then say only in which order they came. Others change the ids of the
+results and not those of the calls, or the other way round.
 """
 
 from collections.abc import Sequence
@@ -15,21 +16,57 @@ _role = attrgetter("role")
 def told_apart(messages: Sequence[Message]) -> Sequence[Message]:
     """Return the messages with an id of its own for each call: of calls that share one, the later ones get
     another. Their results go to those that have none yet, in the order in which they were made.
+
+    Results of a step with ids that no call has are those of its calls that have none, if there are as many.
     """
     if "tool" not in map(_role, messages):
         return messages
     taken: set[str] = set()
+    answered: set[str] = set()
     calls = 0
     for message in messages:
-        if message.role == "assistant":
-            for part in message.parts:
-                if type(part) is ToolCall:
-                    taken.add(part.id)
-                    calls += 1
-    if len(taken) == calls:
-        return messages
-    apart = _Apart(taken)
-    return [apart.message(message) for message in messages]
+        for part in message.parts:
+            if type(part) is ToolCall:
+                taken.add(part.id)
+                calls += 1
+            elif type(part) is ToolResult:
+                answered.add(part.call_id)
+    if len(taken) != calls:
+        apart = _Apart(taken)
+        messages = [apart.message(message) for message in messages]
+    return messages if answered <= taken else _matched_in_steps(messages, taken)
+
+
+def _matched_in_steps(messages: Sequence[Message], known: set[str]) -> Sequence[Message]:
+    """Return the messages with the ids of calls for those that are not `known`, where it is clear whose."""
+    answered = {result.call_id for message in messages for result in message.tool_results}
+    own: dict[int, str] = {}
+    waiting: list[str] = []
+    unknown: list[ToolResult] = []
+    for message in (*messages, None):
+        if message is not None and message.role == "tool":
+            unknown += [result for result in message.tool_results if result.call_id not in known]
+            continue
+        if len(waiting) == len(unknown):
+            own.update(zip(map(id, unknown), waiting, strict=True))
+        if message is not None and (unknown or not message.tool_calls):
+            waiting, unknown = [], []
+        if message is not None:
+            waiting += [call.id for call in message.tool_calls if call.id not in answered]
+    return [_under(message, own) for message in messages]
+
+
+def _under(message: Message, own: dict[int, str]) -> Message:
+    """Return the message with its results under the ids in `own`, by their identity."""
+    if not any(id(part) in own for part in message.parts):
+        return message
+    parts = [
+        msgspec.structs.replace(part, call_id=own[id(part)])
+        if isinstance(part, ToolResult) and id(part) in own
+        else part
+        for part in message.parts
+    ]
+    return msgspec.structs.replace(message, parts=tuple(parts))
 
 
 class _Apart:

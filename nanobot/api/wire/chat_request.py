@@ -17,6 +17,7 @@ from nanobot.api.wire.content import (
     ParticipantName,
     file_part,
     image_part,
+    instruction,
     tool_result,
 )
 from nanobot.api.wire.decoding import decode
@@ -120,9 +121,11 @@ class _ToolCall(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Annotated[_Part, _PARTS]] | None = None
+    refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
     tool_call_id: str | None = None
     name: ParticipantName | None = None
 
@@ -138,7 +141,10 @@ class _ResponseFormat(msgspec.Struct):
 
 _MESSAGES = schema_extra(
     minItems=1,
-    contains={"required": ["role"], "properties": {"role": {"enum": ["user", "tool", "assistant"]}}},
+    contains={
+        "required": ["role"],
+        "properties": {"role": {"enum": ["user", "tool", "function", "assistant"]}},
+    },
 )
 _MESSAGE = schema_extra(
     anyOf=[
@@ -152,6 +158,10 @@ _MESSAGE = schema_extra(
         {
             "properties": {"role": {"const": "tool"}, "tool_call_id": {"type": "string"}},
             "required": ["tool_call_id"],
+        },
+        {
+            "properties": {"role": {"const": "function"}, "name": {"type": "string", "minLength": 1}},
+            "required": ["name"],
         },
         {"properties": {"role": {"enum": ["system", "developer", "assistant"]}}},
     ]
@@ -295,7 +305,7 @@ def _messages(
             if role == "user":
                 conversation.append(Message("user", (Text(content),)))
                 continue
-            if role == "assistant":
+            if role == "assistant" and message.refusal is None and message.function_call is None:
                 if content and not content.isspace():
                     conversation.append(Message("assistant", (Text(content),), "stop"))
                 continue
@@ -303,12 +313,12 @@ def _messages(
         parts += len(content) if isinstance(content, list) else 0
         parts += len(message.tool_calls or ())
         bounds.check_parts(parts, "messages")
-        if message.role in ("system", "developer"):
-            said = "".join(part.text for part in _content(message, path) if isinstance(part, Text))
+        if role in ("system", "developer"):
+            said = instruction(_content(message, path), role, f"{path}.content")
             instructions.append(f"{message.name}: {said}" if message.name and said else said)
             continue
         whole = _message(message, path)
-        if message.role == "assistant" and not whole.tool_calls and not whole.text.strip():
+        if role == "assistant" and _is_blank(whole):
             continue
         conversation.append(whole)
     if not conversation:
@@ -330,20 +340,39 @@ def _message(message: _Message, path: str) -> Message:
             )
         return Message("user", parts, name=message.name or None)
     if message.role == "assistant":
-        calls = tuple(
-            _call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())
-        )
-        return Message(
-            "assistant",
-            _content(message, path) + calls,
-            "tool_calls" if calls else "stop",
-            name=message.name or None,
-        )
+        return _answer(message, path)
+    if message.role == "function":
+        if not message.name:
+            raise InvalidRequest(f"Missing required parameter: '{path}.name'.", param=f"{path}.name")
+        return Message("tool", tool_result(message.name, _content(message, path)))
     if message.tool_call_id is None:
         raise InvalidRequest(
             f"Missing required parameter: '{path}.tool_call_id'.", param=f"{path}.tool_call_id"
         )
     return Message("tool", tool_result(message.tool_call_id, _content(message, path)))
+
+
+def _answer(message: _Message, path: str) -> Message:
+    """Return a message of the assistant.
+
+    A call of the time before tools has no id: the function's name says which result is its.
+    """
+    calls = tuple(
+        _call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())
+    )
+    if (old := message.function_call) is not None:
+        calls += (ToolCall(old.name, old.name, old.arguments, True),)
+    refused = (Text(message.refusal),) if message.refusal else ()
+    return Message(
+        "assistant",
+        _content(message, path) + refused + calls,
+        "tool_calls" if calls else "stop",
+        name=message.name or None,
+    )
+
+
+def _is_blank(message: Message) -> bool:
+    return all(isinstance(part, Text) and not part.text.strip() for part in message.parts)
 
 
 def _call(call: _ToolCall, path: str) -> ToolCall:

@@ -15,6 +15,7 @@ from nanobot.core.event import (
     TextDelta,
     ThinkingDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnEnded,
     events_of,
@@ -192,6 +193,8 @@ class Chunks:
             call = event.call
             fields: dict[str, object] = {"id": call.id, "name": call.name, "arguments": call.arguments}
             return self._named(b"tool_started", fields, cursor)
+        if isinstance(event, ToolProgress):
+            return self._named(b"tool_progress", {"id": event.call_id, "text": event.text}, cursor)
         if isinstance(event, ToolFinished):
             finished = tool_finished(event.message)
             return b"" if finished is None else self._named(b"tool_finished", finished, cursor)

@@ -31,7 +31,7 @@ _LONGEST_HEAD = 256
 _IMAGE_HEAD_CHARS = 64
 ParticipantName = Annotated[str, msgspec.Meta(max_length=256)]
 AudioFormat = Literal["wav", "mp3"]
-Detail = Literal["auto", "low", "high"]
+Detail = Literal["auto", "low", "high", "original"]
 
 
 def image_part(url: str, detail: Detail | None, path: str) -> Image:
@@ -113,6 +113,22 @@ def _charset(parameters: str) -> str | None:
         if name.strip().lower() == "charset":
             return value.strip(" \"'") or None
     return None
+
+
+def instruction(parts: tuple[Part, ...], role: str, path: str) -> str:
+    """Return the text of a message with instructions.
+
+    Raises:
+        InvalidRequest: there is something else in it, which the model would not see.
+    """
+    for index, part in enumerate(parts):
+        if not isinstance(part, Text):
+            raise InvalidRequest(
+                f"{path}[{index}] is no text: a {role} message may have nothing else,"
+                " send it in a user message",
+                param=f"{path}[{index}]",
+            )
+    return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def tool_result(call_id: str, parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -21,11 +21,14 @@ _OTHERS = frozenset(
         "compaction",
         "compaction_summary",
         "compaction_trigger",
+        "configuration_update",
         "context_compaction",
         "ghost_snapshot",
         "mcp_approval_request",
         "mcp_approval_response",
         "mcp_list_tools",
+        "program",
+        "program_output",
         "tool_search_output",
     }
 )

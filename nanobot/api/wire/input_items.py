@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from nanobot.api.wire.client_tools import name_in
-from nanobot.api.wire.content import file_part, image_part, tool_result
+from nanobot.api.wire.content import file_part, image_part, instruction, tool_result
 from nanobot.api.wire.foreign_items import ForeignItems
 from nanobot.api.wire.input_shapes import CONTENT_TYPES, TEXTS, InputItem, ItemPart
 from nanobot.api.wire.items import ref_of
@@ -77,11 +77,8 @@ def input_messages(
     for index, item in enumerate(items):
         path = f"{where}[{index}]"
         if item.type in (None, "message") and item.role in ("system", "developer"):
-            instructions.append(
-                "".join(
-                    part.text for part in _content(item.content, f"{path}.content") if isinstance(part, Text)
-                )
-            )
+            content = f"{path}.content"
+            instructions.append(instruction(_content(item.content, content), item.role, content))
             continue
         if item.type == "reasoning":
             continue

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.api.wire.call_ids import told_apart
+from nanobot.api.wire.call_order import in_steps, is_in_steps
 from nanobot.core.message import ClientTool, Message, begun
 from nanobot.core.tool import ToolChoice, ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
@@ -45,9 +46,10 @@ class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
 def divided(conversation: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """Return `(earlier, new)`: new is what stands after the last assistant message. One that is the very last
     is the beginning of the answer, and new as well; with calls, it is shown as it is. Calls that share an id
-    are told apart.
+    are told apart, and results stand where their calls are.
     """
-    conversation = told_apart(conversation)
+    if not is_in_steps(conversation):
+        conversation = in_steps(told_apart(conversation))
     end = len(conversation)
     ending = conversation[-1] if conversation else None
     last = end - 1 if ending is not None and ending.role == "assistant" else end

@@ -18,6 +18,7 @@ from nanobot.core.event import (
     TextDelta,
     ThinkingDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnAdmitted,
     TurnEnded,
@@ -63,6 +64,8 @@ def _event(event: Watched) -> tuple[bytes, Fields | None]:
             return b"message_added", shown_message
         case ToolStarted(call):
             return b"tool_started", {"id": call.id, "name": call.name, "arguments": call.arguments}
+        case ToolProgress(call_id, text):
+            return b"tool_progress", {"id": call_id, "text": text}
         case ToolFinished(message) | MessageAdded(message):
             return b"tool_finished", tool_finished(message)
         case TurnAdmitted(input_, joins):

@@ -6,15 +6,17 @@ A line is a message in the shape of chat completions; what that cannot say is in
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nanobot.api.wire.content import Detail
 from nanobot.api.wire.decoding import without_half_pairs
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds, text_size
 from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.json_entries import has_more_entries
 from nanobot.core.message import (
     Audio,
     File,
@@ -30,7 +32,6 @@ from nanobot.core.message import (
     Usage,
 )
 from nanobot.core.sessions import ImportedMessage, Row, Session
-from nanobot.http.json_body import has_more_entries
 
 FORMAT = "nanobot.session"
 VERSION = 2
@@ -40,6 +41,7 @@ MIME = b"application/jsonl"
 _LONGEST_HEADER = 128 * 1024
 _MOST_ENTRIES = 100_000
 _LATEST = 100_000_000_000.0
+_DETAILS = get_args(Detail)
 Time = Annotated[float, msgspec.Meta(ge=0, le=_LATEST)]
 Title = Annotated[str, msgspec.Meta(max_length=256)]
 Instructions = Annotated[str, msgspec.Meta(max_length=8_000)]
@@ -220,9 +222,11 @@ def _check(number: int, role: str, parts: Sequence[Part]) -> None:
         if isinstance(part, Image):
             if not part.url[:11].lower() == "data:image/":
                 raise _bad(number, f"the image {part.url[:40]!r} is no data URL (data:image/…;base64,…)")
-            if part.detail not in (None, "auto", "low", "high"):
+            if part.detail not in (None, *_DETAILS):
                 raise _bad(
-                    number, f"detail of an image is {str(part.detail)[:40]!r}: it must be auto, low or high"
+                    number,
+                    f"detail of an image is {str(part.detail)[:40]!r}: it must be one of"
+                    f" {', '.join(_DETAILS)}",
                 )
     if role == "tool" and not parts:
         raise _bad(number, "a message of tool must have a result")

@@ -7,7 +7,7 @@ the turn before showed and answered, and the engine reads only what is new.
 from nanobot.core.message import Audio, File, Image, Message, Part, Text, ToolCall, user
 from nanobot.models.local import recall
 from nanobot.models.local.days import DayAsked, day_asked
-from nanobot.models.local.notation import RECALL, result_of, written
+from nanobot.models.local.notation import NOTING, RECALL, result_of, written
 from nanobot.models.openai.request import NO_AUDIO_NOTE
 
 _NO_IMAGE = "(An image came with this message; you cannot see images.)"
@@ -23,9 +23,13 @@ def conversation(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             _add_user(shown, read(message.parts))
             said.append(message.text)
         elif message.role == "tool":
-            _add_user(shown, _results(message, calls, day_asked(said)))
+            if results := _results(message, calls, day_asked(said)):
+                _add_user(shown, results)
         else:
             calls.update({call.id: call for call in message.tool_calls})
+            if message.tool_calls and not message.text and all(map(_is_note, message.tool_calls)):
+                # The answer behind it says as much.
+                continue
             if recall.recalled(message):
                 shown += recalling(said)
             lines = [message.text] if message.text or not message.tool_calls else []
@@ -42,7 +46,13 @@ def recalling(said: list[str]) -> tuple[Message, Message]:
 
 def words_of_user(messages: tuple[Message, ...]) -> list[str]:
     """Return what the user said, message by message."""
-    return [message.text for message in messages if message.role == "user"]
+    return [words_of(message) for message in messages if message.role == "user"]
+
+
+def words_of(message: Message) -> str:
+    """Return what a user said, without the name that stands before it in a group."""
+    name = " ".join((message.name or "").split())
+    return message.text.removeprefix(f"{name}: ") if name else message.text
 
 
 def _assistant(text: str) -> Message:
@@ -68,4 +78,12 @@ def read(parts: tuple[Part, ...]) -> str:
 
 
 def _results(message: Message, calls: dict[str, ToolCall], day: DayAsked | None) -> str:
-    return "\n".join(result_of(calls.get(result.call_id), result, day) for result in message.tool_results)
+    made = [(calls.get(result.call_id), result) for result in message.tool_results]
+    return "\n".join(
+        result_of(call, result, day) for call, result in made if call is None or not _is_note(call)
+    )
+
+
+def _is_note(call: ToolCall) -> bool:
+    """Return whether the model made the call by no words of its own; see `notes.py`."""
+    return call.name in NOTING

@@ -28,7 +28,7 @@ _SLOW_S = 60.0
 # The longer a run of words is that was written before, the less likely is its next one.
 _VARIED = {"dry_multiplier": 1.5, "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": 400}
 _log = logging.getLogger(__name__)
-ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools"})
+ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "tools", "noting"})
 
 
 class Prompt(msgspec.Struct, frozen=True):

@@ -11,10 +11,11 @@ from nanobot.core.message import File, Message
 from nanobot.core.model import ModelRequest
 from nanobot.models.local import notation
 from nanobot.models.local.continued_sums import continued_sum
-from nanobot.models.local.conversation import words_of_user
+from nanobot.models.local.conversation import words_of, words_of_user
 from nanobot.models.local.days import TODAY, asks_for_date, date_of, day_asked, names_place
 from nanobot.models.local.identity import openings_of_identity
 from nanobot.models.local.languages import (
+    answer_of_time,
     not_in_english,
     opening_of_day,
     opening_of_today,
@@ -48,7 +49,7 @@ def expected(request: ModelRequest, turn: tuple[Message, ...], name: str | None)
     if steps and not (failed and steps < _MAX_STEPS):
         return _after_result(request, turn, failed=failed)
     names = {tool.name for tool in request.tools}
-    question = turn[0].text if turn and not steps else ""
+    question = words_of(turn[0]) if turn and not steps else ""
     if question:
         opened = _opened(request.messages, question, name)
         if opened.openings:
@@ -81,11 +82,13 @@ def results_of(turn: tuple[Message, ...]) -> tuple[tuple[str, str], ...]:
 
 def _after_result(request: ModelRequest, turn: tuple[Message, ...], *, failed: bool) -> Expected:
     said = words_of_user(request.messages)
-    is_alone = is_only_sum(turn[0].text)
+    is_alone = is_only_sum(words_of(turn[0]))
     if results_of(turn) and (openings := openings_of_result(said, is_only_sum=is_alone)):
         return Expected(notation.result_grammar(openings))
     if not failed and (opening := _opening_of_day(said, turn)):
         return Expected(notation.result_grammar([opening]), is_usual=False)
+    if not failed and (grammar := _grammar_of_now(said, turn)):
+        return Expected(grammar, is_usual=False)
     return Expected(notation.text_grammar(not_in_english(said)))
 
 
@@ -149,6 +152,19 @@ def _opening_of_day(said: list[str], turn: tuple[Message, ...]) -> str:
     is_today = asks_now(said) == "here" and asks_for_date(said[-1])
     today = date_of(TODAY, now) if is_today else None
     return opening_of_today(said, today) if today is not None else ""
+
+
+def _grammar_of_now(said: list[str], turn: tuple[Message, ...]) -> str:
+    """Return the grammar of an answer that tells the time, here or elsewhere; empty where something else was
+    asked for.
+    """
+    where = None if asks_for_date(said[-1]) else asks_now(said)
+    now = next((result.content for result in turn[-1].tool_results), "")
+    answer = answer_of_time(said, now) if where is not None else ""
+    if not answer or where == "here":
+        return notation.whole_grammar(answer) if answer else ""
+    # It goes on with the place.
+    return notation.opened_grammar([answer.rstrip(".。")])
 
 
 def _opened(messages: tuple[Message, ...], question: str, name: str | None) -> Note:

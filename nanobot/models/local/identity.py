@@ -1,4 +1,6 @@
-"""Questions whether the agent is a human or a machine: a small model answers either with yes."""
+"""Questions who the agent is, and whether it is a human or a machine: a small model answers either with yes,
+and that it talks to whoever asks whom they talk to.
+"""
 
 import re
 
@@ -88,13 +90,43 @@ _LANGUAGES = (
 )
 
 
+_GREETED = r"(?:[^?!.,]{1,20}[!.,] ?)*"
+# By whom one talks to; "who are you" the model has been shown.
+_TALKS = tuple(
+    (re.compile(_GREETED + pattern + r" ?[?？。]?", re.IGNORECASE), opening)
+    for pattern, opening in (
+        (
+            r"(?:and |so )?(?:who (?:am i|are we) (?:talking|speaking|chatting|writing)(?: to| with)?"
+            r"|(?:to|with) whom am i (?:talking|speaking|chatting))(?: here| now| today)?",
+            "I'm {}",
+        ),
+        (
+            r"(?:und )?mit wem (?:spreche|rede|schreibe|chatte|habe) ich"
+            r"(?: hier| da| gerade| jetzt| es zu tun)?",
+            "Ich bin {}",
+        ),
+        (
+            r"(?:et )?(?:à|avec) qui (?:(?:est-ce que )?(?:je )?(?:parle|discute)(?:-je)?|ai-je affaire)",
+            "Je suis {}",
+        ),
+        (r"¿?(?:y )?con qui[ée]n (?:hablo|estoy hablando|tengo el gusto)", "Soy {}"),
+        (r"(?:e )?con chi (?:parlo|sto parlando)", "Sono {}"),
+        (r"(?:e )?com quem (?:falo|estou falando|estou a falar)", "Sou {}"),
+        (r"我(?:正)?在(?:和|跟|同)谁(?:说话|聊天|对话)", "我是 {}"),
+    )
+)
+
+
 def openings_of_identity(text: str, name: str) -> tuple[str, ...]:
-    """Return how the answer begins where the user's `text` asks whether the agent of that name is a human,
-    or a machine; empty where it asks for something else.
+    """Return how the answer begins where the user's `text` asks who the agent of that name is, or whether it
+    is a human, or a machine; empty where it asks for something else.
     """
     text = text.strip()
     if len(text) > _LONGEST:
         return ()
+    for asks, opening in _TALKS:
+        if asks.fullmatch(text):
+            return (opening.format(name),)
     for language in _LANGUAGES:
         if language.is_human.fullmatch(text):
             return (language.no.format(name),)

@@ -77,6 +77,16 @@ _TODAY = {
     "zh": "今天是{}，",
     "ja": "今日は{}、",
 }
+_OF_TIME = {
+    "de": "Es ist {} Uhr.",
+    "fr": "Il est {}.",
+    "es": "Son las {}.",
+    "it": "Sono le {}.",
+    "pt": "São {}.",
+    "zh": "现在是{}。",
+    "ja": "今は{}です。",
+}
+_TIME = re.compile(r"\b(\d{2}:\d{2}):\d{2}\b")
 # What stands between the words for a day and its weekday, for one that comes and for one that is over, and
 # between the weekday and the number of the day.
 _OF_DAY = {
@@ -133,6 +143,15 @@ def opening_of_today(said: list[str], today: date) -> str:
     if language not in _TODAY:
         return ""
     return _TODAY[language].format(_WEEKDAYS[language].split()[today.weekday()])
+
+
+def answer_of_time(said: list[str], now: str) -> str:
+    """Return the answer that tells what time it is, `now` being a result of `current_time`; empty in English.
+    Kept from English, a small model runs its words together; left to go on, it tells the date as well.
+    """
+    language = _other_language(said)
+    time = _TIME.search(now)
+    return _OF_TIME[language].format(time[1]) if language in _OF_TIME and time is not None else ""
 
 
 def names_language(text: str) -> bool:

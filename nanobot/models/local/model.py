@@ -2,7 +2,7 @@
 
 How it is asked depends on its weights and on the request: in one pass (`one_pass.py`), after a question about
 the tools that are needed (`routed.py`), as a task beside a conversation (`side_task.py`), or in the weights'
-own form (`native.py`).
+own form (`native.py`). A wish to note something down is carried out without asking it (`notes.py`).
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from nanobot.core.tool import ToolSpec
 from nanobot.models.local.engine_api import EngineApi
 from nanobot.models.local.engine_chat import ABILITIES, EngineChat
 from nanobot.models.local.native import NATIVE, Native
+from nanobot.models.local.notes import Notes
 from nanobot.models.local.one_pass import OPENING_TOKENS, OnePass, kind_of, opening_with
 from nanobot.models.local.prefix import SavedPrefix
 from nanobot.models.local.process import Endpoint, Engine, EngineProcess, engine_version
@@ -43,6 +44,7 @@ class LocalModel:
         log_path: the file that the engine's output goes to.
         warm_system, warm_tools: what most requests begin with. The engine reads it after each start, so that
             the first answer comes soon.
+        noting_tools: those that note down and forget what a user asks for, as models are told of them.
         agent_name: the agent whose opening is read then; those of others are read when they are asked first.
         sleep_idle_s: the engine frees its memory after so long without a request; -1: never.
         make_engine: makes the engine, with the arguments of `EngineProcess`.
@@ -62,6 +64,7 @@ class LocalModel:
         random: random.Random,
         warm_system: str = "",
         warm_tools: tuple[ToolSpec, ...] = (),
+        noting_tools: tuple[ToolSpec, ...] = (),
         agent_name: str = DEFAULT_NAME,
         sleep_idle_s: int = 1_800,
         context_tokens: int = CONTEXT_TOKENS,
@@ -104,6 +107,7 @@ class LocalModel:
         self._one_pass = OnePass(self._chat, warm_system, clock, random)
         self._routed = Routed(self._chat, warm_system, warm_tools, clock, random)
         self._native = Native(self._chat, warm_system)
+        self._notes = Notes(name, noting_tools, clock, random)
         self._side_tasks = SideTasks(self._chat, self._one_pass.split)
         self._asked_at = clock.now()
         self._prefix_read = asyncio.Event()
@@ -161,6 +165,9 @@ class LocalModel:
                 yield piece
 
     async def _answer(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        if (wish := self._notes.wish_of(request)) is not None:
+            return self._notes.stream(request, wish)
+        request = self._notes.without_tools(request)
         self._note_sleep()
         if self._format.kind == "native":
             return self._native.stream(request)

@@ -21,7 +21,12 @@ CALCULATE = "calculate"
 RECALL = "[recall]"
 NAMES = frozenset({CURRENT_TIME, CALCULATE})
 """The tools that can be written in this notation."""
+REMEMBER, FORGET, RECALL_FACTS = "remember", "forget", "recall"
+NOTING = frozenset({REMEMBER, FORGET, RECALL_FACTS})
+"""The tools that are called without the model (`notes.py`)."""
 MAX_CALLS = 3
+_DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,30}")
+_MOST_DECIMALS = 4
 
 _CALL = re.compile(r"\[(current_time|calculate)(?: ([^\[\]\n]+))?\]")
 CALL_BEGINS = re.compile(r"\[(?:current_time\b|calculate )")
@@ -100,6 +105,11 @@ def result_grammar(openings: Sequence[str]) -> str:
     return f'root ::= ({" | ".join(map(literal, openings))}) "-"? [0-9] rest\n{_REST}'
 
 
+def whole_grammar(answer: str) -> str:
+    """Return the grammar of one answer."""
+    return f"root ::= {literal(answer)}"
+
+
 def calculation_grammar(expression: str) -> str:
     """Return the grammar of a call that works out `expression`."""
     return f"root ::= {literal(f'[{CALCULATE} {expression}]')}"
@@ -154,8 +164,16 @@ def result_of(call: ToolCall | None, result: ToolResult, day: DayAsked | None = 
         now = _OFFSET.sub("", content)
         return f"(In {argument} it is {now})" if argument else f"(It is {now}{_next_day(content)})"
     if call.name == CALCULATE:
-        return f"({argument} = {content})"
+        return f"({argument} = {_rounded(content)})"
     return f"({call.name}: {content})"
+
+
+def _rounded(number: str) -> str:
+    """Return a result without more decimals than anybody wants to read."""
+    if len(number.partition(".")[2]) <= _MOST_DECIMALS or not _DECIMAL.fullmatch(number):
+        return number
+    value = float(number)
+    return f"{value:.{_MOST_DECIMALS}f}".rstrip("0").rstrip(".") if abs(value) >= 1 else f"{value:.4g}"
 
 
 def _next_day(content: str) -> str:

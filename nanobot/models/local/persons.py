@@ -10,6 +10,15 @@ from nanobot.core.message import Message
 from nanobot.models.local.languages import names_language
 
 _CURLY = str.maketrans("’", "'")
+# Kept from a word, a small model writes it without the space behind it ("Ilive in Berlin."): with letters by
+# which no other word goes on, as "In" and "Well" do.
+_GLUED = {
+    word: tuple(f"{word}{letters}" for letters in following.split())
+    for word, following in {
+        "I": "am hav li lo wa wi wo ne ow pl us en",
+        "Je": "m sui v h t p l doi fai",
+    }.items()
+}
 # For each: how a question speaks of the user, and how an answer must not begin then. With a space behind it
 # only where other words begin so: the model would rather leave the space out than change the word.
 _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
@@ -19,12 +28,13 @@ _WORDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (
             # Whoever asks how to do something asks for advice, which may be declined.
             r"(?<!how )\b(am|do|did|have|had|was|will|would|should|can|could) (i|we)\b",
-            ("I ", "I'm", "I am ", "I've", "We "),
+            # What "we" do may well be told as "we": who speaks in a group is one of several.
+            ("I ", "I'm", "I am ", "I've", *_GLUED["I"]),
         ),
         (r"\bmein(e|en|em|er|es)?\b", ("Mein", "Meine", "Meinen", "Meinem", "Meiner")),
         (r"\bich\b", ("Ich",)),
         (r"\b(mon|ma|mes)\b", ("Mon ", "Ma ", "Mes ")),
-        (r"\bje\b|\bj'|-je\b", ("Je ", "J'")),
+        (r"\bje\b|\bj'|-je\b", ("Je ", "J'", *_GLUED["Je"])),
         (r"\b(mi|mis)\b", ("Mi ", "Mis ")),
         (r"\btengo\b", ("Tengo", "Yo tengo")),
         (r"\bme llamo\b", ("Me llam", "Soy")),

@@ -42,17 +42,17 @@ def _language(facts: str, remember: str, else_: str, *openings: str) -> _Languag
 _LANGUAGES = (
     _language(
         r"(?:i'm|i am|i've|i have|i live|i work|i like|i love|i hate|i prefer|i play|i study|i speak"
-        r"|i was born|i (?:don't|do not|never) (?:eat|drink|like|smoke|have)|we have|we've|we live|we got"
-        r"|i got|(?:my|our) [^.]{1,40} (?:is|are|was|were|has|have|lives?|works?|likes?|starts?|begins?)"
-        r"|call me)\b",
+        r"|i was born|i moved|i now (?:live|work)|i (?:don't|do not|never) (?:eat|drink|like|smoke|have)"
+        r"|we have|we've|we live|we got|i got|(?:my|our) [^.]{1,40} (?:is|are|was|were|has|have|lives?"
+        r"|works?|likes?|starts?|begins?)|call me)\b",
         r"(?:and |so )?(?:please,? )?(?:remember|don't forget|keep) (?:that|this|it)\b",
         r"\b(?:i'm|i am) \w+ing\b|\b(?:want|need\w*|wish|would|could|can|can't|should|must|help|how|why"
         r"|please (?!remember)|going to|about to|able|unable|lost|sure|stuck|error|problem|not work\w*"
         r"|doesn't|tell|write|give|make|kill\w*|die|dying|dead|suicid\w+|hurt\w*|harm\w*|bomb\w*|weapon\w*"
         r"|gun|drug\w*|poison\w*|steal|stolen|hack\w*|sad|afraid|depressed|alone|lonely|pain|sick|ill"
         r"|cancer)\b",
-        "Got it", "Noted", "Okay", "All right", "Nice", "Good to know", "Thanks for", "Thank you",
-        "I'll remember", "I will remember", "I'll keep", "You ", "You're ", "Your ",
+        "Got it", "Okay", "All right", "Nice", "Good to know", "Thanks for", "Thank you",
+        "You ", "You're ", "Your ",
         "Hello", "Hi ", "Welcome!",
     ),
     _language(
@@ -63,7 +63,7 @@ _LANGUAGES = (
         r"\b(?:möchte|will|brauche|soll|kann|könnte|würde|muss|hilf\w*|wie|warum|fehler|problem|schreib\w*"
         r"|nenne|sag|erzähl\w*|mach\w*|töte\w*|umbring\w*|sterben|tot|gestorben|suizid\w*|selbstmord|bombe"
         r"|waffe\w*|gift|traurig|allein|einsam|angst|krank|krebs|schmerzen)\b",
-        "Alles klar", "Verstanden", "Notiert", "Schön", "Freut mich", "Danke", "Ich merke mir",
+        "Alles klar", "Verstanden", "Schön", "Freut mich", "Danke",
         "Das habe ich ", "Du ", "Dein", "Hallo", "Toll", "Herzlichen ", "Willkommen!",
     ),
     _language(
@@ -74,50 +74,50 @@ _LANGUAGES = (
         r"\b(?:veux|voudrais|besoin|dois|peux|pourrais|faut|aide\w*|comment|pourquoi|erreur|problème"
         r"|écri\w+|dis|donne|fais|tue\w*|mourir|mort\w*|suicid\w*|bombe|arme|drogue|poison|triste|seule?"
         r"|peur|malade|cancer|mal)\b",
-        "D'accord", "C'est noté", "C'est ", "Bien noté", "Très bien", "Enchanté", "Merci", "Ravi",
-        "Je retiens", "Je me souviendrai", "Je m'en souviendrai", "Génial", "Bonjour", "Vous ",
+        "D'accord", "C'est ", "Très bien", "Enchanté", "Merci", "Ravi",
+        "Génial", "Bonjour", "Vous ",
         "Tu ", "Votre ", "Ton ", "Bienvenue !",
     ),
     _language(
         r"(?:yo )?(?:me llamo|soy|tengo|vivo|trabajo|como|bebo|(?:no )?me gustan?|no como|no bebo|prefiero"
-        r"|hablo|juego|nací|tenemos|vivimos|(?:mi|mis|nuestr[oa]s?) [^.]{1,40} (?:es|son|era|se llaman?"
-        r"|está|están|tiene)|ll[áa]mame)\b",
+        r"|hablo|juego|nací|tenemos|vivimos|me (?:mudé|he mudado)|(?:mi|mis|nuestr[oa]s?) [^.]{1,40} (?:es"
+        r"|son|era|se llaman?|está|están|tiene)|ll[áa]mame)\b",
         r"(?:y )?(?:por favor,? )?(?:recu[eé]rda\w*|no (?:lo )?olvides|acu[eé]rdate|apunta)\b",
         r"\b(?:quiero|quisiera|necesito|debo|puedo|podría|ayuda\w*|cómo|por qué|error|problema|escribe"
         r"|dime|dame|haz|mata\w*|morir|murió|muert[oa]|suicid\w*|bomba|arma|droga\w*|veneno|triste|sol[oa]"
         r"|miedo|enferm[oa]|cáncer|dolor)\b",
-        "De acuerdo", "Entendido", "Encantad", "Mucho gusto", "Gracias", "Muy bien", "Lo recordaré",
-        "Recordaré", "Tomo nota", "Anotado", "Hola", "¡", "Qué ", "Tu ", "Tus ", "Tienes ", "Te ", "Genial",
+        "De acuerdo", "Entendido", "Encantad", "Mucho gusto", "Gracias", "Muy bien",
+        "Hola", "¡", "Qué ", "Tu ", "Tus ", "Tienes ", "Te ", "Genial",
         "Felicidades",
     ),
     _language(
         r"(?:io )?(?:mi chiamo|sono|ho|abito|vivo|lavoro|mangio|bevo|mi piac\w+|non mangio|preferisco"
-        r"|parlo|abbiamo|(?:il mio|la mia|i miei|le mie|mio|mia) [^.]{1,40} (?:è|sono|era|si chiama(?:no)?"
-        r"|ha)|chiamami)\b",
+        r"|parlo|abbiamo|mi sono trasferit[oa]|(?:il mio|la mia|i miei|le mie|mio|mia) [^.]{1,40} (?:è|sono"
+        r"|era|si chiama(?:no)?|ha)|chiamami)\b",
         r"(?:e )?(?:per favore,? )?(?:ricorda\w*|non dimenticare\w*|tieni\w* a mente)\b",
         r"\b(?:voglio|vorrei|bisogno|devo|posso|potrei|aiut\w+|come (?:si|fare|faccio)|perché"
         r"|errore|problema|scrivi\w*|dimmi|dammi|uccid\w*|morire|mort[oa]|suicid\w*|bomba|arma|droga"
         r"|veleno|triste|sol[oa]|paura|malat[oa]|cancro|dolore)\b",
-        "Va bene", "Capito", "D'accordo", "Piacere", "Grazie", "Bene", "Lo ricorderò", "Ricorderò",
-        "Me lo ricorderò", "Ho preso nota", "Ciao", "Che ", "Ottimo", "Perfetto", "Hai ", "Abiti ", "Vivi ",
+        "Va bene", "Capito", "D'accordo", "Piacere", "Grazie", "Bene",
+        "Ciao", "Che ", "Ottimo", "Perfetto", "Hai ", "Abiti ", "Vivi ",
     ),
     _language(
         r"(?:eu )?(?:me chamo|chamo-me|sou|tenho|moro|vivo|trabalho|como|bebo|gosto|adoro|não como|prefiro"
-        r"|falo|nasci|temos|(?:o )?(?:meu|meus)|(?:a |as )?minhas?|me chame|chama-me)\b",
+        r"|falo|nasci|temos|(?:me )?mudei|(?:o )?(?:meu|meus)|(?:a |as )?minhas?|me chame|chama-me)\b",
         r"(?:e )?(?:por favor,? )?(?:lembr[ea]\w*|não (?:se |te )?esqueça\w*)\b",
         r"\b(?:quero|queria|preciso|devo|posso|poderia|ajud\w+|como (?:é|se)|por que|erro|problema|escreva"
         r"|diga|dê|faça|mata\w*|morrer|morreu|mort[oa]|suic\w+|bomba|arma|droga|veneno|triste|sozinh[oa]"
         r"|medo|doente|câncer|dor)\b",
-        "Certo", "Entendido", "Prazer", "Obrigado", "Muito bem", "Vou lembrar", "Vou me lembrar", "Anotado",
+        "Certo", "Entendido", "Prazer", "Obrigado", "Muito bem",
         "Olá", "Que ", "Ótimo", "Legal", "Você ", "Parabéns",
     ),
     _language(
-        r"(?:我(?:叫|是|有|住|喜欢|不喜欢|爱|不吃|不喝|今年|来自|对.{1,10}过敏|在.{1,10}(?:工作|上班"
+        r"(?:我(?:叫|是|有|住|搬|喜欢|不喜欢|爱|不吃|不喝|今年|来自|对.{1,10}过敏|在.{1,10}(?:工作|上班"
         r"|上学))|我的?[^。]{1,20}(?:是|叫|在|有)|我们(?:有|住|家)|叫我)",
         r"(?:请|請)?(?:记住|記住|记得|别忘|不要忘)",
         r"想|要|需要|能|可以|怎么|怎样|为什么|吗|呢|帮|给我|写|告诉|问题|错误|杀|死|自杀|去世|炸弹|武器|毒"
         r"|偷|难过|害怕|生病|癌|痛",
-        "好的", "明白", "知道了", "谢谢", "很高兴", "记住了", "我记住", "我会记住", "收到", "你好", "您好",
+        "好的", "明白", "知道了", "谢谢", "很高兴", "收到", "你好", "您好",
         "你", "您", "恭喜", "太好了",
     ),
     _language(
@@ -126,10 +126,23 @@ _LANGUAGES = (
         r"[^。]{0,20}(?:覚えて|忘れないで)",
         r"たい|欲しい|ほしい|教え|方法|どう|なぜ|助け|手伝|書い|(?<!覚えて)(?<!ないで)(?<!呼んで)ください"
         r"|殺|死|自殺|爆弾|武器|毒|盗|悲し|怖|病気|癌|がん|痛",
-        "わかりました", "分かりました", "了解", "承知", "ありがとう", "はじめまして", "覚え", "なるほど",
+        "わかりました", "分かりました", "了解", "承知", "ありがとう", "はじめまして", "なるほど",
         "それは", "素敵", "いいですね", "よろしく", "おめでとう", "あなた",
     ),
 )  # fmt: skip
+# "Translate into English: I have lost my key." tells nothing of the user's.
+_OF_A_TEXT = re.compile(
+    r"[^:：\n]{0,40}(?:\b(?:translat|correct|fix|proofread|re-?write|rewrit|re-?phras|paraphras|reword|improv"
+    r"|polish|summari[sz]|shorten|simplif|check|spell|explain|analy[sz]|repeat|continue|complete"
+    r"|übersetz|korrigier|verbesser|berichtig|formulier|umformulier|schreib|umschreib|fass|kürz|prüf|vereinfach"
+    r"|erklär|wiederhol|ergänz|vervollständig"
+    r"|tradui|corrig|reformul|résum|amélior|vérifi|simplifi|expliqu|répét|répèt|complèt|complét|réécri"
+    r"|traduc|traduz|corrij|corregg|reescrib|riscriv|reescrev|resum|riassum|mejor|miglior|melhor|revis"
+    r"|controll|simplific|semplific|expliqu|explic|spieg|repit|ripet|acort|accorci|complet)\w*"
+    r"|翻译|翻譯|译成|译为|改正|修改|纠正|糾正|润色|改写|改寫|总结|總結|缩写|解释|訳|直し|添削|書き直|書き換え|要約|言い換え)"
+    r"[^:：\n]{0,40}[:：]",
+    re.IGNORECASE,
+)
 _GREETS = re.compile(
     r"(?:hi|hello|hey|hallo|guten tag|bonjour|salut|hola|buenos días|ciao|olá|oi|你好|您好|こんにちは"
     r"|はじめまして)[^\w]*\Z",
@@ -160,7 +173,7 @@ class Note(msgspec.Struct, frozen=True):
 def note_of(text: str) -> Note:
     """Return how the user's `text` is answered, where it tells facts and nothing else."""
     text = text.strip().translate(_CURLY)
-    if len(text) > _LONGEST or _ASKS.search(text):
+    if len(text) > _LONGEST or _ASKS.search(text) or _OF_A_TEXT.match(text):
         return Note()
     sentences = [each.strip() for each in _SENTENCES.split(text) if each.strip()]
     told = [each for each in sentences if not _GREETS.match(each)]

@@ -215,13 +215,13 @@ class MakerGuard:
 def says_result(answer: str, result: str) -> bool:
     """Return whether the answer has the result of a calculation in it, as it is or rounded.
 
-    A small number may be written as a word, where the answer has no other.
+    A small whole number may be written as a word, where the answer has no other.
     """
     digits = re.sub(r"\D", "", result)
     numbers = [re.sub(r"\D", "", number) for number in _NUMBER.findall(answer)]
     if not numbers:
         try:
-            return abs(float(result)) <= _SMALL
+            return float(result).is_integer() and abs(float(result)) <= _SMALL
         except ValueError:
             return False
     # A list of numbers may have been taken for one with separators.

@@ -39,6 +39,8 @@ _SCALES = (
         (r"kilogram(?:m|me|mes|s|mi|mo|mos)?|kilos?|quilogramas?|quilos?|公斤|千克", 1000),
         (r"tonn?(?:es?|en|s|ellat[ae])|toneladas?|吨", 1),
     ),
+    # A German Pfund is no pound.
+    ((r"gramm", 500), (r"pfund", 2), (r"kilogramm|kilos?", 1)),
 )
 _HOW_MANY = r"(?:how many|wie ?viele?|combien (?:de|d['’])|cuánt[oa]s|quant[ei]|quant[oa]s)"
 _BETWEEN = (

@@ -5,6 +5,7 @@ chunk, answers that are not streamed or come whole at the end of a stream.
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +46,8 @@ from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
 _UNOPENED = Lesson("unopened_thinking")
 _CLOSING_TAG = "</think>"
+_AROUND_DONE = b' \t\r\n"[]'
+_log = logging.getLogger(__name__)
 
 
 class ChatAnswerReader:
@@ -113,6 +116,9 @@ class ChatAnswerReader:
         try:
             chunk = decode(payload)
         except (ValueError, RecursionError) as error:
+            if payload.strip(_AROUND_DONE).upper() == b"DONE":
+                self.done = True
+                return
             chunk = self._decode_leniently(payload, error)
         if chunk.error or chunk.object == "error" or (chunk.base_resp and chunk.base_resp.status_code):
             if self._take_failed_calls(payload):
@@ -223,6 +229,10 @@ class ChatAnswerReader:
         try:
             return self._lenient.decode(payload)
         except (ValueError, RecursionError):
+            if self.finished:
+                # The answer is whole, whatever its server says behind it.
+                _log.debug("%s sent something behind its answer that is no chunk", self._source.name)
+                return Chunk()
             # The strict decoder says better what is wrong.
             raise self._malformed(refused) from None
 

@@ -1,10 +1,12 @@
 """Tool calls put together from the pieces in which servers stream them."""
 
+import json
 from typing import Any
 
 import msgspec
 
 _CALL_CHARS = 64
+_read_json = json.JSONDecoder().raw_decode
 
 
 class FunctionPiece(msgspec.Struct, gc=False):
@@ -15,12 +17,16 @@ class FunctionPiece(msgspec.Struct, gc=False):
 
 
 class CallPiece(msgspec.Struct, gc=False):
-    """A part of a tool call, as one chunk holds it."""
+    """A part of a tool call, as one chunk holds it. `name` and `arguments` are those of its function, from
+    servers that leave out that level.
+    """
 
     index: int | None = None
     id: str | None = None
     function: FunctionPiece | None = None
     extra_content: msgspec.Raw = msgspec.Raw()
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class PartialCall:
@@ -43,7 +49,8 @@ class PartialCall:
 
     def whole_arguments(self) -> str:
         """Return the arguments; where the pieces do not make an object, those of them that do: some servers
-        begin with an empty object, some send all that there is by now, some encode the object twice.
+        begin with an empty object, some send all that there is by now, some encode the object twice, and some
+        models close it twice or put it into a fence.
         """
         text = "".join(self.arguments)
         if not text or _object(text) is not None:
@@ -54,7 +61,7 @@ class PartialCall:
         try:
             inner = msgspec.json.decode(text, type=str)
         except (ValueError, RecursionError):
-            return text
+            return _unfenced(text) or text
         return text if _object(inner) is None else inner
 
 
@@ -73,7 +80,7 @@ class CallAssembly:
 
     def add(self, piece: CallPiece) -> int:
         """Add a piece; return its size in characters. A call that begins has some, whatever is in it."""
-        function = piece.function or FunctionPiece()
+        function = piece.function or FunctionPiece(piece.name, piece.arguments)
         name, arguments = function.name or "", function.arguments or ""
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
@@ -150,3 +157,16 @@ def _begins_another(known: PartialCall, id_: str | None, name: str, arguments: s
     if arguments:
         return known.is_whole()
     return bool(id_ and known.id and known.is_whole())
+
+
+def _unfenced(text: str) -> str | None:
+    """Return the object in `text`, where nothing but a fence is around it, or brackets that close nothing."""
+    start = text.find("{")
+    if start < 0 or text[:start].strip() not in ("", "```", "```json"):
+        return None
+    try:
+        _, end = _read_json(text, start)
+    except (ValueError, RecursionError):
+        return None
+    inner = text[start:end]
+    return None if text[end:].strip("`}] \t\r\n") or _object(inner) is None else inner

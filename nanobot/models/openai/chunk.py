@@ -232,10 +232,12 @@ class LenientDecoder:
 
     def _call(self, call: dict[str, Any]) -> CallPiece:
         index = _number(call.get("index"))
+        # Some leave out this level.
+        function = call.get("function") or call
         return CallPiece(
             index,
             _text(call.get("id")),
-            self._function(call.get("function"), f"call {index}"),
+            self._function(function, f"call {index}"),
             _raw(call.get("extra_content")),
         )
 

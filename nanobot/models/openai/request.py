@@ -22,7 +22,7 @@ from nanobot.core.message import (
 from nanobot.core.model import FORMAT_WITH_TOOLS, Ability, ModelRequest
 from nanobot.core.tool import ToolSpec
 from nanobot.core.turn import Labels, OutputFormat, Sampling
-from nanobot.models.images import NO_IMAGE_NOTE
+from nanobot.models.images import NO_IMAGE_NOTE, sent_detail
 from nanobot.models.lessons import NOTHING, Lesson, named
 from nanobot.models.openai.state import (
     CONTENT,
@@ -201,7 +201,9 @@ def encode(
     if lessons:
         for field in named(lessons, "omit"):
             body.pop(field, None)
-    messages = _Messages(provider, lessons, audio="audio" in abilities).of(request)
+    messages = _Messages(provider, lessons, audio="audio" in abilities, is_openai=includes_openai_fields).of(
+        request
+    )
     body["messages"] = [*opening, *messages] if opening else messages
     return _encode(body)
 
@@ -252,8 +254,9 @@ class _Messages:
     `provider` is the one that is asked; `lessons` say what of its state it does not take, or has to get.
     """
 
-    def __init__(self, provider: str, lessons: frozenset[Lesson], *, audio: bool) -> None:
+    def __init__(self, provider: str, lessons: frozenset[Lesson], *, audio: bool, is_openai: bool) -> None:
         self._takes_audio = audio
+        self._is_openai = is_openai
         self._takes_images = True
         self._provider = provider
         self._refused: frozenset[str] = frozenset()
@@ -319,7 +322,7 @@ class _Messages:
         if isinstance(part, Image):
             if not self._takes_images:
                 return _TextPart(NO_IMAGE_NOTE)
-            return _ImagePart(_SentImageUrl(part.url, part.detail))
+            return _ImagePart(_SentImageUrl(part.url, sent_detail(part.detail, is_openai=self._is_openai)))
         if isinstance(part, File):
             return _TextPart(part.shown)
         return (

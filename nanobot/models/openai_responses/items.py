@@ -24,6 +24,7 @@ from nanobot.core.message import (
     ToolCall,
     ToolResult,
 )
+from nanobot.models.images import NO_IMAGE_NOTE, sent_detail
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -76,7 +77,6 @@ _NO_OUTPUT = "(no output)"
 _EMPTY = "(empty message)"
 _GO_ON = "Continue."
 _NO_AUDIO = "(A recording came with this message; you cannot listen to it.)"
-_NO_IMAGE = "(An image came with this message; you cannot see it.)"
 _IMAGE = LatePattern(r"https?://|data:image/(?:jpeg|jpg|png|gif|webp)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _ID = LatePattern(r"[a-zA-Z0-9_-]{1,64}")
 _NOT_IN_NAME = LatePattern(r"[^a-zA-Z0-9_-]")
@@ -87,13 +87,15 @@ class Taken(msgspec.Struct, frozen=True):
     """What the model that is asked takes.
 
     `provider` gets its own state back. `refused`: the fingerprints of reasoning that it does not take.
-    `no_state`: the names of state that it does not take at all. `images`: whether it takes them.
+    `no_state`: the names of state that it does not take at all. `images`: whether it takes them, `original`:
+    in the size that they have.
     """
 
     provider: str = "openai"
     refused: frozenset[int] = NOTHING
     no_state: frozenset[str] = frozenset()
     images: bool = True
+    original: bool = False
 
     def own(self, state: ProviderState | None, name: str) -> msgspec.Raw | None:
         """Return the value of a state of that name where it goes back to the provider."""
@@ -216,7 +218,8 @@ def _content(message: Message, taken: Taken) -> list[ShownText | ShownImage]:
                 content.append(ShownText(part.text))
         elif isinstance(part, Image):
             is_shown = taken.images and _IMAGE.match(part.url) is not None
-            content.append(ShownImage(part.url, part.detail or "auto") if is_shown else ShownText(_NO_IMAGE))
+            detail = sent_detail(part.detail, is_openai=taken.original) or "auto"
+            content.append(ShownImage(part.url, detail) if is_shown else ShownText(NO_IMAGE_NOTE))
         elif isinstance(part, File):
             content.append(ShownText(part.shown))
         elif isinstance(part, Audio):

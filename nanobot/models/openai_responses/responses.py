@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import get_args
 
+import msgspec
+
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta
 from nanobot.core.message import Message
@@ -60,7 +62,7 @@ class OpenAIResponses(RemoteModel):
         self._refused = RefusedReasoning(clock)
         self._settings = missing(settings.abilities)
         self._proposals = partial(proposals, settings.name)
-        self._everything = Taken(self._provider)
+        self._everything = Taken(self._provider, original=self._is_openai)
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         """Yield deltas as they come, then the message; closing the generator cuts the connection.
@@ -104,7 +106,9 @@ class OpenAIResponses(RemoteModel):
             return self._everything
         no_state = named(lessons, "no_state") | ({REASONING} if NO_REPLAY in lessons else set())
         has_images = Lesson("text_only", "images") not in lessons
-        return Taken(self._provider, refused=refused, no_state=no_state, images=has_images)
+        return msgspec.structs.replace(
+            self._everything, refused=refused, no_state=no_state, images=has_images
+        )
 
     def _answered(self, negotiation: Negotiation, request: ModelRequest) -> None:
         """Remember what the request went without, now that it has been answered."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nanobot.core.errors import InvalidRequest
-from nanobot.reading.exports import chatgpt, markdown, mem0, nanobot
+from nanobot.reading.exports import chatgpt, markdown, mem0, nanobot, own_facts
 from nanobot.reading.exports.found import ExportContent, Program
 
 _DAMAGED = (
@@ -87,6 +87,8 @@ def _file(path: Path, program: Program | None, now: float) -> ExportContent:
     if path.suffix.lower() == ".jsonl":
         return nanobot.read_session(_content(path).splitlines(), path.stem, now)
     content = _content(path)
+    if program in (None, "nanobot") and own_facts.is_one(content):
+        return own_facts.read(content, str(path), now)
     if program == "chatgpt" or (program is None and b'"mapping"' in content):
         return chatgpt.read([(str(path), content)], now)
     if program == "nanobot":

@@ -2,6 +2,7 @@
 
 import re
 
+from nanobot.reading.exports import own_facts
 from nanobot.reading.exports.found import ExportContent, FoundFact
 
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
@@ -42,6 +43,9 @@ def read(text: str, at: float) -> ExportContent:
             parents = []
             continue
         if not line.strip() or _RULE.match(line) or _FOOTER.match(line.strip()):
+            continue
+        if (own := own_facts.of_line(line)) is not None:
+            found.facts.append(own)
             continue
         _take(found, line, at, subject, heading, parents)
     return found

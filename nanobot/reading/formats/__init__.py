@@ -17,6 +17,8 @@ _FORMATS: dict[Kind, str] = {
     "xlsb": "sheets",
     "xls": "sheets",
     "ods": "sheets",
+    "flat": "flat",
+    "xml-sheets": "xml_sheets",
     "html": "html",
     "rtf": "rtf",
     "mail": "mail",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import python_calamine
 
+from nanobot.reading.formats.biff import CellLooks, looks_of
 from nanobot.reading.formats.grid import Grid, column_letters, write_grid
 from nanobot.reading.formats.number_formats import plain_number
 from nanobot.reading.messages import Unreadable
@@ -33,6 +34,7 @@ def read(source: Source, buffer: TextBuffer) -> None:
     with _failures():
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(source.content))
         sheets = book.sheets_metadata
+    looks = looks_of(source.content)
     buffer.total("sheet", len(sheets))
     rows_left = source.bounds.max_rows
     for number, about in enumerate(sheets, 1):
@@ -42,7 +44,8 @@ def read(source: Source, buffer: TextBuffer) -> None:
                 with _failures():
                     sheet = book.get_sheet_by_index(number - 1)
                     grid = Grid(source.bounds.max_characters, buffer.first_row)
-                    rows_left -= _fill(grid, sheet, rows_left)
+                    look = looks[number - 1] if len(looks) == len(sheets) else CellLooks()
+                    rows_left -= _fill(grid, sheet, look, rows_left)
             except Unreadable as error:
                 buffer.note(f"this sheet cannot be read: {error}")
                 continue
@@ -61,7 +64,7 @@ def _failures() -> Iterator[None]:
         yield
     except python_calamine.PasswordError as error:
         raise Unreadable("a password protects it", "encrypted") from error
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
+    except (python_calamine.CalamineError, OSError, ValueError, OverflowError) as error:
         raise Unreadable("it is broken, or not what it says it is") from error
     except BaseException as error:
         # What panics in Rust has no class that can be imported, and is no Exception.
@@ -70,8 +73,9 @@ def _failures() -> Iterator[None]:
         raise Unreadable("it is broken, or not what it says it is") from error
 
 
-def _fill(grid: Grid, sheet: python_calamine.CalamineSheet, most_rows: int) -> int:
+def _fill(grid: Grid, sheet: python_calamine.CalamineSheet, looks: CellLooks, most_rows: int) -> int:
     """Add at most `most_rows` rows of a sheet that have text to the grid; return how many it has."""
+    grid.hidden_columns |= looks.hidden_columns
     start, end = sheet.start, sheet.end
     rows = 0
     if start is None or end is None:
@@ -80,9 +84,13 @@ def _fill(grid: Grid, sheet: python_calamine.CalamineSheet, most_rows: int) -> i
         raise Unreadable("a cell in it is too far from the others; save the workbook as XLSX")
     # The rows come from the first of the sheet on, their cells from the first column that has any.
     for number, values in enumerate(sheet.iter_rows(), 1):
-        cells = {column: shown for column, value in enumerate(values, start[1]) if (shown := _shown(value))}
+        cells = {
+            column: shown
+            for column, value in enumerate(values, start[1])
+            if (shown := looks.shown(number - 1, column, value, _shown(value)))
+        }
         if cells:
-            grid.add(number, cells)
+            grid.add(number, cells, is_hidden=number - 1 in looks.hidden_rows)
             rows += 1
         if rows >= most_rows:
             break

@@ -5,6 +5,12 @@ from nanobot.reading.formats.scripts import PLAIN, Look, Segment, joined
 from nanobot.reading.formats.symbols import shown
 
 
+def indent(text: str) -> str:
+    """Return the white space that a line begins with: in code it has a meaning."""
+    text = text.lstrip("\n\r")
+    return text[: len(text) - len(text.lstrip(" \t\u00a0"))].replace("\u00a0", " ")
+
+
 class Line:
     """Collects a paragraph. `after`: text boxes, charts and the like, which follow it."""
 

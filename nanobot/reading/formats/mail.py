@@ -1,4 +1,4 @@
-"""Mails (EML), and web pages that were saved as such (MHT). Imported in the worker only."""
+"""Mails (EML, MBOX), and web pages that were saved as such (MHT). Imported in the worker only."""
 
 import email
 import email.policy
@@ -21,21 +21,41 @@ _LONGEST_HEADER = 2_000
 _LONGEST_READ_HEADER = 50_000
 _MAX_DEPTH = 8
 _MAX_PARTS = 1_000
+_ENVELOPE = b"From "
+_BEGINS = re.compile(rb"^From [^\n]{1,300}\d{4}[^\n]{0,40}\n(?=[!-9;-~]{1,60}:)", re.MULTILINE)
+_QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _FORWARDED = "message/rfc822"
 _INVITATION = "text/calendar"
 
 
 def read(source: Source, buffer: TextBuffer) -> None:
-    """Write the headers that people see, the text, the names of attachments, and mails in the mail.
+    """Write the headers that people see, the text, the names of attachments, and mails in the mail; of a
+    mailbox those of each mail.
 
     Raises:
         Unreadable: there is no mail in it.
     """
-    message = email.message_from_bytes(source.content, policy=email.policy.compat32)
-    if not message.keys():
-        raise Unreadable("it is no mail: it has no headers")
-    _Mail(buffer).write(message, 0)
+    mails = _mails(source.content)
+    for number, content in enumerate(mails, 1):
+        message = email.message_from_bytes(content, policy=email.policy.compat32)
+        if len(mails) > 1:
+            buffer.note(f"mail {number} of {len(mails)}")
+        elif not message.keys():
+            raise Unreadable("it is no mail: it has no headers")
+        _Mail(buffer).write(message, 0)
+        buffer.write_line()
+        if buffer.is_full:
+            break
     buffer.end()
+
+
+def _mails(content: bytes) -> list[bytes]:
+    """Return the mails of a mailbox (mbox), in which a line `From sender date` stands before each."""
+    if not content.startswith(_ENVELOPE):
+        return [content]
+    starts = [match.end() for match in _BEGINS.finditer(content)] or [0]
+    ends = [*(match.start() for match in _BEGINS.finditer(content)), len(content)][1:]
+    return [_QUOTED.sub(rb"\1", content[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
 class _Mail:

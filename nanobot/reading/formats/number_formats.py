@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from nanobot.reading.formats.digit_patterns import Piece, filled
+from nanobot.reading.formats.notations import as_fraction, with_exponent
 
 _BUILT_IN = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
@@ -57,6 +58,7 @@ class _Section(NamedTuple):
     moment: str = ""
     percents: int = 0
     places: int = 0
+    has_seconds: bool = False
     pattern: tuple[Piece, ...] = ()
     condition: tuple[str, float] | None = None
 
@@ -75,21 +77,27 @@ def shown_number(value: float, form: str, *, is_1904: bool = False) -> str:
     if not sections or not math.isfinite(value):
         return plain_number(value)
     section, is_signed = _chosen(sections, value)
+    if not section.moment and not section.number:
+        # What a format hides is shown as it is stored: nothing is lost in silence.
+        return section.before if section.before else plain_number(value)
     is_negative = value < 0 and not is_signed
     value = abs(value) if is_signed else value
     if section.moment:
         return _moment(value, section, is_1904=is_1904)
-    if not section.number:
-        text = section.before
-        if not text.strip():
-            return plain_number(value) if form.strip(";") in ("", "General", "@") or text == "" else text
-        return text
     if section.number == "General":
         shown = plain_number(abs(value))
     elif section.pattern:
         shown = filled(section.pattern, abs(value) * 100**section.percents)
     else:
         shown = _number(abs(value) * 100**section.percents, section.number)
+    # A place of `?` is empty where the number has no digit for it: `"-"??` shows nought as a dash.
+    if (
+        section.before.strip()
+        and "?" in section.number
+        and not shown.strip("0,.")
+        and "0" not in section.number
+    ):
+        shown = ""
     sign = "-" if is_negative and any(digit in shown for digit in "123456789") else ""
     return f"{sign}{section.before}{shown}{section.after}".strip()
 
@@ -124,7 +132,15 @@ def _chosen(sections: tuple[_Section, ...], value: float) -> tuple[_Section, boo
 def _sections(form: str) -> tuple[_Section, ...]:
     if form.strip().lower() in _GENERAL:
         return ()
-    return tuple(_section(part) for part in _split(form)[:3])
+    first, *rest = _split(form)[:3]
+    # The last part may be for texts only.
+    if rest and _is_for_texts(rest[-1]):
+        del rest[-1]
+    return tuple(_section(part) for part in (first, *rest))
+
+
+def _is_for_texts(part: str) -> bool:
+    return any("@" in (match[4] or "") for match in _TOKENS.finditer(part))
 
 
 def _split(form: str) -> list[str]:
@@ -158,6 +174,7 @@ def _section(part: str) -> _Section:
                 pieces.append(Piece(True, currency[1]))
             elif bracketed.lower() in ("h", "hh", "m", "mm", "s", "ss"):
                 elapsed = bracketed.lower()[0]
+                pieces.append(Piece(False, bracketed))
             elif (compared := _CONDITION.fullmatch(bracketed)) is not None:
                 condition = (compared[1], float(compared[2]))
         elif plain is not None:
@@ -168,7 +185,12 @@ def _section(part: str) -> _Section:
         moment = _moment_of(letters)
     if moment:
         places = re.search(r"s\.(0{1,9})", letters)
-        return _Section(moment=moment, places=len(places[1]) if places else 0, condition=condition)
+        return _Section(
+            moment=moment,
+            places=len(places[1]) if places else 0,
+            has_seconds="s" in letters,
+            condition=condition,
+        )
     return _number_section(pieces, letters)._replace(condition=condition)
 
 
@@ -210,13 +232,13 @@ def _moment_of(letters: str) -> str:
 
 
 def _moment(value: float, section: _Section, *, is_1904: bool) -> str:
-    moment, places = section.moment, section.places
+    moment = section.moment
     if moment.startswith("elapsed"):
-        return _elapsed(value, places)
+        return _elapsed(value, moment[-1], section)
     if not 0 <= value < _MAX_DAYS:
         return plain_number(value)
     if moment == "time" and value < 1:
-        return _clock(value, places)
+        return _clock(value, section)
     epoch = _EPOCH_1904 if is_1904 else _EPOCH
     # The calendar of the first spreadsheets had a 29 February 1900.
     days = value + 1 if not is_1904 and value < 60 else value
@@ -225,22 +247,29 @@ def _moment(value: float, section: _Section, *, is_1904: bool) -> str:
     except OverflowError:
         return plain_number(value)
     if moment == "time":
-        return _clock(value % 1, places)
+        return _clock(value % 1, section)
     if moment == "date" or (at.hour, at.minute, at.second) == (0, 0, 0):
         return at.date().isoformat()
     return at.isoformat(" ", "seconds" if at.second else "minutes")
 
 
-def _clock(day: float, places: int) -> str:
-    seconds, fraction = _seconds(day, places)
+def _clock(day: float, section: _Section) -> str:
+    seconds, fraction = _seconds(day, section.places)
     seconds %= 86_400
     text = f"{seconds // 3_600:02}:{seconds // 60 % 60:02}"
-    return f"{text}:{seconds % 60:02}{fraction}" if seconds % 60 or fraction else text
+    # Five minutes of a race, `mm:ss`, must not look like five o'clock.
+    return f"{text}:{seconds % 60:02}{fraction}" if seconds % 60 or section.has_seconds else text
 
 
-def _elapsed(value: float, places: int) -> str:
-    seconds, fraction = _seconds(abs(value), places)
+def _elapsed(value: float, largest: str, section: _Section) -> str:
+    """Return a time that has passed, counted in `largest`: h, m or s."""
+    seconds, fraction = _seconds(abs(value), section.places)
     sign = "-" if value < 0 else ""
+    if largest == "s":
+        return f"{sign}{seconds}{fraction}"
+    if largest == "m":
+        rest = f":{seconds % 60:02}{fraction}" if section.has_seconds else ""
+        return f"{sign}{seconds // 60}{rest}"
     return f"{sign}{seconds // 3_600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
 
 
@@ -254,14 +283,14 @@ def _seconds(days: float, places: int) -> tuple[int, str]:
 def _number(value: float, number: str) -> str:
     """Return a number that is not negative as the digits of the format show it."""
     if "/" in number:
-        return plain_number(value)
+        return as_fraction(value, number) or plain_number(value)
     scaled = number.rstrip(",")
     value /= 1_000 ** (len(number) - len(scaled))
-    mantissa, exponent, _ = scaled.partition("E")
+    mantissa, _, exponent = scaled.partition("E")
     whole, _, decimals = mantissa.partition(".")
     places = min(sum(character in "0#?" for character in decimals), _MOST_DECIMALS)
     if exponent:
-        return f"{value:.{places}E}"
+        return with_exponent(value, sum(character in "0#?" for character in whole), places, exponent)
     # Halves are rounded up, as spreadsheets do, and not to the even digit.
     rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _CONTEXT)
     text = f"{rounded:{',' if ',' in whole else ''}f}"

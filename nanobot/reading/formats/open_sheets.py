@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from lxml import etree
 
@@ -11,6 +12,7 @@ from nanobot.reading.formats.grid import Grid, column_letters, write_grid
 from nanobot.reading.formats.markdown import table
 from nanobot.reading.formats.number_formats import plain_number
 from nanobot.reading.formats.ooxml.package import Package
+from nanobot.reading.formats.scripts import PLAIN, Look, Script, marked
 from nanobot.reading.formats.xml import Element, local_name
 from nanobot.reading.messages import Unreadable
 from nanobot.reading.source import Source
@@ -53,6 +55,7 @@ class _Sheets:
         self._package = package
         self._buffer = buffer
         self._hidden_styles: set[str] = set()
+        self._looks: dict[str, Look] = {}
         self._rows_left = source.bounds.max_rows
         self._depth = 0
         self._row = self._column = 0
@@ -95,6 +98,9 @@ class _Sheets:
         elif event == "end" and name == "style":
             if any(_own(part, "display") == "false" for part in element):
                 self._hidden_styles.add(_own(element, "name"))
+            look = _look(element)
+            if look != PLAIN:
+                self._looks[_own(element, "name")] = look
         elif event == "end" and name == "table-column" and self._depth == 1:
             columns = _repeated(element, "number-columns-repeated", _MAX_REPEATED)
             if _own(element, "visibility") in ("collapse", "filter"):
@@ -155,13 +161,15 @@ class _Sheets:
             column += repeated
 
     def _cell(self, cell: Element) -> str:
-        paragraphs = [_text(child) for child in cell if local_name(child) == "p"]
+        paragraphs = [_text(child, self._looks) for child in cell if local_name(child) == "p"]
         text = "\n".join(paragraphs).strip()
         if _own(cell, "value-type") == "date" and _own(cell, "date-value"):
             text = _own(cell, "date-value").removesuffix("T00:00:00").replace("T", " ")
         if not text:
             formula = _own(cell, "formula")
             text = _value(cell) or (f"={formula.partition(':=')[2] or formula}" if formula else "")
+        if self._looks.get(_own(cell, "style-name"), PLAIN).is_struck:
+            text = marked(text, Script.NONE, is_hidden=False, is_struck=True)
         for child in cell:
             if local_name(child) == "annotation":
                 author = next((part.text for part in child if local_name(part) == "creator"), None)
@@ -242,7 +250,22 @@ def _repeated(element: Element, name: str, most: int) -> int:
     return max(1, min(int(count), most)) if count.isdecimal() and len(count) < 9 else 1
 
 
-def _text(paragraph: Element) -> str:
+def _look(style: Element) -> Look:
+    """Return how a style makes texts look."""
+    for part in style:
+        if local_name(part) == "text-properties":
+            position = _own(part, "text-position").partition(" ")[0]
+            raised = position in ("super", "sub") or position.strip("-0%") != ""
+            script = (
+                (Script.SUB if position.startswith(("sub", "-")) else Script.SUPER) if raised else Script.NONE
+            )
+            line = _own(part, "text-line-through-style") or _own(part, "text-line-through-type")
+            return Look(script, is_struck=line not in ("", "none"))
+    return PLAIN
+
+
+def _text(paragraph: Element, looks: Mapping[str, Look] = MappingProxyType({})) -> str:
+    """Return the text of a paragraph; pieces look as `looks` says of their styles."""
     pieces = [paragraph.text or ""]
     for child in paragraph:
         name = local_name(child) if isinstance(child.tag, str) else ""
@@ -257,6 +280,7 @@ def _text(paragraph: Element) -> str:
             href = _own(child, "href")
             pieces.append(text if text in href or href.startswith("#") else f"[{text}]({href})")
         elif name and name not in ("annotation", "frame"):
-            pieces.append(_text(child))
+            look = looks.get(_own(child, "style-name"), PLAIN)
+            pieces.append(marked(_text(child, looks), look.script, look.is_hidden, look.is_struck))
         pieces.append(child.tail or "")
     return "".join(pieces)

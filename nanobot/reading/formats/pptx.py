@@ -1,5 +1,6 @@
 """PPTX as text, with shows (PPSX), templates (POTX) and files with macros (PPTM). In the worker only."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from nanobot.reading.formats.markdown import heading
@@ -18,6 +19,8 @@ _TYPES = ("presentationml.presentation.main", "presentationml.slideshow.main", "
 _TITLES = ("title", "ctrTitle")
 _AROUND_NOTES = ("sldImg", "sldNum", "dt", "hdr", "ftr")
 """What stands around the notes on their pages, mostly the same on all of them."""
+_PAGE_NUMBER = re.compile(r"\d+|[‹<][^‹›<>]{1,12}[›>]")
+"""A number of a page, or what stands for it where it is not known: `‹Nr.›`, `<number>`."""
 _OFF = ("0", "false")
 
 
@@ -97,7 +100,7 @@ class Presentation:
 
     def _first_time(self, texts: Iterable[str]) -> list[str]:
         """Return those of the texts that no page of notes had before."""
-        new = [text for text in texts if text not in self._around_notes and not text.isdecimal()]
+        new = [text for text in texts if text not in self._around_notes and not _PAGE_NUMBER.fullmatch(text)]
         self._around_notes.update(new)
         return new
 

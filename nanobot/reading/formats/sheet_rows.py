@@ -12,6 +12,7 @@ from nanobot.reading.formats.formulas import moved
 from nanobot.reading.formats.grid import Grid
 from nanobot.reading.formats.number_formats import plain_number, shown_number
 from nanobot.reading.formats.ooxml.package import Relationship
+from nanobot.reading.formats.scripts import Script, Segment, joined, marked
 from nanobot.reading.formats.sheet_margins import margin_lines
 from nanobot.reading.formats.xml import Element, local_name
 
@@ -21,14 +22,19 @@ _MAX_HIDDEN = 16_384
 _MAX_MERGED = 2_000
 _MAX_OBJECTS = 100
 _LONGEST_TEXT = 32_767
+_SCRIPTS = {"superscript": Script.SUPER, "subscript": Script.SUB}
+_PLAIN = Segment("")[1:]
 _LONGEST_FORMULA = 500
 
 
 class SheetStyles(NamedTuple):
-    """The formats of numbers by the number of the style. `is_1904`: from when days are counted."""
+    """The formats of numbers by the number of the style. `is_1904`: from when days are counted. `struck`: the
+    numbers of the styles that strike texts through.
+    """
 
     formats: tuple[str, ...]
     is_1904: bool
+    struck: frozenset[str] = frozenset()
 
 
 class _Shared(NamedTuple):
@@ -53,26 +59,46 @@ def parse_reference(reference: str) -> tuple[int, int] | None:
 
 def text_of(item: Element) -> str:
     """Return the text of a cell or comment, without how it is pronounced."""
-    pieces: list[str] = []
+    pieces: list[Segment] = []
     for child in item:
         name = local_name(child)
         if name == "t":
-            pieces.append(child.text or "")
+            pieces.append(Segment(child.text or ""))
         elif name == "r":
-            pieces += [part.text or "" for part in child if local_name(part) == "t"]
-    return "".join(pieces)
+            pieces.append(_run(child))
+    return pieces[0].text if len(pieces) == 1 and pieces[0][1:] == _PLAIN else joined(pieces)
+
+
+def is_struck(font: Element) -> bool:
+    """Return whether a font, or the look of a piece of text, is struck through."""
+    return any(local_name(part) == "strike" and part.get("val") not in ("0", "false") for part in font)
+
+
+def _run(element: Element) -> Segment:
+    text, script, struck = "", Script.NONE, False
+    for part in element:
+        name = local_name(part)
+        if name == "t":
+            text += part.text or ""
+        elif name == "rPr":
+            struck = is_struck(part)
+            height = next((each.get("val") for each in part if local_name(each) == "vertAlign"), "")
+            script = _SCRIPTS.get(height, Script.NONE)
+    return Segment(text, script, is_struck=struck)
 
 
 @dataclass(slots=True)
 class RowReader:
     """Reads rows with the texts and styles of the workbook. `is_cut`: there were more than `most_rows`.
-    `margins`: the headers and footers that were shown with other sheets.
+    `margins`: the headers and footers that were shown with other sheets. `is_uncomputed`: the workbook asks
+    to be computed when it is opened, since its program did not.
     """
 
     strings: Sequence[str]
     styles: SheetStyles
     most_rows: int
     margins: set[str]
+    is_uncomputed: bool = False
     rows: int = 0
     is_cut: bool = False
 
@@ -108,9 +134,15 @@ class RowReader:
                 inline = text_of(child)
         if cell.get("t") == "e" and cell.get("vm") is not None:
             return "[a picture, or another value of more than text]"
-        if value is None:
+        style = cell.get("s", "")
+        if value is None or (formula and self.is_uncomputed and _is_nought(value)):
             return inline or (f"={formula[:_LONGEST_FORMULA]}" if formula else "")
-        return self._value(value, cell.get("t", "n"), cell.get("s", ""))
+        text = self._value(value, cell.get("t", "n"), style)
+        return (
+            marked(text, Script.NONE, is_hidden=False, is_struck=True)
+            if style in self.styles.struck
+            else text
+        )
 
     def _value(self, value: str, kind: str, style: str) -> str:
         if kind == "s":
@@ -131,6 +163,11 @@ class RowReader:
         if form == "General":
             return plain_number(number)
         return shown_number(number, form, is_1904=self.styles.is_1904)
+
+
+def _is_nought(value: str) -> bool:
+    """Return whether a value is what programs write that compute nothing."""
+    return not value.strip().strip("0.")
 
 
 def _pass(element: Element, row: int, shared: dict[str, _Shared], grid: Grid) -> None:

@@ -11,7 +11,14 @@ from nanobot.reading.formats.grid import Grid, write_grid
 from nanobot.reading.formats.number_formats import built_in_format
 from nanobot.reading.formats.ooxml.package import Package
 from nanobot.reading.formats.sheet_drawings import drawing_lines
-from nanobot.reading.formats.sheet_rows import RowReader, SheetStyles, parse_reference, read_rows, text_of
+from nanobot.reading.formats.sheet_rows import (
+    RowReader,
+    SheetStyles,
+    is_struck,
+    parse_reference,
+    read_rows,
+    text_of,
+)
 from nanobot.reading.formats.xml import Element
 from nanobot.reading.messages import Unreadable
 from nanobot.reading.source import Source
@@ -55,13 +62,14 @@ def read(source: Source, buffer: TextBuffer) -> None:
     if not sheets:
         raise Unreadable("it is a workbook without sheets")
     strings = [text for name in package.related(part, "sharedStrings") for text in _strings(package, name)]
-    styles = _styles(package, part, is_1904=_is_1904(root))
+    styles = _styles(package, part, is_1904=_is_set(root, "workbookPr", "date1904"))
+    is_uncomputed = _is_set(root, "calcPr", "fullCalcOnLoad")
     buffer.total("sheet", len(sheets))
     rows_left = source.bounds.max_rows
     margins: set[str] = set()
     for number, sheet in enumerate(sheets, 1):
         if buffer.begin("sheet", number, sheet.name, hidden=sheet.is_hidden):
-            reader = RowReader(strings, styles, rows_left, margins)
+            reader = RowReader(strings, styles, rows_left, margins, is_uncomputed)
             _write_sheet(source, package, sheet, reader, buffer)
             rows_left -= reader.rows
             if reader.is_cut:
@@ -135,20 +143,26 @@ def _strings(package: Package, part: str) -> Iterator[str]:
 def _styles(package: Package, part: str, *, is_1904: bool) -> SheetStyles:
     """Return the formats of numbers by the number of the style; none where the styles are damaged."""
     formats: list[str] = []
+    struck: set[str] = set()
     for name in package.related(part, "styles"):
         root = package.xml(name)
         if root is None:
             continue
         own = {entry.get("numFmtId"): entry.get("formatCode", "") for entry in root.iter("{*}numFmt")}
+        fonts = {
+            str(number) for number, font in enumerate(root.iterfind("{*}fonts/{*}font")) if is_struck(font)
+        }
         for cells in root.iter("{*}cellXfs"):
             for entry in cells.iter("{*}xf"):
+                if entry.get("fontId") in fonts:
+                    struck.add(str(len(formats)))
                 id_ = entry.get("numFmtId", "0")
                 formats.append(own.get(id_) or built_in_format(int(id_) if id_.isdecimal() else 0))
-    return SheetStyles(tuple(formats), is_1904)
+    return SheetStyles(tuple(formats), is_1904, frozenset(struck))
 
 
-def _is_1904(root: Element) -> bool:
-    return any(entry.get("date1904") in ("1", "true") for entry in root.iter("{*}workbookPr"))
+def _is_set(root: Element, name: str, attribute: str) -> bool:
+    return any(entry.get(attribute) in ("1", "true") for entry in root.iter(f"{{*}}{name}"))
 
 
 def _names(root: Element) -> Iterator[str]:

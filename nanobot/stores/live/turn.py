@@ -14,6 +14,7 @@ from nanobot.core.event import (
     TextDelta,
     ThinkingDelta,
     ToolFinished,
+    ToolProgress,
     TurnEnded,
     events_of,
     units,
@@ -21,6 +22,8 @@ from nanobot.core.event import (
 from nanobot.core.message import Message
 
 Batch = Sequence[tuple[int, Event]]
+_OVER = ToolProgress("", "")
+"""Stands where a call had told what it tells no more: the places of the events that follow stay."""
 _WITH_MESSAGE = (MessageAdded, ToolFinished)
 _MOST_A_BATCH = 1_024
 """Events that a follower gets at once: what is made of them for its client stays small."""
@@ -39,6 +42,8 @@ class LiveTurn:
         "_end",
         "_end_waiters",
         "_events",
+        "_has_told",
+        "_progress",
         "_read",
         "_waiters",
         "attempt",
@@ -63,6 +68,8 @@ class LiveTurn:
         self.attempt = attempt
         self._events: list[tuple[int, Event]] = []
         self._read = 0
+        self._progress: dict[str, int] = {}
+        self._has_told = False
         self._waiters: list[asyncio.Future[None]] = []
         self._end_waiters: list[asyncio.Future[None]] = []
         self._call: Callable[[], None] | None = None
@@ -76,6 +83,8 @@ class LiveTurn:
         cursor = known[-1][0] if known else 0
         for event in events:
             cursor += units(event)
+            if self._progress or type(event) is ToolProgress:
+                self._forget_told(event)
             known.append((cursor, event))
             if isinstance(event, TurnEnded):
                 self._end = event
@@ -83,6 +92,22 @@ class LiveTurn:
             _wake(self._waiters)
         if self._end is not None:
             _wake(self._end_waiters)
+
+    def _forget_told(self, event: Event) -> None:
+        """Drop what calls have told before which the event says more of; note where it will stand."""
+        if isinstance(event, ToolProgress):
+            over = [event.call_id]
+        elif isinstance(event, ToolFinished):
+            over = [result.call_id for result in event.message.tool_results]
+        else:
+            return
+        for call_id in over:
+            at = self._progress.pop(call_id, None)
+            if at is not None:
+                self._events[at] = (self._events[at][0], _OVER)
+        if isinstance(event, ToolProgress):
+            self._progress[event.call_id] = len(self._events)
+            self._has_told = True
 
     def take_back(self) -> bool:
         """Drop the passing events since the last durable one, unless some were read; return whether they are
@@ -94,6 +119,7 @@ class LiveTurn:
         if self._read > first:
             return False
         del self._events[first:]
+        self._progress = {call_id: at for call_id, at in self._progress.items() if at < first}
         return True
 
     @property
@@ -140,7 +166,7 @@ class LiveTurn:
                 position += len(fresh)
                 if position > self._read:
                     self._read = position
-                batch = past(fresh, after) if after else fresh
+                batch = past(fresh, after) if after or self._has_told else fresh
                 if batch:
                     yield batch
                 if self._end is not None and position == len(self._events):
@@ -190,6 +216,10 @@ def past(events: Batch, after: int) -> Batch:
     """
     kept: list[tuple[int, Event]] = []
     for cursor, event in events:
+        if isinstance(event, ToolProgress):
+            if event is not _OVER and cursor >= after:
+                kept.append((cursor, event))
+            continue
         if cursor <= after:
             if isinstance(event, TurnEnded):
                 kept.append((cursor, event))

@@ -65,8 +65,8 @@ def begin(db: Db, *, id_: str, matching: SessionFilter, now: float) -> PendingEr
     last_fact = remembering.last_number(db)
     facts = remembering.count_of(db, names, last_fact)
     begun = PendingErasure(names, last, now, facts, matching, last_fact)
-    # Of somebody there may be facts alone, written by hand, or a link.
-    is_known = matching == ALL and (len(names) > 1 or begun.facts > 0)
+    # Of somebody there may be facts alone, written by hand, a link, or a code that was asked for.
+    is_known = matching == ALL and (len(names) > 1 or begun.facts > 0 or people.has_code(db, names))
     if not is_known and not next_keys(db, begun, most=1):
         raise people.nobody(id_)
     db.execute("INSERT OR IGNORE INTO chore (name) VALUES (?)", (begun.chore,))

@@ -309,6 +309,12 @@ def use_code(db: Db, id_: str, digest: bytes, now: float, *, matching: SessionFi
     return _join(db, names_of(db, found[0]), names)
 
 
+def has_code(db: Db, names: Sequence[str]) -> bool:
+    """Return whether a code of the person is kept, also one that has expired."""
+    found = db.execute("SELECT 1 FROM link_code WHERE person = ?", (names[0],)).fetchone()
+    return found is not None
+
+
 # Erasing ------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,9 @@ class MemoryBlobs:
         for file_id in file_ids:
             self._contents.pop(file_id, None)
 
+    def check(self) -> None:
+        """Memory does not go."""
+
 
 class NoWorkspaces:
     """`stores.sql.ports.shared.WorkspaceContents` where no session has files."""
@@ -83,6 +86,9 @@ class NoWorkspaces:
         """There are none."""
 
     def delete(self, identities: Iterable[SessionIdentity]) -> None:
+        """There are none."""
+
+    def check(self) -> None:
         """There are none."""
 
 

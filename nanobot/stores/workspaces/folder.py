@@ -16,6 +16,7 @@ from pathlib import Path
 from nanobot.core.errors import StoreError
 from nanobot.core.late_pattern import LatePattern
 from nanobot.core.workspace import SessionIdentity
+from nanobot.stores.kept_folder import KeptFolder
 from nanobot.stores.workspaces.copying import copy_files
 from nanobot.stores.workspaces.removing import remove_tree
 
@@ -32,6 +33,8 @@ class WorkspaceFolder:
         self._folder = directory / FOLDER
         self._known: bytes | None = None
         self._making = threading.Lock()
+        self._kept = KeptFolder(self._folder)
+        self.check = self._kept.check
 
     def path(self, identity: SessionIdentity) -> Path | None:
         """Return where the workspace of the session is, None where it has none yet.
@@ -52,7 +55,7 @@ class WorkspaceFolder:
             StoreError: it cannot be made.
         """
         with self._reported():
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._kept.make()
             path = self._folder / self._name(identity)
             path.mkdir(mode=0o700, exist_ok=True)
             return path

@@ -170,6 +170,7 @@ class McpConnection:
             elicitation_callback=self._asks,
             read_timeout_seconds=None,
             cache=None,
+            mode="legacy" if self._entry.is_old else "auto",
         )
 
     def _told(self, stdio: StdioTransport | None, http: HttpClient | None, why: str) -> str:

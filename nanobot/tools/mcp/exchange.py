@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import httpx2
 
 from nanobot.tools.mcp.addresses import check
-from nanobot.tools.mcp.bounded import bounded
+from nanobot.tools.mcp.bounded import AS_IT_IS, bounded
 
 Asks = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
 
@@ -18,7 +18,9 @@ def login_client(own: httpx2.URL) -> httpx2.AsyncClient:
         check(own, request.url)
 
     # How long they may take is bounded where they are asked: by the client it would be each piece of them.
-    return httpx2.AsyncClient(timeout=None, event_hooks={"request": [checked], "response": [bounded]})
+    return httpx2.AsyncClient(
+        timeout=None, headers=AS_IT_IS, event_hooks={"request": [checked], "response": [bounded]}
+    )
 
 
 async def exchange(client: httpx2.AsyncClient, request: httpx2.Request, within_s: float) -> httpx2.Response:

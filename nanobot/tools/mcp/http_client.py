@@ -9,7 +9,7 @@ import mcp_types as types
 import msgspec
 
 from nanobot.tools.mcp import addresses
-from nanobot.tools.mcp.bounded import bounded
+from nanobot.tools.mcp.bounded import AS_IT_IS, TooMuchToRead, bounded
 from nanobot.tools.mcp.messages import HttpServer
 from nanobot.tools.mcp.oauth import LoginNeeded, RenewalFailed
 from nanobot.tools.mcp.token_auth import TokenAuth
@@ -56,7 +56,7 @@ class HttpClient:
         self.client = _ContainedClient(
             self,
             auth=self.auth,
-            headers={"User-Agent": "nanobot", **server.headers},
+            headers={"User-Agent": "nanobot", **AS_IT_IS, **server.headers},
             # How long an answer may take, the server of the agent knows.
             timeout=httpx2.Timeout(_CONNECT_S, read=None),
             event_hooks={"request": [self._check], "response": [self._look]},
@@ -190,6 +190,8 @@ async def _head(response: httpx2.Response) -> str:
 def _how(error: Exception) -> Failure:
     if isinstance(error, LoginNeeded):
         return "login"
+    if isinstance(error, TooMuchToRead):
+        return "garbled"
     unsent = (
         RenewalFailed,
         addresses.ForbiddenAddress,

@@ -8,6 +8,10 @@ _LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """The longest message of an MCP server that is read."""
+MAX_MESSAGE_ENTRIES = 100_000
+"""How many members of objects and elements of arrays it may have: to decode millions takes seconds, in which
+no other server is heard, and most of a gigabyte.
+"""
 
 
 class StdioServer(msgspec.Struct, frozen=True, tag="stdio"):
@@ -46,13 +50,15 @@ class HttpServer(msgspec.Struct, frozen=True, tag="http"):
 
 class ServerEntry(msgspec.Struct, frozen=True):
     """A server, and how it is connected to. `is_kept`: whether one connection stays for all who call it;
-    otherwise it is closed once its tools are known, and each instance has one of its own.
+    otherwise it is closed once its tools are known, and each instance has one of its own. `is_old`: the
+    protocol is spoken as it was until 2025-11-25, also where the server knows a newer one.
     """
 
     name: str
     transport: StdioServer | HttpServer
     connect_timeout_s: float = 30.0
     is_kept: bool = True
+    is_old: bool = False
 
 
 # What a server offers ------------------------------------------------------------------------------

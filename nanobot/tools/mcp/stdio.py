@@ -23,7 +23,8 @@ import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 
-from nanobot.tools.mcp.messages import MAX_MESSAGE_BYTES, StdioServer
+from nanobot.core.json_entries import has_more_entries
+from nanobot.tools.mcp.messages import MAX_MESSAGE_BYTES, MAX_MESSAGE_ENTRIES, StdioServer
 
 _EXIT_S = 2.0
 """How long a server may take to end once its input has."""
@@ -53,6 +54,15 @@ _ENVIRONMENT = (
 
 _Read = MemoryObjectReceiveStream[SessionMessage | Exception]
 _Write = MemoryObjectSendStream[SessionMessage]
+
+
+class _WrittenLine(msgspec.Struct):
+    """What there is in a line of JSON that may be a message; what it says is not decoded."""
+
+    id: int | str | float | msgspec.UnsetType | None = msgspec.UNSET
+    method: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    jsonrpc: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class StdioTransport:
@@ -141,10 +151,14 @@ class StdioTransport:
         the request that it belongs to; None: it is neither.
         """
         message: types.JSONRPCMessage | None
-        try:
-            message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValueError:
-            message = self._unreadable(line)
+        if len(line) > MAX_MESSAGE_ENTRIES and has_more_entries(line, MAX_MESSAGE_ENTRIES):
+            message = self._unreadable(line, f"it answered with more than {MAX_MESSAGE_ENTRIES} values")
+        else:
+            try:
+                message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                came = line[:_MAX_CAME_BYTES].decode(errors="replace")
+                message = self._unreadable(line, f"it answered what is no message of the protocol: {came}")
         if not isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
             return message
         if isinstance(message, types.JSONRPCError) and message.id is None and len(self._asked) == 1:
@@ -154,12 +168,10 @@ class StdioTransport:
             self._asked.discard(message.id)
         return message
 
-    def _unreadable(self, line: bytes) -> types.JSONRPCError | None:
+    def _unreadable(self, line: bytes, why: str) -> types.JSONRPCError | None:
         asked = answered_id(line, self._asked)
         if asked is None:
             return None
-        came = line[:_MAX_CAME_BYTES].decode(errors="replace")
-        why = f"it answered what is no message of the protocol: {came}"
         error = types.ErrorData(code=types.PARSE_ERROR, message=why)
         return types.JSONRPCError(jsonrpc="2.0", id=asked, error=error)
 
@@ -206,7 +218,9 @@ def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
     A line that only belongs to standard error is no answer: the answer may still come.
     """
     try:
-        message = msgspec.json.decode(line)
+        message = msgspec.json.decode(line, type=_WrittenLine)
+    except msgspec.ValidationError:
+        return None
     except (ValueError, RecursionError):
         # Some write there what they send, with words in front: the message itself follows.
         if not line.lstrip().startswith(b"{") or b'"jsonrpc"' not in line or b'"method"' in line:
@@ -220,12 +234,12 @@ def answered_id(line: bytes, asked: Collection[int | str]) -> int | str | None:
         except ValueError:
             return None
     else:
-        if not isinstance(message, dict) or "id" not in message or "method" in message:
+        if message.id is msgspec.UNSET or message.method is not msgspec.UNSET:
             return None
-        if "jsonrpc" not in message and "result" not in message:
+        if message.jsonrpc is msgspec.UNSET and message.result is msgspec.UNSET:
             # A log may be JSON, too.
             return None
-        id_ = message["id"]
+        id_ = message.id
     return next((each for each in asked if str(each) == str(id_)), None)
 
 

@@ -158,7 +158,9 @@ def _become(order: confine.Order, fails: int, waiting: int, kills: int, parts: d
     # Where memory is short the command goes first, not the server.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("800")
-    processes = order["limits"]["processes"] + watchdog.OF_THE_SANDBOX
+    # The kernel starts some more than are allowed: else no command would ever have too many, and one that
+    # starts more and more would go on until its time is over.
+    processes = order["limits"]["processes"] + watchdog.OF_THE_SANDBOX + watchdog.TOO_MANY
     uid = order["uid"]
     if os.getuid() == 0:
         # Of processes of this user there are only those of the session.

@@ -17,6 +17,8 @@ _PER_ENTRY = 4096
 """What a file or directory costs beside its content: else a disk is filled with empty ones."""
 OF_THE_SANDBOX = 2
 """Processes of the tree that are not the command's: those of bubblewrap, or the launcher's killer."""
+TOO_MANY = 16
+"""So many processes more than are allowed may there be until they are counted."""
 _FREE_BYTES = 200 << 20
 """What is left of the disk for everybody else."""
 

@@ -14,10 +14,11 @@ from nanobot.core.errors import ToolError
 from nanobot.core.event import TurnEnded
 from nanobot.core.observer import Observer
 from nanobot.core.skill import CommandFolders
+from nanobot.core.tool import Tell, tell_nobody
 from nanobot.core.turn import Turn
 from nanobot.core.workspace import Snapshot, written
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Network, Running, Sandbox
-from nanobot.tools.shell.output import HeadAndTail, Unread
+from nanobot.tools.shell.output import HeadAndTail, LiveLines, Unread
 from nanobot.tools.shell.uploads import UploadCopies
 from nanobot.tools.workspace.files import SessionUploads
 from nanobot.workers.slots import FairSlots
@@ -57,13 +58,15 @@ _ENVIRONMENT = {
 
 class ShellSettings(msgspec.Struct, frozen=True):
     """What commands may use, each (`limits`, whose time is the longest one), and how many run at once: in the
-    background of a session, and in all. `readable`: directories that all may read.
+    background of a session, and in all. `readable`: directories that all may read. `live_lines`: how many of
+    the last lines of one that is waited for are told while it runs.
     """
 
     limits: CommandLimits = CommandLimits(wall_s=600.0)
     max_background: int = 4
     max_commands: int = 16
     readable: tuple[str, ...] = ()
+    live_lines: int = 10
 
 
 class CommandOutcome(msgspec.Struct, frozen=True):
@@ -171,13 +174,15 @@ class ShellCommands(Observer):
         before = await self._look(directory) if self._look is not None else None
         return FilesSince(directory, before, self._look)
 
-    async def run(self, session_key: str, line: str, timeout_s: float, most_bytes: int) -> CommandOutcome:
-        """Run a line of shell to its end.
+    async def run(
+        self, session_key: str, line: str, timeout_s: float, most_bytes: int, tell: Tell = tell_nobody
+    ) -> CommandOutcome:
+        """Run a line of shell to its end; `tell` its last lines meanwhile.
 
         Raises:
             ToolError: it cannot be run.
         """
-        output = HeadAndTail(most_bytes)
+        output, live = HeadAndTail(most_bytes), self.live_lines(tell)
         async with self.slot(session_key), self.directory(session_key) as directory:
             since = await self.files_since(directory)
             running = await self._start(session_key, directory, line, timeout_s, has_input=False)
@@ -185,6 +190,7 @@ class ShellCommands(Observer):
             try:
                 while data := await running.read():
                     output.add(data)
+                    live.add(data)
                 ending = await running.wait()
             except BaseException:
                 running.stop()
@@ -192,9 +198,14 @@ class ShellCommands(Observer):
                 await _whole(running)
                 raise
             finally:
+                live.close()
                 self._foreground.discard(running)
             files = await since.written()
         return CommandOutcome(ending, output.text(), files)
+
+    def live_lines(self, tell: Tell) -> LiveLines:
+        """Return what tells the last lines of an output while it grows."""
+        return LiveLines(self._settings.live_lines, tell)
 
     @contextlib.asynccontextmanager
     async def slot(self, session_key: str) -> AsyncIterator[None]:

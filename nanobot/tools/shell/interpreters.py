@@ -14,9 +14,10 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
+from nanobot.core.tool import Tell, tell_nobody
 from nanobot.tools.sandbox.command import Ending, Running
 from nanobot.tools.shell.commands import ShellCommands
-from nanobot.tools.shell.output import HeadAndTail, Unread
+from nanobot.tools.shell.output import HeadAndTail, LiveLines, Unread
 from nanobot.tools.shell.uploads import UploadCopies
 
 PROGRAM = (importlib.resources.files("nanobot.tools.shell") / "interpreter_program.py").read_text()
@@ -52,29 +53,45 @@ class CodeOutcome(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-class _CodeCall:
+class CodeCall:
     """A piece of code at work: its output, up to the mark that it ends with."""
 
-    def __init__(self, mark: str, most_bytes: int) -> None:
+    def __init__(self, mark: str, most_bytes: int, live: LiveLines) -> None:
         self.output = HeadAndTail(most_bytes)
+        self.live = live
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._end = re.compile(re.escape(mark.encode()) + rb"([01])\n")
         self._held = b""
-        self._keep = len(mark) + 2
+        self._ends = tuple(mark.encode() + state for state in (b"0\n", b"1\n"))
 
     def add(self, data: bytes) -> bytes:
         """Take in what was written next; return what came after the mark."""
         self._held += data
         if (found := self._end.search(self._held)) is not None:
-            self.output.add(self._held[: found.start()])
+            self._write(self._held[: found.start()])
             if not self.status.done():
                 self.status.set_result(int(found[1]))
             return self._held[found.end() :]
-        sure = len(self._held) - self._keep
-        if sure > 0:
-            self.output.add(self._held[:sure])
-            self._held = self._held[sure:]
+        sure = len(self._held) - self._undecided()
+        self._write(self._held[:sure])
+        self._held = self._held[sure:]
         return b""
+
+    def _undecided(self) -> int:
+        """Return how many bytes at the end may be the beginning of the mark."""
+        most = min(len(self._ends[0]), len(self._held))
+        return next(
+            (
+                count
+                for count in range(most, 0, -1)
+                if any(end.startswith(self._held[-count:]) for end in self._ends)
+            ),
+            0,
+        )
+
+    def _write(self, data: bytes) -> None:
+        self.output.add(data)
+        self.live.add(data)
 
     def broken_off(self) -> None:
         """There is nothing more to come."""
@@ -100,7 +117,7 @@ class _Interpreter:
         self.note = ""
         self._running = running
         self._late = Unread(_LATE_BYTES)
-        self._call: _CodeCall | None = None
+        self._call: CodeCall | None = None
         self.ending = asyncio.create_task(self._follow(places))
 
     async def _follow(self, places: contextlib.AsyncExitStack) -> Ending:
@@ -114,9 +131,13 @@ class _Interpreter:
                     self._late.add(data)
             return await self._running.wait()
 
-    async def run(self, code: str, mark: str, timeout_s: float, most_bytes: int) -> tuple[Ending, str, bool]:
-        """Run a piece of code; return how it ended, what it wrote, and whether all has ended."""
-        call = _CodeCall(mark, most_bytes)
+    async def run(
+        self, code: str, mark: str, timeout_s: float, most_bytes: int, live: LiveLines
+    ) -> tuple[Ending, str, bool]:
+        """Run a piece of code; return how it ended, what it wrote, and whether all has ended. `live` tells
+        what it writes meanwhile.
+        """
+        call = CodeCall(mark, most_bytes, live)
         if self._late:
             call.output.add(f"[written since the last call]\n{self._late.take()}\n[now]\n".encode())
         self._call = call
@@ -139,22 +160,22 @@ class _Interpreter:
             True,
         )
 
-    def _ended(self, call: _CodeCall) -> tuple[Ending, str, bool]:
+    def _ended(self, call: CodeCall) -> tuple[Ending, str, bool]:
         if call.status.done():
             return Ending(call.status.result()), call.output.text(), False
         call.broken_off()
         return self.ending.result(), call.output.text(), True
 
-    async def _done(self, call: _CodeCall, timeout_s: float) -> bool:
+    async def _done(self, call: CodeCall, timeout_s: float) -> bool:
         """Return whether the code, or all of it, has ended in time."""
         either: list[asyncio.Future[Any]] = [call.status, self.ending]
         return bool((await asyncio.wait(either, timeout=timeout_s, return_when="FIRST_COMPLETED"))[0])
 
-    async def _settle(self, call: _CodeCall) -> None:
+    async def _settle(self, call: CodeCall) -> None:
         if not await self._interrupted(call):
             await self.stop()
 
-    async def _interrupted(self, call: _CodeCall) -> bool:
+    async def _interrupted(self, call: CodeCall) -> bool:
         """Interrupt the code, more than once: it may catch one. Return whether it has ended."""
         for _ in range(_INTERRUPTS):
             await self._send({"interrupt": True})
@@ -197,8 +218,11 @@ class Interpreters:
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
-    async def run(self, session_key: str, code: str, timeout_s: float, most_bytes: int) -> CodeOutcome:
-        """Run a piece of code in the session's interpreter, which is started where there is none.
+    async def run(
+        self, session_key: str, code: str, timeout_s: float, most_bytes: int, tell: Tell = tell_nobody
+    ) -> CodeOutcome:
+        """Run a piece of code in the session's interpreter, which is started where there is none; `tell` its
+        last lines meanwhile.
 
         Raises:
             ToolError: it cannot be run.
@@ -211,6 +235,7 @@ class Interpreters:
                 if (known := self._open.get(session_key)) is not None:
                     self._rest(session_key, known)
                 raise
+            live = self._commands.live_lines(tell)
             try:
                 since = await self._commands.files_since(interpreter.directory)
                 ending, output, is_lost = await interpreter.run(
@@ -219,9 +244,11 @@ class Interpreters:
                     self._mark(),
                     min(timeout_s, self._commands.longest_s),
                     most_bytes,
+                    live,
                 )
                 files = await since.written()
             finally:
+                live.close()
                 self._rest(session_key, interpreter)
             # It is told once somebody hears it, not to a call that was broken off.
             note, interpreter.note = interpreter.note, ""
@@ -270,7 +297,7 @@ class Interpreters:
         because = f": the last one is gone, {why}" if why else ""
         made.note = f"a new interpreter{because}; variables of earlier calls are not there"
         # Its start is no part of the time that the code has.
-        await made.run("", self._mark(), _START_S, _LATE_BYTES)
+        await made.run("", self._mark(), _START_S, _LATE_BYTES, self._commands.live_lines(tell_nobody))
         return made
 
     async def _make_room(self) -> None:

@@ -1,6 +1,11 @@
 """What a command writes, kept within bounds."""
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
+
+_TOLD_EVERY_S = 0.5
+_LINE_BYTES, _LINE_CHARS = 1_200, 300
 
 
 class HeadAndTail:
@@ -73,6 +78,48 @@ class Unread:
         self._kept.clear()
         self._size = self._lost = 0
         return text
+
+
+class LiveLines:
+    """Tells the last lines of an output while it grows: at most `most_lines`, and twice a second; 0: none."""
+
+    def __init__(self, most_lines: int, tell: Callable[[str], None]) -> None:
+        self._most_lines = most_lines
+        self._tell = tell
+        self._lines: deque[bytes] = deque(maxlen=max(1, most_lines))
+        self._rest = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, data: bytes) -> None:
+        """Take in what was written next."""
+        if not self._most_lines:
+            return
+        *whole, rest = (self._rest + data).split(b"\n")
+        self._lines.extend(line[:_LINE_BYTES] for line in map(_last_state, whole) if line.strip())
+        self._rest = _last_state(rest)[:_LINE_BYTES]
+        if self._timer is None:
+            # What has ended by then needs no telling.
+            self._timer = asyncio.get_running_loop().call_later(_TOLD_EVERY_S, self._now)
+
+    def _now(self) -> None:
+        self._timer = None
+        lines = [*self._lines, *([self._rest] if self._rest.strip() else [])][-self._most_lines :]
+        self._tell("\n".join(_short(readable(line)) for line in lines))
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _last_state(line: bytes) -> bytes:
+    """Return a line without what was written over; a return at its end stays, as what follows writes over."""
+    written = line.rstrip(b"\r")
+    return written.rpartition(b"\r")[2] + (b"\r" if written != line else b"")
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LINE_CHARS else f"{line[:_LINE_CHARS]}…"
 
 
 def readable(data: bytes) -> str:

@@ -87,7 +87,11 @@ def shell_tools(
             name = await commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
             return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
         outcome = await commands.run(
-            context.session_key, arguments.command, arguments.timeout_s or _FOREGROUND_S, _most_bytes(context)
+            context.session_key,
+            arguments.command,
+            arguments.timeout_s or _FOREGROUND_S,
+            _most_bytes(context),
+            context.tell,
         )
         return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
 
@@ -99,6 +103,7 @@ def shell_tools(
                 arguments.code,
                 arguments.timeout_s or _FOREGROUND_S,
                 _most_bytes(context),
+                context.tell,
             )
             return _with_files(_shown_of_session(done), done.files)
         outcome = await commands.run(
@@ -106,6 +111,7 @@ def shell_tools(
             _script(arguments.code),
             arguments.timeout_s or _FOREGROUND_S,
             _most_bytes(context),
+            context.tell,
         )
         return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
 

@@ -4,6 +4,7 @@
 import { batch, signal } from "@preact/signals";
 
 import { change, deliver, discard, find, outbox, pause, put, renew, titleOf } from "./outbox.js";
+import { Questions } from "./questions.js";
 import { call, callJson, serverEvents, sessionPath, turnError } from "./server.js";
 
 const PAGE = 40;
@@ -65,6 +66,7 @@ export class Chat {
     this.hasEarlier = signal(false);
     this.branches = signal([]);
     this.turns = signal([]);
+    this.questions = new Questions(this);
     // By turn: why its answer is not whole.
     this.failures = signal(new Map());
     this.#announce = announce;
@@ -193,10 +195,11 @@ export class Chat {
 
   // Read the newest messages. What is known of those before them still holds: messages never change.
   async #load(limit) {
-    const [page, branches, session] = await Promise.all([
+    const [page, branches, session, approvals] = await Promise.all([
       callJson(sessionPath(this.key, `/messages?order=desc&limit=${limit}`)),
       callJson(sessionPath(this.key, "/branches?limit=100")),
       callJson(sessionPath(this.key)),
+      this.questions.read(),
     ]);
     const newest = page.data.reverse();
     const known = this.rows.value;
@@ -208,6 +211,7 @@ export class Chat {
       if (at < 0) this.hasEarlier.value = page.has_more;
       this.branches.value = branches.data;
       this.session.value = session;
+      this.questions.approvals.value = approvals;
     });
   }
 
@@ -347,6 +351,11 @@ export class Chat {
       case "tool_started":
         turn.steps.push({ type: "tool", id: fields.id, name: fields.name, arguments: fields.arguments, result: null });
         break;
+      case "tool_progress": {
+        const step = turn.steps.find((each) => each.type === "tool" && each.id === fields.id);
+        if (step) step.told = fields.text;
+        break;
+      }
       case "tool_finished": {
         const step = turn.steps.find((each) => each.type === "tool" && each.id === fields.id);
         if (step) Object.assign(step, { result: fields.content, isError: fields.is_error, files: fields.files });

@@ -14,6 +14,11 @@ const draftOf = (key) => `nanobot.draft.${key}`;
 export const draft = (key) => tab.get(draftOf(key ?? "new")) ?? "";
 const isTouch = matchMedia("(pointer: coarse)").matches;
 
+function fit(box) {
+  box.style.height = "auto";
+  box.style.height = `${Math.min(box.scrollHeight + 2, innerHeight * 0.4)}px`;
+}
+
 export function Composer({ chat, isUnsaved, text, files, actions }) {
   const area = useRef(null);
   const picker = useRef(null);
@@ -25,11 +30,15 @@ export function Composer({ chat, isUnsaved, text, files, actions }) {
   }, [chat]);
   // Before the next frame: the page may be left right after the last letter.
   useLayoutEffect(() => {
-    const box = area.current;
-    box.style.height = "auto";
-    box.style.height = `${Math.min(box.scrollHeight + 2, innerHeight * 0.4)}px`;
+    fit(area.current);
     tab.set(place, text.value || null);
   }, [text.value]);
+  // A phone that is turned, a page that is zoomed: the same text needs another height.
+  useEffect(() => {
+    const again = () => fit(area.current);
+    addEventListener("resize", again);
+    return () => removeEventListener("resize", again);
+  }, []);
 
   const isUploading = files.value.some((file) => file.state === "uploading");
   const ready = files.value.filter((file) => file.state === "ready");
@@ -38,6 +47,8 @@ export function Composer({ chat, isUnsaved, text, files, actions }) {
   const send = (event) => {
     event?.preventDefault();
     if (!canSend) return;
+    // Of the place where it was written: the first message of a chat gives it another.
+    tab.set(place, null);
     actions.send([
       ...(text.value.trim() ? [{ type: "input_text", text: text.value }] : []),
       ...ready.map((file) => file.part),
@@ -76,7 +87,7 @@ export function Composer({ chat, isUnsaved, text, files, actions }) {
         <button type="button" class="quiet" onClick=${() => picker.current.click()} aria-label="Add files">+</button>
         <input type="file" multiple hidden ref=${picker} onChange=${onPick} aria-label="Files" tabindex="-1" />
         <label class="unseen" for="message">Message</label>
-        <textarea id="message" ref=${area} rows="1" placeholder="Write a message" value=${text.value}
+        <textarea id="message" ref=${area} rows="1" dir="auto" placeholder="Write a message" value=${text.value}
           enterkeyhint=${isTouch ? "enter" : "send"}
           onInput=${(event) => { text.value = event.currentTarget.value; }} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
         ${isRunning && html`<button type="button" class="stop" onClick=${() => chat.stop()}>Stop</button>`}

@@ -43,7 +43,7 @@ export function Ask({ what, close }) {
     return html`
       <${Dialog} title="Rename this chat" close=${close}>
         <form onSubmit=${submit}>
-          <label>Title <input value=${value.value} maxlength="256" onInput=${(event) => { value.value = event.currentTarget.value; }} /></label>
+          <label>Title <input dir="auto" value=${value.value} maxlength="256" onInput=${(event) => { value.value = event.currentTarget.value; }} /></label>
           <p class="row end"><button type="button" class="quiet" onClick=${close}>Cancel</button><button type="submit">Rename</button></p>
         </form>
       <//>`;

@@ -3,6 +3,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
+import { Asking } from "./asking.js";
 import { resent, shown } from "./content.js";
 import { alternatives, liveEntries, storedEntries, writtenFiles } from "./entries.js";
 import { html } from "./html.js";
@@ -64,7 +65,8 @@ export function Log({ chat, actions }) {
     ...storedEntries(chat.rows.value, new Set(turns.map((turn) => turn.id))),
     ...turns.flatMap(liveEntries),
   ];
-  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)]);
+  // Messages that were imported are of no turn, and so is one that is still on its way.
+  const known = new Set([...chat.rows.value.map((row) => row.turn_id), ...turns.map((turn) => turn.id)].filter(Boolean));
   const items = outbox.value.filter((item) => item.session === chat.key
     && (item.state === "failed" || !known.has(item.turnId)));
   const isEmpty = !entries.length && !items.length;
@@ -81,6 +83,7 @@ export function Log({ chat, actions }) {
           ${isEmpty && chat.state.value === "opening" && html`<p class="empty">Opening …</p>`}
           ${entries.map((entry) => html`
             <${entry.kind === "asked" ? Asked : Answer} key=${entry.key} entry=${entry} chat=${chat} actions=${actions} />`)}
+          <${Asking} chat=${chat} actions=${actions} />
           ${items.map((item) => html`
             <${Pending} key=${item.id} item=${item} isShown=${known.has(item.turnId)} chat=${chat} actions=${actions} />`)}
         </div>
@@ -158,7 +161,7 @@ function Editor({ text, save, cancel }) {
   return html`
     <form class="editor" onSubmit=${onSubmit}>
       <label class="unseen" for="edited">Your message</label>
-      <textarea id="edited" ref=${area} rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
+      <textarea id="edited" ref=${area} dir="auto" rows=${Math.min(12, text.split("\n").length + 1)} defaultValue=${text}
         onKeyDown=${onKeyDown}></textarea>
       <p class="row"><button type="submit">Ask this instead</button>
         <button type="button" class="quiet" onClick=${cancel}>Cancel</button></p>
@@ -212,7 +215,7 @@ function Answer({ entry, chat, actions }) {
     <article class="answer" aria-busy=${isRunning ? "true" : "false"} onClick=${onClick}>
       <h2 class="unseen">nanobot</h2>
       ${steps.map((step, index) => html`
-        <${Step} key=${keyOf(step.type)} step=${step} text=${step.text} result=${step.result}
+        <${Step} key=${keyOf(step.type)} step=${step} text=${step.text} result=${step.result} told=${step.told}
           isFinal=${!isRunning || step.isOpen !== true} isLast=${isRunning && index === steps.length - 1} />`)}
       ${isRunning && (steps.length === 0 || steps.at(-1).type === "tool" && steps.at(-1).result !== null) && html`
         <p class="faint waiting">${turn.isRunning ? "…" : "Waiting for the answer before this one …"}</p>`}
@@ -232,7 +235,7 @@ function askedBefore(rows, row) {
   return null;
 }
 
-function Step({ step, text, result, isFinal, isLast }) {
+function Step({ step, text, result, told, isFinal, isLast }) {
   if (step.type === "text") return html`<${Markdown} text=${text} isFinal=${isFinal} />`;
   if (step.type === "model") return html`<p class="faint">Answered by ${step.name}.</p>`;
   if (step.type === "said") {
@@ -246,7 +249,8 @@ function Step({ step, text, result, isFinal, isLast }) {
     <details class="step tool"><summary>Tool <code>${step.name}</code>${state}</summary>
       <h3>Arguments</h3><pre tabindex="0">${step.arguments}</pre>
       ${result !== null && html`<h3>Result</h3><pre tabindex="0">${result}</pre>`}
-    </details>`;
+    </details>
+    ${result === null && told && html`<pre class="told" tabindex="0" aria-label="What it writes">${told}</pre>`}`;
 }
 
 function Markdown({ text, isFinal }) {

@@ -5,6 +5,7 @@ import MarkdownIt from "markdown-it";
 
 import "./vendor/purify.js";
 
+import { addMarks } from "./additions.js";
 import { cuts } from "./blocks.js";
 import { keepFormulas } from "./formulas.js";
 import { grammarOf, highlighted } from "./highlight.js";
@@ -21,7 +22,7 @@ const FILE = "nanobot:workspace/";
 const DATA_PICTURE = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 // Of the heading of a message.
 const LEVEL = 2;
-const TAGS = "a blockquote br code del em h3 h4 h5 h6 hr img li ol p pre s span strong table tbody td th thead tr ul";
+const TAGS = "a blockquote br code del em h3 h4 h5 h6 hr img li ol p pre s span strong sub sup table tbody td th thead tr ul";
 
 // A line end is one: models write poems and addresses so.
 const md = new MarkdownIt({ html: false, linkify: true, typographer: false, breaks: true, highlight });
@@ -35,6 +36,7 @@ md.linkify.add("nanobot:", {
   },
 });
 keepFormulas(md);
+addMarks(md);
 
 // Headings of an answer stand below that of the message, and leave out no level on the way down.
 md.renderer.rules.heading_open = (tokens, index, options, env) => {
@@ -142,6 +144,8 @@ function pieces(block) {
 function elementOf(html) {
   const block = document.createElement("div");
   block.className = "block";
+  // As its first letter says; of each paragraph in it the style sheet sees to that.
+  block.dir = "auto";
   block.append(
     DOMPurify.sanitize(html, {
       ALLOWED_TAGS: TAGS.split(" "),
@@ -183,6 +187,7 @@ function addCopyButton(pre) {
   pre.replaceWith(around);
   // What scrolls must be reachable by keyboard.
   pre.tabIndex = 0;
+  pre.dir = "ltr";
   around.append(button, pre);
 }
 

@@ -38,10 +38,10 @@ export function discard(id) {
 }
 
 // Put a message into the outbox. `rewindTo`: the message after which it is to stand; `begins`: it is to be the
-// first one of its session, whatever stands there now.
-export function put(session, content, { model, rewindTo = null, begins = false } = {}) {
+// first one of its session, whatever stands there now. `id`: of a message that several tabs may send, which is one.
+export function put(session, content, { model, rewindTo = null, begins = false, id = `page-${newId()}` } = {}) {
   const item = {
-    id: `page-${newId()}`, session, content, model, rewindTo, begins, turnId: null, state: "sending", note: "",
+    id, session, content, model, rewindTo, begins, turnId: null, state: "sending", note: "",
   };
   keep([...outbox.value, item]);
   return item;

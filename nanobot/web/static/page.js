@@ -143,7 +143,7 @@ function Head() {
     <header class="head">
       <button class="quiet menu" aria-expanded=${showsChats.value ? "true" : "false"} aria-controls="chats"
         onClick=${() => { showsChats.value = !showsChats.value; }}>Chats</button>
-      <h1>${title}</h1>
+      <h1 dir="auto">${title}</h1>
       ${models.value.length > 1 && html`<label><span class="unseen">Model</span><select onChange=${(event) => { model.value = event.currentTarget.value; }}>
         ${models.value.map((each) => html`<option value=${each} selected=${each === model.value}>${each}</option>`)}</select></label>`}
       ${session.value && html`<div class="row">

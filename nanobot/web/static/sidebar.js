@@ -25,7 +25,7 @@ export function Sidebar({ current, open, begin, showSettings }) {
             <li key=${session.key}>
               <a href=${`#chat=${encodeURIComponent(session.key)}`} aria-current=${session.key === current ? "page" : undefined}
                 onClick=${() => open(session.key)}>
-                <span class="title">${session.title ?? session.key}</span>
+                <span class="title" dir="auto">${session.title ?? session.key}</span>
                 <span class="faint">${session.match ? session.match.snippet : when(session.updated_at)}</span>
               </a>
             </li>`)}

@@ -188,6 +188,18 @@ async def test_memory_is_counted_over_all_its_processes(sandbox: Bench) -> None:
     assert ending.status is None and "of memory: 60 are allowed" in ending.why
 
 
+async def test_a_fork_bomb_is_ended_when_it_has_more_processes_than_it_may(sandbox: Bench) -> None:
+    bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
+    _, ending = await sandbox.run(f"/usr/bin/python3 -I -c '{bomb}'")
+    assert ending.status is None and "processes: at most 40 are allowed" in ending.why
+    assert (await sandbox.run("echo on"))[0] == "on\n"
+
+
+async def test_as_many_processes_as_it_may_have_are_left_alone(sandbox: Bench) -> None:
+    line = "for i in $(seq 36); do sleep 1.5 & done; wait; echo done"
+    assert await sandbox.run(line) == ("done\n", Ending(0))
+
+
 async def test_the_disk_is_counted_over_all_its_files(sandbox: Bench) -> None:
     line = "for i in 1 2 3 4 5 6 7; do head -c 5000000 /dev/zero > f$i; done; sleep 60"
     _, ending = await sandbox.run(line)

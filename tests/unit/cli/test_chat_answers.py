@@ -42,14 +42,18 @@ def asks(*fields: QuestionField) -> ToolQuestion:
             "n",
         ),
         (
+            asked(asks(QuestionField("sure", "yes_no", is_required=True), QuestionField("why", "text"))),
+            "y: yes   n: no   f: fill in all of it   (then Enter, until {})",
+            "yn",
+        ),
+        (
             asked(
                 asks(
                     QuestionField("name", "text", is_required=True),
                     QuestionField("a\x1bge", "integer", is_required=True),
                 )
             ),
-            "`nanobot approvals answer appr_1 name=… a␛ge=…` in another terminal, then any line here"
-            "   n: no answer   (then Enter, until {})",
+            "f: fill it in   n: no answer   (then Enter, until {})",
             "n",
         ),
     ],

@@ -12,11 +12,19 @@ from nanobot.cli.chat_link import LatestTurn
 from nanobot.cli.chat_loop import ChatLoop, follow
 from nanobot.cli.chat_prompt import UserLeft
 from nanobot.cli.chat_view import PlainView
-from nanobot.core.errors import ModelOverloaded, QueueFull, TurnNotFound, UploadNotFound
+from nanobot.core.approvals import ApprovalAnswer
+from nanobot.core.errors import (
+    ApprovalClosed,
+    ModelOverloaded,
+    NanobotError,
+    QueueFull,
+    TurnNotFound,
+    UploadNotFound,
+)
 from nanobot.core.event import Event, MessageAdded, TextDelta, TurnEnded, TurnError
 from nanobot.core.message import AskedCall, Message, Text, ToolCall
 from nanobot.core.sessions import Session
-from nanobot.core.tool_question import ToolQuestion
+from nanobot.core.tool_question import Content, QuestionChoice, QuestionField, ToolQuestion
 from tests.unit.cli.emulator import Emulator
 
 
@@ -39,6 +47,8 @@ class Agent:
         self.obeys = True
         self.newest: dict[str, LatestTurn] = {}
         self.told: dict[str, Sequence[Event]] = {}
+        self.decided: list[tuple[str, ApprovalAnswer, str | None, Content | None]] = []
+        self.refuses: NanobotError | None = None
 
     async def ask(
         self, session_key: str, text: str, files: Sequence[Attachment] = ()
@@ -65,6 +75,18 @@ class Agent:
 
     async def cancel(self) -> None:
         self.cancelled.set()
+
+    async def decide(
+        self,
+        asked: AskedCall,
+        decision: ApprovalAnswer,
+        *,
+        pattern: str | None = None,
+        content: Content | None = None,
+    ) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.decided.append((asked.id, decision, pattern, content))
 
     async def sessions(self, limit: int) -> tuple[Session, ...]:
         return self.listed
@@ -328,3 +350,92 @@ async def test_what_is_neither_a_yes_nor_a_no_leaves_the_question_open_and_that_
     asking = (MessageAdded(Message("assistant", (Text("Who?"),), "stop", asks=(form,))), TurnEnded("done"))
     shown, _ = await talk(Agent(asking, (TurnEnded("done"),)), "one", "Ann, 7")
     assert "that was no answer: the tool goes on waiting" in shown
+
+
+def asking(*asks: AskedCall) -> Sequence[Event]:
+    return (
+        TextDelta("May I?"),
+        MessageAdded(Message("assistant", (Text("May I?"),), "stop", asks=asks)),
+        TurnEnded("done"),
+    )
+
+
+FORM = AskedCall(
+    "appr_1",
+    "c1",
+    "ship",
+    "{}",
+    1_800_000_100.0,
+    question=ToolQuestion(
+        "the MCP server shop",
+        "Where to?",
+        (
+            QuestionField("name", "text", title="Name\x1b[2J", description="who gets it", is_required=True),
+            QuestionField("count", "integer", least=1, most=9, default=1),
+            QuestionField("note", "text"),
+            QuestionField(
+                "size", "choice", choices=(QuestionChoice("s", "small"), QuestionChoice("l", "large"))
+            ),
+        ),
+    ),
+)
+CALL = AskedCall("appr_2", "c2", "run_command", "{}", 1_800_000_100.0)
+
+
+async def test_the_form_of_a_tool_is_filled_in_field_by_field() -> None:
+    agent = Agent(asking(FORM), (TextDelta("Thanks."), TurnEnded("done")))
+    shown, _ = await talk(agent, "ship it", "f", "", "Ann", "ten", "2", "", "large", "hello")
+    assert agent.decided == [("appr_1", "once", None, {"name": "Ann", "count": 2, "size": "l"})]
+    assert [text for _, text in agent.asked] == ["ship it", "Go on.", "hello"]
+    assert "your next line is the answer   f: fill in all of it   n: no answer" in shown
+    assert "1 of 4  name (Name␛[2J): a text - who gets it" in shown
+    assert "2 of 4  count: a whole number, 1 to 9 (1 if you leave it out)" in shown
+    assert "3 of 4  note: a text, may be left out" in shown
+    assert "name is missing: it must be a text" in shown
+    assert "count must be a whole number, 1 to 9" in shown
+
+
+async def test_a_form_is_left_without_an_answer_and_can_be_begun_anew() -> None:
+    agent = Agent(asking(FORM), (TextDelta("Thanks."), TurnEnded("done")))
+    shown, _ = await talk(agent, "ship it", "f", "Bob", "/back", "f", "Ann", "", "", "s")
+    assert agent.decided == [("appr_1", "once", None, {"name": "Ann", "size": "s", "count": 1})]
+    assert "nothing is answered yet" in shown
+
+
+async def test_a_form_that_was_answered_elsewhere_meanwhile_says_so() -> None:
+    agent = Agent(asking(FORM), (TextDelta("Thanks."), TurnEnded("done")))
+    agent.refuses = ApprovalClosed("it was answered with 'deny'")
+    shown, _ = await talk(agent, "ship it", "f", "Ann", "", "", "s")
+    assert "error: it was answered with 'deny'" in shown
+    assert [text for _, text in agent.asked] == ["ship it"]
+
+
+async def test_words_beside_a_form_are_a_message_and_n_answers_nothing() -> None:
+    agent = Agent(asking(FORM), asking(FORM), (TextDelta("ok"), TurnEnded("done")))
+    await talk(agent, "ship it", "what for?", "n")
+    assert [text for _, text in agent.asked] == ["ship it", "what for?", "no"]
+    assert agent.decided == []
+
+
+async def test_a_tool_is_allowed_in_all_conversations_of_a_pattern() -> None:
+    agent = Agent(asking(CALL, CALL), (TextDelta("Done."), TurnEnded("done")))
+    await talk(agent, "do it", "/always cli:*")
+    assert agent.decided == [("appr_2", "rule", "cli:*", None)] * 2
+    assert [text for _, text in agent.asked] == ["do it", "Go on."]
+
+
+async def test_where_nothing_is_asked_or_no_pattern_is_named_no_rule_is_made() -> None:
+    agent = Agent(asking(CALL), asking(FORM), (TextDelta("ok"), TurnEnded("done")))
+    shown, _ = await talk(agent, "/always *", "do it", "/always", "ship it", "/always *")
+    assert agent.decided == []
+    assert shown.count("there is no call to allow") == 2
+    assert "/always needs a pattern" in shown
+    assert [text for _, text in agent.asked] == ["do it", "ship it"]
+
+
+async def test_a_rule_that_is_refused_leaves_the_question_as_it_is() -> None:
+    agent = Agent(asking(CALL), (TextDelta("Done."), TurnEnded("done")))
+    agent.refuses = ApprovalClosed("too late")
+    shown, _ = await talk(agent, "do it", "/always cli:*", "y")
+    assert "error: too late" in shown
+    assert [text for _, text in agent.asked] == ["do it", "yes"]

@@ -10,7 +10,7 @@ from nanobot.agent.tool_calls import OUTCOME_UNKNOWN
 from nanobot.cli.chat_screen import Screen
 from nanobot.cli.chat_tools import MOST_CHANGED_LINES, changes, title
 from nanobot.cli.chat_view import PlainView, RichView
-from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolStarted
+from nanobot.core.event import MessageAdded, TextDelta, ToolFinished, ToolProgress, ToolStarted
 from nanobot.core.message import AskedCall, Message, ToolCall, ToolResult
 from nanobot.core.plan import PlanStep, TaskPlan
 from nanobot.tools.web.untrusted import MEANING
@@ -76,6 +76,22 @@ def test_while_tools_run_it_says_which_and_for_how_long() -> None:
     assert emulator.text == (
         "· web_fetch https://a (4.2 s)\n  a page\n✗ run_command make test (5.0 s)\n  no\n  such\n\nDone."
     )
+
+
+def test_the_last_lines_that_a_call_tells_stand_below_it_until_it_ends() -> None:
+    emulator, view, _ = make()
+    view.begin()
+    view.show(ToolStarted(call("run_command", command="make")))
+    view.show(ToolProgress("c1", "1\n2\n3\n4\u202e\x1b[2J"))
+    view.show(ToolProgress("other", "not seen"))
+    view.paint()
+    assert emulator.text == "· run_command make\n  2\n  3\n  4\\u202e␛[2J"
+    view.show(ToolProgress("c1", "5"))
+    view.paint()
+    assert emulator.text == "· run_command make\n  5"
+    view.show(finished("all"))
+    view.end()
+    assert emulator.text == "· run_command make\n  all"
 
 
 def test_of_many_calls_at_once_the_first_are_named() -> None:

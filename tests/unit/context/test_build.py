@@ -185,6 +185,7 @@ def test_the_date_is_told_at_the_end_and_nowhere_else() -> None:
 def test_the_first_message_is_called_so_and_later_ones_are_not() -> None:
     assert prompt.FIRST_MESSAGE in request_for(user("hi")).notes
     assert prompt.FIRST_MESSAGE not in request_for(user("hi"), said("hello"), user("again")).notes
+    assert prompt.FIRST_MESSAGE not in request_for(said("Welcome!"), user("hi")).notes
     assert prompt.FIRST_MESSAGE not in request_for(user("again"), skipped_tokens=19_990).notes
     task = msgspec.structs.replace(turn(), trace=False)
     assert prompt.FIRST_MESSAGE not in request_for(user("name this chat"), of=task).notes

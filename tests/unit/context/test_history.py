@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanobot.context.history import NO_RESULT, fit, left_out, repair
+from nanobot.context.history import (
+    CAME_WITH,
+    CAME_WITH_ANSWER,
+    NO_RESULT,
+    RESULT_ALONE,
+    fit,
+    left_out,
+    repair,
+)
 from nanobot.core.errors import ContextOverflow
 from nanobot.core.message import (
     Audio,
@@ -37,6 +45,12 @@ def cost(messages: tuple[Message, ...]) -> int:
 
 def said(text: str) -> Message:
     return Message("assistant", (Text(text),), "stop")
+
+
+def without_notes(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages without those that show as the user's what came with results and answers."""
+    notes = (RESULT_ALONE, CAME_WITH_ANSWER, CAME_WITH.partition("{")[0])
+    return tuple(message for message in messages if not message.text.startswith(notes))
 
 
 def exchange(number: int, chars: int, calls: int) -> tuple[Message, ...]:
@@ -287,7 +301,7 @@ def test_a_transcript_cut_anywhere_keeps_every_text_it_had(
     cut = messages[start:end]
     mended = repair(cut)
     assert broken_rules(mended) == []
-    assert [message.text for message in mended if message.text] == [
+    assert [message.text for message in without_notes(mended) if message.text] == [
         message.text for message in cut if message.text
     ]
 
@@ -299,7 +313,8 @@ def test_what_users_and_the_model_said_is_never_lost_nor_changed_in_order(
 ) -> None:
     for role in get_args(Role)[:2]:
         before = "".join(message.text for message in messages if message.role == role)
-        assert "".join(message.text for message in repair(messages) if message.role == role) == before
+        after = without_notes(repair(messages))
+        assert "".join(message.text for message in after if message.role == role) == before
 
 
 def test_a_call_without_its_result_is_told_so() -> None:
@@ -324,14 +339,25 @@ def test_what_a_user_said_while_tools_ran_stands_after_their_results() -> None:
     )
 
 
-def test_a_result_without_its_call_is_left_out() -> None:
-    assert repair((Message("tool", (ToolResult("1", "seen"),)), user("hi"))) == (user("hi"),)
+def test_a_result_without_its_call_is_shown_as_such() -> None:
+    lone = user(f"{RESULT_ALONE}\nseen")
+    result = Message("tool", (ToolResult("1", "seen"),))
+    assert repair((result, user("hi"))) == (lone, user("hi"))
+    assert repair((user("hi"), said("hello"), result)) == (user("hi"), said("hello"), lone)
+
+
+def test_what_came_with_a_result_without_its_call_is_shown_behind_it() -> None:
+    picture = Image("data:image/png;base64,AA==")
+    (shown,) = repair((Message("tool", (ToolResult("1", " "), picture)),))
+    assert shown == Message("user", (Text(RESULT_ALONE), picture))
 
 
 def test_a_result_that_stands_after_the_next_answer_no_longer_belongs_to_its_call() -> None:
     step = Message("assistant", (ToolCall("1", "look", "{}"),), "tool_calls")
     late = Message("tool", (ToolResult("1", "late"),))
-    assert repair((user("go"), step, said("done"), late))[2].tool_results[0].content == NO_RESULT
+    shown = repair((user("go"), step, said("done"), late))
+    assert shown[2].tool_results[0].content == NO_RESULT
+    assert shown[-1] == user(f"{RESULT_ALONE}\nlate")
 
 
 def test_an_answer_that_was_cut_and_went_on_is_one_message() -> None:

@@ -75,7 +75,7 @@ def test_for_small_models_it_is_short_and_plain() -> None:
     told = profile(known(*facts), 300, secret=SECRET, is_short=True)
     assert len(told.text.encode()) <= 400
     assert "<memory" not in told.text
-    assert lines(told.text)[-1] == f"- {facts[-1].text}"
+    assert lines(told.text)[-1] == f"- The user: {facts[-1].text}"
 
 
 @given(st.lists(st.text(max_size=120), min_size=1, max_size=6))

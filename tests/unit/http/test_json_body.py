@@ -6,8 +6,9 @@ import json
 import pytest
 
 from nanobot.core.errors import InvalidRequest
+from nanobot.core.json_entries import has_more_entries
 from nanobot.http import json_body
-from nanobot.http.json_body import JsonBodies, apart, has_more_entries
+from nanobot.http.json_body import JsonBodies, apart
 from nanobot.http.request import Request
 from tests.asgi import BOUND_S
 

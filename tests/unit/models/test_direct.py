@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -103,16 +103,72 @@ async def test_an_answer_is_whole_whatever_comes_behind_it(end: Step, behind: by
         await pool.close()
 
 
-async def test_few_bytes_do_not_become_very_many() -> None:
-    body = zlib.compress(bytes(50_000_000))
+def in_chunks(packed: Iterable[bytes]) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in packed if piece)
+
+
+def packed_one_by_one(pieces: Iterable[bytes]) -> bytes:
+    """Return the pieces in gzip, each a chunk that can be unpacked by itself."""
+    packer = zlib.compressobj(wbits=31)
+    chunks = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+    return in_chunks((*chunks, packer.flush()))
+
+
+PACKED = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [[bytes(50_000_000)], [bytes(250_000)] * 200], ids=["one", "many"])
+async def test_few_bytes_do_not_become_very_many_at_once(pieces: list[bytes]) -> None:
+    """Others have their turn between two parts of it."""
     async with Upstream() as upstream:
-        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n" % len(body)
-        upstream.then(raw(head, body))
+        upstream.then(raw(PACKED, packed_one_by_one(pieces) + b"0\r\n\r\n"))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        turns = read = 0
+        loop = asyncio.get_running_loop()
+
+        def turn() -> None:
+            nonlocal turns
+            turns += 1
+            loop.call_soon(turn)
+
+        turn()
+        while body := await answer.read():
+            read += len(body)
+            assert len(body) <= 256 * 1024
+            assert turns >= read // (256 * 1024)
+        assert read == sum(map(len, pieces))
+        assert answer.has_ended
+        await pool.close()
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b"0\r\n\r\njunk", CUT], ids=["whole", "more", "cut"])
+async def test_what_came_packed_is_read_before_its_end_counts(end: Step) -> None:
+    async with Upstream() as upstream:
+        upstream.then(raw(PACKED, packed_one_by_one([bytes(1_000_000), b"end"]), end))
+        pool = DirectPool(connect_s=5)
+        answer = await ask(pool, upstream.url)
+        read = b""
+        while not read.endswith(b"end"):
+            read += await answer.read()
+        if end == CUT:
+            with pytest.raises(TransferFailed):
+                await answer.read()
+        else:
+            assert not answer.has_ended or await answer.read() == b""
+        assert len(read) == 1_000_003
+        await pool.close()
+
+
+async def test_a_packed_answer_that_is_broken_fails() -> None:
+    async with Upstream() as upstream:
+        upstream.then(raw(PACKED, in_chunks([b"no gzip"]), HANG), Reply((b"next",)))
         pool = DirectPool(connect_s=5)
         answer = await ask(pool, upstream.url)
         with pytest.raises(TransferFailed):
-            while await answer.read():
-                pass
+            await answer.read()
+        answer.close()
+        assert await (await ask(pool, upstream.url)).read() == b"next"
         await pool.close()
 
 

@@ -13,7 +13,7 @@ from nanobot.core.errors import (
     ModelRejectedRequest,
 )
 from nanobot.models.refusal_body import read_refusal
-from nanobot.models.refusals import ErrorSource, error_in_answer, refusal
+from nanobot.models.refusals import ErrorSource, error_in_answer, refusal, retry_after_s
 from nanobot.models.wording import Meaning, Wording
 from nanobot.models.wordings import WORDINGS, Understood, understand
 from tests.upstream import refused
@@ -28,6 +28,7 @@ KINDS: dict[Meaning, type[ModelError]] = {
     "no_model": ModelMisconfigured,
     "bad_luck": ModelBadAnswer,
     "answer_limit": ModelRejectedRequest,
+    "flagged": ModelRejectedRequest,
     "overflow": ContextOverflow,
 }
 
@@ -137,6 +138,47 @@ def test_an_empty_account_is_no_rate_limit_whatever_its_status(status: int) -> N
     failed = refusal(SOURCE, status, body("Insufficient Balance"), None)
     assert type(failed.error) is ModelRefusedKey
     assert not failed.may_retry
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 451, 500])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "google/x requires moderation on OpenAI. Your input was flagged",
+        "Invalid prompt: your prompt was flagged as potentially violating our usage policy.",
+        "Content violates usage guidelines. Team: t, Model: grok-4, Failed check: SAFETY_CHECK_TYPE_CSAM",
+        "The prompt violates our content policy",
+        "Your request was rejected as a result of our safety system.",
+        "<400> InternalError.Algo.DataInspectionFailed: Input data may contain inappropriate content.",
+    ],
+)
+def test_what_is_against_the_rules_is_the_askers_affair_whatever_the_status(status: int, words: str) -> None:
+    failed = refusal(SOURCE, status, body(words), None)
+    assert (type(failed.error), failed.error.http_status) == (ModelRejectedRequest, 400)
+    assert not failed.may_retry
+
+
+def test_what_is_against_the_rules_is_so_where_it_comes_with_success() -> None:
+    content = {"choices": None, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}
+    failed = error_in_answer(SOURCE, content)
+    assert type(failed.error) is ModelRejectedRequest and not failed.may_retry
+
+
+@pytest.mark.parametrize(
+    "words", ["Access denied", "Your request was blocked by a firewall", "Country, region not supported"]
+)
+def test_a_403_for_anything_else_is_the_operators_affair(words: str) -> None:
+    assert type(refusal(SOURCE, 403, body(words), None).error) is ModelRefusedKey
+
+
+def test_a_pause_that_a_provider_asks_for_is_at_most_a_day() -> None:
+    """Some clients sleep for as long as they are told."""
+    for far in ("99999999999", "Wed, 21 Oct 2099 07:28:00 GMT"):
+        assert retry_after_s({"retry-after": far}, 1_800_000_000.0) == 86_400
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "99999999s"}
+    said = msgspec.json.encode({"error": {"code": 429, "message": "slow down", "details": [info]}})
+    assert refusal(SOURCE, 429, said, None).error.retry_after_s == 86_400
+    assert refusal(SOURCE, 429, body("slow down"), 3.0).error.retry_after_s == 3
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])

@@ -213,6 +213,25 @@ async def test_a_kind_that_is_not_read_is_unsupported_and_told_what_is(
     assert word in await refused(UnsupportedFile, content, name)
 
 
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0", "a picture in the format HEIC: save it as JPEG or PNG"),
+        (b"II*\0\x08\0\0\0", "a picture in the format TIFF: save it as JPEG or PNG"),
+        (b"\0\0\0\x1cftypM4A \0\0\0\0", "a recording send MP3 or WAV"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "compressed: send the files that are in it"),
+        (b"a.txt".ljust(257, b"\0") + b"ustar\x0000", "an archive: send the files that are in it"),
+        (b"SQLite format 3\0\x10\0", "export what you need of it as CSV"),
+        (b"PAR1\x15\0\x15\0", "export it as CSV"),
+        (b"\x93NUMPY\x01\0v\0", "of a kind that is not read here"),
+    ],
+)
+async def test_what_nothing_reads_says_what_it_is_and_what_to_send_instead(
+    content: bytes, advice: str
+) -> None:
+    assert advice in await refused(UnsupportedFile, content, "a.dat")
+
+
 async def test_a_pdf_of_pictures_only_is_told_to_have_no_text() -> None:
     assert "no text" in await refused(UnreadableFile, files.pdf(""), "scan.pdf")
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from nanobot.reading.formats.lines import Line
+from nanobot.reading.formats.lines import Line, indent
 from nanobot.reading.formats.markdown import heading, table_block
 from nanobot.reading.formats.numerals import numeral
 from nanobot.reading.formats.odf.drawings import DrawingReader
@@ -123,7 +123,8 @@ class OdfStory:
                     label = ""
                 else:
                     for text in self.blocks([child], is_nested=is_nested):
-                        yield f"{'  ' * (level - 1)}{label}{' ' if label else ''}{text}"
+                        entry = f"{label} {text.lstrip()}" if label else text
+                        yield f"{'  ' * (level - 1)}{entry}"
                         label = ""
 
     def _counts_of(self, element: Element, style: str, level: int) -> Counts:
@@ -150,4 +151,8 @@ class OdfStory:
 
 
 def _finished(line: Line) -> Iterator[str]:
-    yield from filter(None, (line.text().strip(), *line.after))
+    text = line.text()
+    core = text.strip()
+    # A single space is what is left of white space in the XML.
+    begins = indent(text).removeprefix(" ") and indent(text)
+    yield from filter(None, (core and begins + core, *line.after))

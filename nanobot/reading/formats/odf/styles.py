@@ -67,7 +67,10 @@ def _changed(look: Look, properties: Element | None) -> Look:
     display = properties.get(f"{TEXT}display")
     if display is not None:
         look = replace(look, is_hidden=display == "none")
-    line = properties.get(f"{STYLE}text-line-through-style")
+    # AbiWord says only how many lines there are.
+    line = properties.get(f"{STYLE}text-line-through-style") or properties.get(
+        f"{STYLE}text-line-through-type"
+    )
     if line is not None:
         look = replace(look, is_struck=line != "none")
     position = properties.get(f"{STYLE}text-position")

@@ -52,7 +52,8 @@ def run(element: Element) -> Segment:
     except ValueError:
         raised = 0
     script = Script.NONE if not raised else Script.SUPER if raised > 0 else Script.SUB
-    return Segment(text.replace("\v", "\n").replace("_x000D_", ""), script)
+    struck = properties is not None and properties.get("strike", "noStrike") != "noStrike"
+    return Segment(text.replace("\v", "\n").replace("_x000D_", ""), script, is_struck=struck)
 
 
 def _equations(element: Element) -> str:

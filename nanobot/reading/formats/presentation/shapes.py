@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
+from nanobot.reading.formats.lines import indent
 from nanobot.reading.formats.markdown import linked, table
 from nanobot.reading.formats.ooxml.charts import chart_lines
 from nanobot.reading.formats.ooxml.diagrams import diagram_lines
@@ -49,7 +50,7 @@ class ShapeReader:
             text = self.text(paragraph)
             if text:
                 label, level = bullets.label(paragraph)
-                yield f"{'  ' * level if label else ''}{label}{' ' if label else ''}{text}"
+                yield f"{'  ' * level}{label} {text.lstrip()}" if label else text
 
     def text(self, paragraph: Element) -> str:
         """Return the text of a paragraph; links have their addresses behind them."""
@@ -58,7 +59,8 @@ class ShapeReader:
         for address, runs in groupby(paragraph, key=self._address):
             of_link = [piece for run in runs for piece in segments([run])]
             pieces += [Segment(linked(joined(of_link), address))] if address else of_link
-        return joined(pieces).strip()
+        text = joined(pieces)
+        return text.strip() and indent(text) + text.strip()
 
     def _address(self, run: Element) -> str:
         link = run.find(f"{A}rPr/{A}hlinkClick")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nanobot.reading.formats.lines import Line
+from nanobot.reading.formats.lines import Line, indent
 from nanobot.reading.formats.markdown import heading, table_block
 from nanobot.reading.formats.ooxml.drawing_text import MC
 from nanobot.reading.formats.ooxml.part import Part
@@ -70,11 +70,14 @@ class WordStory:
         yield from self._finished(line, label, depth, level)
 
     def _finished(self, line: Line, label: str, depth: int, level: int = 0) -> Iterator[str]:
-        text = line.text().strip()
+        whole_text = line.text()
+        text = whole_text.strip()
         if text and level:
             yield heading(level, f"{label} {text}")
+        elif text and label:
+            yield f"{'  ' * depth}{label} {text}"
         elif text:
-            yield f"{'  ' * depth}{label}{' ' if label else ''}{text}"
+            yield f"{'  ' * depth}{indent(whole_text)}{text}"
         yield from filter(None, line.after)
 
     def _heading_level(self, properties: Element | None) -> int:

@@ -57,6 +57,14 @@ class Blobs(Protocol):
         """Delete the contents, as far as they exist."""
         ...
 
+    def check(self) -> None:
+        """Return where contents can be kept, and those that were have not gone.
+
+        Raises:
+            StoreError
+        """
+        ...
+
 
 class WorkspaceContents(Protocol):
     """The workspaces of sessions. The methods block: call them in a thread."""
@@ -71,6 +79,14 @@ class WorkspaceContents(Protocol):
 
     def delete(self, identities: Iterable[SessionIdentity]) -> None:
         """Delete the workspaces, as far as they exist."""
+        ...
+
+    def check(self) -> None:
+        """Return where files can be kept, and those that were have not gone.
+
+        Raises:
+            StoreError
+        """
         ...
 
 

@@ -75,6 +75,7 @@ class SqlStore:
                 live.share(turn.id, joined)
         self.database = database
         self.room = database.room
+        self._blobs, self._workspaces = blobs, workspaces
         self._is_closed = False
         self.hang_up = live.end
 
@@ -221,6 +222,11 @@ class SqlStore:
 
     async def check(self) -> None:
         await self.database.check()
+        await asyncio.to_thread(self._check_contents)
+
+    def _check_contents(self) -> None:
+        self._blobs.check()
+        self._workspaces.check()
 
     async def close(self) -> None:
         if not self._is_closed:

@@ -28,10 +28,29 @@ def test_the_agent_says_that_it_is_no_human(text: str, opening: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "opening"),
+    [
+        ("Who am I talking to?", "I'm Robin"),
+        ("Good evening, who am I speaking with?", "I'm Robin"),
+        ("Hallo! Mit wem spreche ich?", "Ich bin Robin"),
+        ("Bonjour, à qui ai-je affaire ?", "Je suis Robin"),
+        ("Hola, ¿con quién hablo?", "Soy Robin"),
+        ("Ciao, con chi parlo?", "Sono Robin"),
+        ("Com quem estou falando?", "Sou Robin"),
+        ("我在跟谁说话？", "我是 Robin"),
+    ],
+)
+def test_whoever_asks_whom_they_talk_to_is_told_who_the_agent_is(text: str, opening: str) -> None:
+    assert openings_of_identity(text, "Robin") == (opening,)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Are you a person who likes tea?",
         "Are you sure?",
+        "Who am I talking to in the story about the wolf?",
+        "Who was talking to me?",
         "Are humans animals?",
         "Bist du müde?",
         "Sei un genio!",

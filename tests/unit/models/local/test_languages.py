@@ -2,7 +2,7 @@
 
 import pytest
 
-from nanobot.models.local.languages import BEGINNINGS, not_in_english, openings_of_result
+from nanobot.models.local.languages import BEGINNINGS, answer_of_time, not_in_english, openings_of_result
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,19 @@ def test_a_result_is_told_in_the_language_of_the_question(said: list[str], openi
 @pytest.mark.parametrize("said", [["What is 9 times 7?"], ["9 * 7?"], ["Wie viel ist 9 mal 7 auf Englisch?"]])
 def test_in_english_or_in_doubt_a_result_is_told_in_any_words(said: list[str]) -> None:
     assert openings_of_result(said) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Wie spät ist es?", "Es ist 14:56 Uhr."),
+        ("Bonsoir ! Quelle heure est-il ?", "Il est 14:56."),
+        ("¿Qué hora es?", "Son las 14:56."),
+        ("Ciao! Che ore sono?", "Sono le 14:56."),
+        ("现在几点了？", "现在是14:56。"),
+        ("今何時ですか？", "今は14:56です。"),
+        ("What time is it?", ""),
+    ],
+)
+def test_the_time_is_told_in_the_language_in_which_it_was_asked_for(text: str, answer: str) -> None:
+    assert answer_of_time([text], "Monday, 2026-11-30 14:56:03 UTC (UTC+0000)") == answer

@@ -95,3 +95,22 @@ def test_each_rule_of_the_grammar_has_one_name_and_is_there() -> None:
 )
 def test_with_the_date_comes_the_day_after(arguments: str, content: str, shown: str) -> None:
     assert result_of(ToolCall("1", "current_time", arguments), ToolResult("1", content)) == shown
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ("22.2222222222222", "22.2222"),
+        ("-0.666666666666667", "-0.6667"),
+        ("0.0000123456", "1.235e-05"),
+        ("1.5", "1.5"),
+        ("8.04672", "8.0467"),
+        ("1.99999999", "2"),
+        ("391", "391"),
+        ("1e+40", "1e+40"),
+        ("error", "error"),
+    ],
+)
+def test_a_result_is_told_with_as_many_decimals_as_people_read(result: str, told: str) -> None:
+    call = ToolCall("1", "calculate", '{"expression": "2 * x"}')
+    assert result_of(call, ToolResult("1", result)) == f"(2 * x = {told})"

@@ -392,6 +392,23 @@ async def test_who_asks_what_day_it_is_is_told_its_weekday_in_their_language(sma
     assert not accepts(second, "Nous sommes le mardi 30 novembre 2026.")
 
 
+async def test_who_asks_for_the_time_is_told_it_in_their_language_and_nothing_else(small: Machine) -> None:
+    small.writes("Sono le 10:00.")
+    await small.ask(user("Ciao! Che ore sono?"), *told_the_time())
+    small.writes("Es ist 10:00 Uhr in Tokio.")
+    await small.ask(user("Wie spät ist es in Tokio?"), *told_the_time())
+    here, there = (asked.json["grammar"] for asked in small.asked)
+    time = next(
+        time
+        for time in (f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
+        if accepts(here, f"Sono le {time}.")
+    )
+    assert not accepts(here, f"Sono le {time}, e domani è martedì.")
+    assert not accepts(here, "Itis Monday.")
+    assert accepts(there, f"Es ist {time} Uhr in Tokio.")
+    assert not accepts(there, "Es ist Dienstag.")
+
+
 async def test_what_is_to_be_multiplied_is_and_no_clock_is_read_for_it(small: Machine) -> None:
     small.writes("[calculate 24 * 60]")
     _, message = await small.ask(user("How many minutes are in a day?"))

@@ -67,6 +67,25 @@ def test_the_grammar_leaves_out_these_beginnings_and_only_these(answer: str, *, 
 
 
 @pytest.mark.parametrize(
+    ("question", "answer", "is_allowed"),
+    [
+        ("Where do I live?", "Ilive in Berlin.", False),
+        ("When do we meet?", "We meet at 5.", True),
+        ("Comment je m'appelle ?", "Jem'appelle Ben.", False),
+        ("Where do I live?", "In Berlin.", True),
+        ("Where do I live?", "Italy.", True),
+        ("When do we meet?", "Wednesday at 5.", True),
+        ("Quand est-ce que je pars ?", "Jeudi.", True),
+    ],
+)
+def test_a_word_that_is_left_to_the_user_is_not_written_without_its_space(
+    question: str, answer: str, *, is_allowed: bool
+) -> None:
+    grammar = answer_grammar([], may_recall=False, not_first=not_to_begin_with(question))
+    assert accepts(grammar, answer) is is_allowed
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "My birthday is on the 3rd of May.",

@@ -31,6 +31,7 @@ def test_a_result_is_said_as_it_is_rounded_or_in_words(answer: str, result: str)
         ("That's correct!", "144"),
         ("It is 3910.", "391"),
         ("4.33", "3.33333333333333"),
+        ("Eight point zero four kilometres.", "8.04672"),
     ],
 )
 def test_another_number_or_none_is_not_the_result(answer: str, result: str) -> None:

@@ -18,6 +18,7 @@ from nanobot.models.local.units import sum_of_units
         ("How many centimetres are in a kilometer?", "1000 * 100"),
         ("How many grams are in 2 kilos?", "2 * 1000"),
         ("Wie viele Minuten hat ein Tag?", "24 * 60"),
+        ("Wieviel Gramm sind 3 Pfund?", "3 * 500"),
         ("Wieviele Sekunden sind in einer Stunde?", "60 * 60"),
         ("Combien de minutes y a-t-il dans une journée ?", "24 * 60"),
         ("¿Cuántos segundos hay en una hora?", "60 * 60"),

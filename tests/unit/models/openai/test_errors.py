@@ -231,7 +231,8 @@ async def test_the_pause_is_the_one_asked_for(
 
 
 @pytest.mark.parametrize(
-    "value", ["0", "-3", "nan", "inf", "soon", "", "Mon, 99 Foo 2023", formatdate(1_600_000_000, usegmt=True)]
+    "value",
+    ["0", "-3", "nan", "inf", "soon", "", "Mon, 99 Foo 2023", formatdate(1_600_000_000, usegmt=True)],
 )
 async def test_a_pause_that_makes_no_sense_is_our_own(
     upstream: Upstream, model: OpenAIChat, clock: PausedClock, value: str

@@ -54,6 +54,9 @@ def test_a_name_in_pieces_is_one_name(pieces: tuple[bytes, ...]) -> None:
         pytest.param(("{}", '{"city"', ':"Oslo"}'), id="in pieces behind an empty object"),
         pytest.param(('{"ci', '{"city":"Os', WHOLE), id="all that there is by now"),
         pytest.param(('"{\\"city\\":', '\\"Oslo\\"}"'), id="encoded twice"),
+        pytest.param(("```json\n", WHOLE, "\n```"), id="in a fence"),
+        pytest.param((WHOLE, "}"), id="closed twice"),
+        pytest.param((WHOLE + "\n", "]}"), id="closed with brackets of a list"),
     ],
 )
 def test_arguments_that_make_no_object_are_those_that_do(pieces: tuple[str, ...]) -> None:
@@ -110,3 +113,35 @@ def test_an_error_in_any_shape_keeps_its_words(said: object, kind: type[ModelErr
 @pytest.mark.parametrize("beat", [{"type": "ping"}, {"code": 0, "msg": "ok"}, {"message": "keep-alive"}])
 def test_a_heartbeat_is_no_error(beat: object) -> None:
     assert read(event(beat), text("He"), finish()).text == "He"
+
+
+@pytest.mark.parametrize("arguments", [WHOLE, {"city": "Oslo"}])
+@pytest.mark.parametrize("index", [0, "0"])
+def test_a_call_may_lack_the_level_of_its_function(index: object, arguments: object) -> None:
+    flat = {"index": index, "id": "a", "name": "weather", "arguments": arguments}
+    assert read(chunk({"tool_calls": [flat]}), finish("tool_calls")).parts == (
+        ToolCall("a", "weather", WHOLE),
+    )
+
+
+@pytest.mark.parametrize("arguments", ["```json\nOslo\n```", WHOLE + " or so", WHOLE + WHOLE, "{'city': 1}"])
+def test_arguments_with_words_around_them_stay_as_they_are(arguments: str) -> None:
+    said = read(call(0, "a", "weather", arguments), finish("tool_calls"))
+    assert said.tool_calls[0].arguments == arguments
+
+
+@pytest.mark.parametrize(
+    "behind", ["DONE", "[done]", '"[DONE]"', '["DONE"]', "[DONE]\n", "<eos>", "{", "\x00", "1,2", '"bye"']
+)
+def test_what_stands_behind_a_whole_answer_does_not_spoil_it(behind: str) -> None:
+    assert read(text("hello"), finish("stop"), event(behind)).text == "hello"
+
+
+@pytest.mark.parametrize("end", ["DONE", '"[DONE]"', " [done] "])
+def test_an_answer_without_a_reason_ends_with_done_in_any_spelling(end: str) -> None:
+    assert read(text("hello"), event(end)).text == "hello"
+
+
+def test_what_is_no_chunk_in_the_middle_of_an_answer_is_an_error() -> None:
+    with pytest.raises(RequestFailed, match="not one of a chat completion"):
+        read(text("hel"), event("<eos>"), text("lo"), finish("stop"))

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import msgspec
+import pytest
 
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult, user
 from nanobot.core.model import Ability, ModelRequest
@@ -190,6 +191,13 @@ def test_images_are_parts_with_their_detail() -> None:
         {"type": "text", "text": "look"},
         {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}},
     ]
+
+
+@pytest.mark.parametrize(("is_openai", "detail"), [(True, "original"), (False, "high")])
+def test_openai_alone_is_asked_for_an_image_as_it_is(is_openai: bool, detail: str) -> None:
+    request = ModelRequest("", (Message("user", (Image("data:,x", "original"),)),))
+    written = msgspec.json.decode(body(request, includes_openai_fields=is_openai))
+    assert written["messages"][0]["content"][0]["image_url"]["detail"] == detail
 
 
 def test_a_file_is_text_that_says_where_it_begins_and_what_it_is_called() -> None:

@@ -85,6 +85,12 @@ def test_what_stands_in_a_line_is_shown_as_word_shows_it(content: str, shown: st
     assert text_of(docx(paragraph(content), {"styles": STYLES})) == shown
 
 
+def test_code_keeps_its_indent() -> None:
+    space = '<w:r><w:t xml:space="preserve">    </w:t></w:r>'
+    body = paragraph(run("if x:")) + paragraph(space + run("return 1")) + numbered(space + run("entry"), 1)
+    assert text_of(docx(body, {"numbering": NUMBERING})).splitlines() == ["if x:", "    return 1", "1. entry"]
+
+
 def test_the_text_is_as_it_is_after_tracked_changes() -> None:
     changed = (
         run("The price is ")

@@ -42,6 +42,27 @@ def test_headers_text_attachments_and_mails_within_are_read() -> None:
     assert text.index("[attached mail:]") < text.index("Subject: Inner") < text.index("inner text")
 
 
+def test_a_mailbox_is_read_mail_by_mail() -> None:
+    first, second = mail("First"), mail("Second")
+    first.set_content("one\nFrom here on\n")
+    first.add_attachment(b"PK", maintype="application", subtype="zip", filename="a.zip")
+    second.set_content("two\n")
+    box = b"".join(
+        b"From ann@example.org Mon Jun  1 10:00:00 2026\n"
+        + each.as_bytes().replace(b"\nFrom h", b"\n>From h")
+        + b"\n"
+        for each in (first, second)
+    )
+    text = text_of(box, "inbox.mbox")
+    assert text.index("[mail 1 of 2]") < text.index("one\nFrom here on") < text.index("a.zip")
+    assert text.index("a.zip") < text.index("[mail 2 of 2]") < text.index("Subject: Second\n\ntwo")
+
+
+def test_a_text_that_begins_with_from_is_no_mailbox() -> None:
+    said = b"From Rome to Pisa: how to get there in 2026\nTrain: two hours\n"
+    assert text_of(said, "a.txt") == said.decode()
+
+
 def test_a_mail_that_is_only_a_page_is_read_as_one() -> None:
     message = mail()
     message.set_content("<table><tr><td>Отчёт<td>5</table>", subtype="html", charset="windows-1251")

@@ -29,7 +29,9 @@ def listed(style: str, *items: str, more: str = "") -> str:
     [
         ("a<text:s text:c='2'/>b<text:tab/>c<text:line-break/>d", "a  b\tc\nd"),
         ("  many\n   spaces ", "many spaces"),
+        ("<text:s text:c='4'/>return 1", "    return 1"),
         ("10<text:span text:style-name='sup'>6</text:span>", "10^6"),
+        ("<text:span text:style-name='one'>old</text:span> new", "~~old~~ new"),
         ("a <text:span text:style-name='hid'>b</text:span>", "a [hidden: b]"),
         ("<text:a xlink:href='https://example.org/'>page</text:a>", "[page](https://example.org/)"),
         ("<text:a xlink:href='#here'>inside</text:a>", "inside"),
@@ -46,6 +48,8 @@ def test_what_stands_in_a_line_is_shown(content: str, shown: str) -> None:
         '<style:style style:name="sup" style:family="text"><style:text-properties'
         ' style:text-position="super 58%"/></style:style><style:style style:name="hid" style:family="text">'
         '<style:text-properties text:display="none"/></style:style>'
+        '<style:style style:name="one" style:family="text"><style:text-properties'
+        ' style:text-line-through-type="single"/></style:style>'
     )
     assert text_of(odt(f"<text:p>{content}</text:p>", styles=styles)) == shown
 

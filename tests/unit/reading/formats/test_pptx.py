@@ -35,6 +35,13 @@ def test_slides_come_in_the_order_of_the_show_and_hidden_ones_are_marked() -> No
     assert text_of(package("deck.xml", members)) == "[slide 1, hidden]\nsecond file\n\n[slide 2]\nfirst file"
 
 
+def test_struck_texts_are_marked_and_code_keeps_its_indent() -> None:
+    old = '<a:r><a:rPr strike="sngStrike"/><a:t>100</a:t></a:r>'
+    new = '<a:r><a:rPr strike="noStrike"/><a:t> 250</a:t></a:r>'
+    body = shape(old + new, "def f():", "    return 1")
+    assert text_of(pptx(body)) == "[slide 1]\n~~100~~ 250\ndef f():\n    return 1"
+
+
 def test_lists_are_numbered_as_they_are_shown() -> None:
     def item(text: str, form: str, level: int = 0, more: str = "") -> str:
         return f'<a:pPr lvl="{level}"><a:buAutoNum type="{form}" {more}/></a:pPr><a:r><a:t>{text}</a:t></a:r>'
@@ -104,7 +111,13 @@ def test_notes_and_comments_follow_the_slide() -> None:
         parts={
             "ppt/n.xml": xml(
                 "p:notes",
-                tree(shape("say this", placeholder='type="body"') + shape("1", placeholder='type="sldNum"')),
+                tree(
+                    shape("say this", placeholder='type="body"')
+                    + "".join(
+                        shape(number, placeholder='type="sldNum"')
+                        for number in ("1", "‹Nr.›", "&lt;number&gt;")
+                    )
+                ),
             ),
             "ppt/c.xml": xml("p:cmLst", '<p:cm authorId="0"><p:text>too long</p:text></p:cm>'),
         },

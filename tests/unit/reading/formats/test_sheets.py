@@ -97,10 +97,68 @@ def test_numbers_are_shown_as_people_see_them() -> None:
         (0.0001, "mm:ss.0", "00:00:08.6"),
         (1.5000001, "[h]:mm:ss.000", "36:00:00.009"),
         (5, "Standard", "5"),
+        (300 / 86_400, "mm:ss", "00:05:00"),
+        (0.5, "h:mm", "12:00"),
+        (5_430 / 86_400, "[m]:ss", "90:30"),
+        (1, "[m]", "1440"),
+        (90.5 / 86_400, "[ss].0", "90.5"),
+        # What a format hides keeps its sign; so does what it leaves to a part for texts.
+        (-1.5, ";;;", "-1.5"),
+        (-1, '0 "pieces";;"-"', "-1"),
+        (-2, "[$-409]mmmm d, yyyy;@", "-2"),
+        (-2, "0.0;@", "-2.0"),
+        (0, "0.0;-0.0;@", "0.0"),
+        # Nought in books of accounts.
+        (0, '_(* #,##0.00_);_(* (#,##0.00);_(* "-"??_);_(@_)', "-"),
+        (0, "?.??", "0"),
+        # Powers of ten: halves are rounded up, and several places before the point step by as many.
+        (2.5, "0E+0", "3E+0"),
+        (-0.25, "0E+00", "-3E-01"),
+        (9.996, "0.00E+00", "1.00E+01"),
+        (1234.567, "##0.0E+0", "1.2E+3"),
+        (45292.75, "##0.0E+0", "45.3E+3"),
+        (999.96, "##0.0E+0", "1.0E+3"),
+        (0.5, "##0.0E+0", "500.0E-3"),
+        (12345, "0.0E-0", "1.2E4"),
+        (0, "0.00E+00", "0.00E+00"),
+        # Fractions.
+        (0.5, "# ?/?", "1/2"),
+        (-1.75, "# ?/?", "-1 3/4"),
+        (0.9999, "# ?/?", "1"),
+        (1234.567, "# ??/??", "1234 55/97"),
+        (2.5, "?/8", "20/8"),
+        (2.3, "# ?/4", "2 1/4"),
+        (2.9, "# ?/4", "3"),
+        (0.25, "0/100", "25/100"),
+        (1.5, '# ?/?" cups"', "1 1/2 cups"),
+        (0, "# ?/?", "0"),
     ],
 )
 def test_a_format_shows_a_number(value: float, form: str, shown: str) -> None:
     assert shown_number(value, form) == shown
+
+
+def test_texts_that_are_raised_or_struck_through_are_marked() -> None:
+    written = io.BytesIO()
+    with xlsxwriter.Workbook(written) as book:
+        sheet = book.add_worksheet()
+        struck, raised = book.add_format({"font_strikeout": True}), book.add_format({"font_script": 1})
+        lowered = book.add_format({"font_script": 2})
+        sheet.write_rich_string("A1", "10", raised, "6", " for H", lowered, "2", "O, ", struck, "old", " new")
+        sheet.write("B1", "done", struck)
+        sheet.write("C1", 100, struck)
+    text = text_of(written.getvalue())
+    assert rows_of(text) == ["| 1 | 10^6 for H_2O, ~~old~~ new | ~~done~~ | ~~100~~ |"]
+
+
+def test_a_nought_of_a_program_that_computes_nothing_is_no_result() -> None:
+    written = io.BytesIO()
+    with xlsxwriter.Workbook(written) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row("A1", [2, 3, 0])
+        sheet.write_formula("D1", "=A1*B1")
+        sheet.write_formula("E1", "=A1+B1", value=5)
+    assert rows_of(text_of(written.getvalue())) == ["| 1 | 2 | 3 | 0 | =A1*B1 | 5 |"]
 
 
 def test_days_are_counted_from_1904_where_the_workbook_says_so() -> None:
@@ -299,6 +357,33 @@ def test_an_ods_says_its_cells_as_they_look() -> None:
         "| 4 |  |  | 12.5% [comment by Ann: check] | 2026-03-05 |",
         "| 5 (hidden) | a  b | a  b | a  b |  |",
     ]
+
+
+def test_texts_of_an_ods_that_are_raised_or_struck_through_are_marked() -> None:
+    looks = {
+        "T1": 'style:text-position="super 58%"',
+        "T2": 'style:text-position="-33% 58%"',
+        "T3": 'style:text-line-through-style="solid"',
+        "T4": 'style:text-position="0% 100%" style:text-line-through-style="none"',
+    }
+    styles = "".join(
+        f'<style:style style:name="{name}"><style:text-properties {look}/></style:style>'
+        for name, look in looks.items()
+    )
+    spans = '10<text:span text:style-name="T1">6</text:span> H<text:span text:style-name="T2">2</text:span>O '
+    spans += '<text:span text:style-name="T3">old</text:span> <text:span text:style-name="T4">new</text:span>'
+    cells = f"<table:table-cell><text:p>{spans}</text:p></table:table-cell>"
+    cells += '<table:table-cell table:style-name="T3"><text:p>gone</text:p></table:table-cell>'
+    names = 'xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" xmlns:table'
+    styled = ODS.replace("xmlns:table", names, 1)
+    content = (
+        f"{styled.partition('<office:body>')[0]}<office:automatic-styles>{styles}</office:automatic-styles>"
+    )
+    content += f"<office:body><office:spreadsheet><table:table><table:table-row>{cells}</table:table-row>"
+    content += "</table:table></office:spreadsheet></office:body></office:document-content>"
+    media_type = b"application/vnd.oasis.opendocument.spreadsheet"
+    archive = files.archive({"mimetype": media_type, "content.xml": content.encode()})
+    assert rows_of(text_of(archive)) == ["| 1 | 10^6 H_2O ~~old~~ new | ~~gone~~ |"]
 
 
 @pytest.mark.parametrize("kind", ["xls", "xlsb"])

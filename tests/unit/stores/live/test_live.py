@@ -3,8 +3,18 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from nanobot.core.event import Event, MessageAdded, TextDelta, TurnAdmitted, TurnEnded, TurnStarted
-from nanobot.core.message import Message, Text, user
+from nanobot.core.event import (
+    Event,
+    MessageAdded,
+    TextDelta,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+    TurnAdmitted,
+    TurnEnded,
+    TurnStarted,
+)
+from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.sessions import SessionEvent
 from nanobot.stores.live.live import STOPPING, Live
 from nanobot.stores.live.turn import LiveTurn
@@ -170,3 +180,19 @@ async def test_who_watched_a_session_that_was_deleted_listens_to_no_later_one_of
     await watching.aclose()
     turn = live.get("two")
     assert turn is not None and turn.listeners == 0
+
+
+def test_of_what_a_call_tells_only_the_newest_is_kept_until_it_ends() -> None:
+    turn = LiveTurn("t")
+    start = ToolStarted(ToolCall("c1", "run_command", "{}"))
+    turn.put([start])
+    for number in range(1_000):
+        turn.put([ToolProgress("c1", f"line {number}"), ToolProgress("c2", "other")])
+    told = [event for _, event in turn.so_far()]
+    assert told == [start, ToolProgress("c1", "line 999"), ToolProgress("c2", "other")]
+    assert turn.cursor == 1
+    # A client that has all that counts: what runs has no place of its own.
+    assert [event for _, event in turn.so_far(1)] == told[1:]
+    result = ToolFinished(Message("tool", (ToolResult("c1", "done"),)))
+    turn.put([result])
+    assert [event for _, event in turn.so_far()] == [start, told[2], result]

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 
+from nanobot.tools.mcp.bounded import bounded
 from nanobot.tools.mcp.connection import McpConnection
 from nanobot.tools.mcp.messages import (
     Answer,
@@ -84,6 +87,7 @@ async def test_the_words_of_a_line_that_cannot_be_read_are_shown() -> None:
     async with connected(stdio("new")) as connection:
         await check(connection, "word", "cannot be read", "a word")
         await check(connection, "cut", "cannot be read", "what is no message")
+        await check(connection, "many", "cannot be read", "more than 100000 values")
         await check(connection, "content_word", "cannot be read", "content")
 
 
@@ -104,6 +108,12 @@ def reply(content: bytes, kind: str = "application/json", status: str = "200 OK"
     return head.encode() + content
 
 
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, 9)
+
+
+UNREAD = "the answer cannot be read; whether the call was carried out is unknown: check before you repeat it."
+GZIP = "Content-Encoding: gzip\r\n"
 ANSWER = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[]}}'
 ANSWER_400 = b'{"jsonrpc":"2.0","id":ID,"error":{"code":-32602,"message":"it says no"}}'
 SSE = "text/event-stream"
@@ -125,19 +135,35 @@ RAW: dict[str, tuple[bytes, str]] = {
     "other_id": (reply(ANSWER.replace(b"ID", b"9999")), "another call"),
     "breaks_off": (reply(b"").replace(b"h: 0", b"h: 999") + ANSWER, "may_have_run=True"),
     "no_gzip": (reply(b"no", more="Content-Encoding: gzip\r\n"), "may_have_run=True"),
+    "bomb": (reply(packed(bytes(64_000_000)), more=GZIP), f"{UNREAD} an answer of more than 16777216 bytes"),
+    "endless_behind": (reply(packed(b"{}") + bytes(20_000_000), more=GZIP), "an answer of more than"),
+    "brotli": (reply(b"no", more="Content-Encoding: br\r\n"), "compressed as 'br'"),
     "no_http": (b"+OK ready\r\n\r\n", "may_have_run=True"),
     "half_a_head": (b"HTTP/1.1 200 OK\r\nContent-", "may_have_run=True"),
     "nothing": (b"", "may_have_run=True"),
     "event_html": (reply(b"data: <html>Down</html>\n\n", SSE), "<html>Down"),
     "event_cut": (reply(b'data: {"jsonrpc":"2.0","id":ID,"resu\n\n', SSE), "cannot be read"),
+    "event_many": (reply(b"data: %b\n\n" % GARBLED["many"].encode(), SSE), "may_have_run=True"),
     "no_event": (reply(b": nothing\n\n", SSE), "may_have_run=True"),
 }
+
+
+class Pieces(httpx2.AsyncByteStream):
+    """The body of an answer, as the network cuts it."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
 
 
 class RawSite:
     """A server at a URL that answers some calls with the bytes of `RAW`, and others of `GARBLED`."""
 
-    def __init__(self, era: Era) -> None:
+    def __init__(self, era: Era, packed_answer: Serve | None = None) -> None:
+        self._packed_answer = packed_answer
         self._answers: list[dict[str, Any]] = []
         self._server = FakeMcpServer(era, self._answers.append)
         self._released = asyncio.Event()
@@ -172,6 +198,8 @@ class RawSite:
         tool = message.get("params", {}).get("name") if message["method"] == "tools/call" else None
         if tool == "refused":
             return reply(b"", status="401 Unauthorized")
+        if tool == "packed" and self._packed_answer is not None:
+            return self._packed_answer(head.encode(), id_)
         if tool in RAW:
             return RAW[tool][0].replace(b"ID", id_)
         if tool in GARBLED:
@@ -199,6 +227,43 @@ async def test_an_answer_over_http_that_cannot_be_read_fails_its_call_alone(era:
             await check(connection, tool, came)
         for tool in GARBLED:
             await check(connection, tool)
+
+
+@pytest.mark.parametrize("kind", ["application/json", SSE])
+async def test_an_answer_that_is_compressed_unasked_is_read(kind: str) -> None:
+    answer = b'{"jsonrpc":"2.0","id":ID,"result":{"resultType":"complete","content":[%b]}}'
+    text = b'{"type":"text","text":"%b"}' % (b"w" * 1_000_000)
+
+    def packed_answer(head: bytes, id_: bytes) -> bytes:
+        assert b"accept-encoding: identity" in head
+        content = (answer % text).replace(b"ID", id_)
+        return reply(packed(b"data: %b\n\n" % content if kind == SSE else content), kind, more=GZIP)
+
+    async with (
+        RawSite("old", packed_answer).serving() as site,
+        connected(HttpServer(site.url)) as connection,
+    ):
+        came = await call(connection, "packed")
+        assert isinstance(came, Answered) and came.text.startswith("w" * 1000), came
+
+
+@pytest.mark.parametrize("cut", [b"\n\n", b"\n|\n", b"\r\n\r\n", b"\r\n|\r\n", b"\r|\n\r|\n", b"|\n\n|"])
+@pytest.mark.parametrize("values", [40_000, 60_000])
+async def test_the_values_of_each_event_are_counted_by_themselves(cut: bytes, values: int) -> None:
+    """However the network cuts the stream."""
+    events = [b"data: [%b0]" % (b"0," * values)] * 4
+    pieces = b"".join(event + cut for event in events).split(b"|")
+    response = httpx2.Response(200, headers={"content-type": SSE}, stream=Pieces(pieces))
+    await bounded(response)
+    assert b"".join([piece async for piece in response.aiter_raw()]) == b"".join(pieces)
+
+
+async def test_an_event_with_too_many_values_is_not_read() -> None:
+    pieces = [b"data: {}\n\ndata: [", *[b"0," * 10_000] * 11, b"0]\n\n"]
+    response = httpx2.Response(200, headers={"content-type": SSE}, stream=Pieces(pieces))
+    await bounded(response)
+    with pytest.raises(httpx2.StreamError, match="more than 100000 values"):
+        _ = [piece async for piece in response.aiter_raw()]
 
 
 async def test_where_nothing_listens_any_more_nothing_was_done() -> None:

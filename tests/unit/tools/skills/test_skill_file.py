@@ -1,4 +1,6 @@
-"""A `SKILL.md` is held to the format: what it forbids is an error, what is odd a warning."""
+"""A `SKILL.md` is read as widely as its meaning is sure: what keeps it from being used is an error, what
+departs from the format or is odd a warning.
+"""
 
 import pytest
 
@@ -52,24 +54,16 @@ def test_the_ends_of_lines_and_a_byte_order_mark_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("head", "why"),
     [
-        ("description: x", "name is missing"),
         ("name: offers", "description is missing"),
         ("name: offers\ndescription: '  '", "description is missing"),
-        ("name: Offers\ndescription: x", "only lower-case letters"),
-        ("name: of_fers\ndescription: x", "only lower-case letters"),
-        ("name: ../x\ndescription: x", "only lower-case letters"),
-        ("name: -offers\ndescription: x", "hyphens stand alone"),
-        ("name: of--fers\ndescription: x", "hyphens stand alone"),
-        ("name: others\ndescription: x", "differs from the folder's"),
-        (f"name: {'a' * 65}\ndescription: x", "65 characters: at most 64"),
-        (f"name: offers\ndescription: {'x' * 1025}", "1025 characters: at most 1024"),
-        (f"{BASE}\ncompatibility: {'x' * 501}", "501 characters: at most 500"),
         ("name: [offers]\ndescription: x", "name is no text"),
         ("name: offers\ndescription: {a: b}", "description is no text"),
-        (f"{BASE}\nmetadata: x", "metadata is no table"),
         ("- a\n- b", "no table of fields"),
         ("", "no table of fields"),
-        ("name: offers\ndescription: Use when: asked", "(line 3): mapping values are not allowed here; put"),
+        (
+            "name: offers\ndescription: x\nmetadata:\n  a: b: c",
+            "(line 5): mapping values are not allowed here; put",
+        ),
         (f"{BASE}\nname: offers", "(line 4): 'name' stands twice"),
         ("name: &a offers\ndescription: *a", "aliases (*name) are not allowed"),
         (f"{BASE}\nmetadata: {'[' * 9}{']' * 9}", "more than 8 levels"),
@@ -78,7 +72,7 @@ def test_the_ends_of_lines_and_a_byte_order_mark_do_not_matter() -> None:
         (f"{BASE}\nx: \x00", "not valid YAML"),
     ],
 )
-def test_what_the_format_forbids_is_an_error_that_says_what(head: str, why: str) -> None:
+def test_what_cannot_be_used_is_an_error_that_says_what(head: str, why: str) -> None:
     (error, *_) = read(head).errors
     assert why in error, error
 
@@ -120,6 +114,56 @@ def test_what_is_odd_is_a_warning_alone(head: str, body: str, why: str) -> None:
 def test_names_may_have_letters_of_any_script_that_are_not_capitals() -> None:
     assert not read("name: 报价-1\ndescription: x", folder="报价-1").errors
     assert read("name: Ö\ndescription: x", folder="Ö").errors
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("description: x", "name is missing"),
+        ("name: Offers\ndescription: x", "only lower-case letters"),
+        ("name: of_fers\ndescription: x", "only lower-case letters"),
+        ("name: ../x\ndescription: x", "only lower-case letters"),
+        ("name: -offers\ndescription: x", "hyphens stand alone"),
+        ("name: others\ndescription: x", "differs from the folder's"),
+        (f"name: {'a' * 65}\ndescription: x", "65 characters: at most 64"),
+        (f"{BASE}\ncompatibility: {'x' * 501}", "501 characters: at most 500"),
+        (f"{BASE}\nmetadata: x", "metadata is no table"),
+    ],
+)
+def test_what_departs_from_the_format_is_used_under_the_name_of_its_folder_with_a_warning(
+    head: str, why: str
+) -> None:
+    file = read(head)
+    assert (file.errors, file.name, file.fits) == ((), "offers", False)
+    assert why in warnings(file)[0]
+
+
+def test_of_a_description_that_is_too_long_the_beginning_is_used() -> None:
+    file = read(f"name: offers\ndescription: {'x' * 1025}")
+    assert (file.errors, file.fits, file.description) == ((), False, f"{'x' * 1023}…")
+    assert "1025 characters" in warnings(file)[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("Use when: asked", "Use when: asked"),
+        ('Say "a": then b # c', 'Say "a": then b # c'),
+        ("Use when: asked\n  for: an offer", "Use when: asked for: an offer"),
+    ],
+)
+def test_a_text_with_a_colon_that_stands_in_no_quotes_is_read_as_it_was_meant(
+    written: str, read_as: str
+) -> None:
+    file = read(f"name: offers\ndescription: {written}\nlicense: MIT")
+    assert (file.errors, file.description, file.license, file.fits) == ((), read_as, "MIT", False)
+    assert "colon" in warnings(file)[0]
+
+
+def test_a_folder_whose_name_is_none_is_an_error_that_says_how_to_call_it() -> None:
+    (error,) = read(BASE, folder="My Docker_Hub").errors
+    assert "call the folder my-docker-hub" in error
+    assert read(BASE, folder="__").errors
 
 
 @pytest.mark.parametrize("escape", [r"\UFFFFFFFF", r"\ud800"])
