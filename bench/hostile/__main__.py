@@ -16,6 +16,7 @@ import msgspec
 
 from bench.figures import percentile
 from bench.hostile.attacks import ATTACKS
+from bench.hostile.crowds import WITH_FILE
 from bench.hostile.innocent import Seen
 from bench.hostile.page import GOALS, HEAD, PAGE, Row, text_lines, write_table
 from bench.machine import ROOT, ProcessFailed, Server, cpu_ns, describe, free_port, own_bytes, stop_on_signals
@@ -51,8 +52,9 @@ class _Memory(threading.Thread):
         self.join()
 
 
-def _watch(port: int, seconds: float) -> "subprocess.Popen[bytes]":
+def _watch(port: int, seconds: float, name: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "bench.hostile.innocent", str(port), str(seconds), CALM]
+    command += ["file"] if name in WITH_FILE else []
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
@@ -77,10 +79,10 @@ def _children_s() -> float:
 
 def _attacked(name: str, server: Server, seconds: float) -> Row:
     """Return what an attack of so many seconds did; the innocent have as long without it before."""
-    quiet = _seen(_watch(server.port, seconds))
+    quiet = _seen(_watch(server.port, seconds, name))
     memory = _Memory(server.pid)
     memory.start()
-    watching = _watch(server.port, seconds + 2)
+    watching = _watch(server.port, seconds + 2, name)
     attack = subprocess.Popen(
         [sys.executable, "-m", "bench.hostile.attacks", name, str(server.port), str(seconds)],
         cwd=ROOT,

@@ -3,90 +3,20 @@
 Run: `python -m bench.hostile.attacks NAME PORT SECONDS`.
 """
 
-import contextlib
-import http.client
 import io
 import json
 import socket
 import sys
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-_CHAT = "/v1/chat/completions"
-_TIMEOUT_S = 30.0
-_CONNECTIONS = 900
+from bench.hostile.attacker import CHAT, Attacker, head, open_many
+from bench.hostile.bulk import large_pictures, many_words, unread_downloads
+from bench.hostile.crowds import all_running_turns, cut_streams, multiplying_schema, slow_schemas
 
-
-class Attacker:
-    """One who attacks the server at `port` until the time is over."""
-
-    def __init__(self, port: int, seconds: float) -> None:
-        self.port = port
-        self._until = time.perf_counter() + seconds
-
-    @property
-    def is_at_work(self) -> bool:
-        return time.perf_counter() < self._until
-
-    def rounds(self) -> Iterator[int]:
-        """Yield numbers until the time is over."""
-        number = 0
-        while self.is_at_work:
-            yield number
-            number += 1
-
-    def in_threads(self, number: int, attack: Callable[[int], None]) -> None:
-        """Attack from so many threads; each gets its number."""
-        threads = [threading.Thread(target=attack, args=(index,), daemon=True) for index in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(max(0.0, self._until - time.perf_counter()) + 1)
-
-    def send(self, method: str, path: str, body: bytes, key: str, **headers: str) -> int:
-        """Return the status of the answer, 0 where there was none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_TIMEOUT_S)
-        try:
-            given = {"content-type": "application/json", "x-session-key": key, **headers}
-            connection.request(method, path, body, given)
-            response = connection.getresponse()
-            response.read()
-            return response.status
-        except (OSError, http.client.HTTPException):
-            return 0
-        finally:
-            connection.close()
-
-    def chat(self, key: str, content: object, **fields: object) -> int:
-        """Return the status of a turn."""
-        message = {"role": "user", "content": content}
-        return self.send(
-            "POST", _CHAT, json.dumps({"model": "nanobot", "messages": [message], **fields}).encode(), key
-        )
-
-    def chat_on(self, key: str, content: str) -> None:
-        """Take turns, each in one of fifty sessions, until the time is over."""
-        for number in self.rounds():
-            self.chat(f"{key}:{number % 50}", content)
-
-    def flood(self, head: bytes, first: bytes, piece: bytes) -> None:
-        """Begin a request, and send `piece` for as long as the server takes it; then again."""
-        for _ in self.rounds():
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as sent:
-                sent.settimeout(5)
-                sent.sendall(head + first)
-                while self.is_at_work:
-                    sent.sendall(piece)
-
-
-def _head(method: str, path: str, *lines: str) -> bytes:
-    return "\r\n".join((f"{method} {path} HTTP/1.1", "host: localhost", *lines, "", "")).encode()
-
-
-_CHUNKED_HEALTH = _head("GET", "/health", "transfer-encoding: chunked")
+_CHUNKED_HEALTH = head("GET", "/health", "transfer-encoding: chunked")
 
 
 def endless_trailers(attacker: Attacker) -> None:
@@ -101,12 +31,7 @@ def endless_body(attacker: Attacker) -> None:
 
 
 def schemas_that_multiply(attacker: Attacker) -> None:
-    levels: dict[str, object] = {
-        f"a{level}": {"allOf": [{"$ref": f"#/$defs/a{level + 1}"}] * 2} for level in range(18)
-    }
-    levels["a18"] = {"type": "object"}
-    schema = {"$defs": levels, "$ref": "#/$defs/a0", "unevaluatedProperties": False}
-    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    wanted = multiplying_schema()
 
     def attack(thread: int) -> None:
         for number in attacker.rounds():
@@ -124,7 +49,7 @@ def many_messages(attacker: Attacker) -> None:
     one = b'{"role":"user","content":"x"},{"role":"assistant","content":"y"},'
     body = b'{"model":"nanobot","messages":[' + one * 150_000 + b'{"role":"user","content":"z"}]}'
     for number in attacker.rounds():
-        attacker.send("POST", _CHAT, body, f"many:{number}")
+        attacker.send("POST", CHAT, body, f"many:{number}")
 
 
 def many_calls(attacker: Attacker) -> None:
@@ -149,9 +74,9 @@ def unread_answers(attacker: Attacker) -> None:
         opened: list[socket.socket] = []
         for number in attacker.rounds():
             if len(opened) < 8:
-                sent = socket.create_connection(("127.0.0.1", attacker.port), 5)
+                sent = attacker.connect()
                 key = f"x-session-key: unread:{thread}:{number}"
-                sent.sendall(_head("POST", _CHAT, key, f"content-length: {len(body)}") + body)
+                sent.sendall(head("POST", CHAT, key, f"content-length: {len(body)}") + body)
                 opened.append(sent)
             time.sleep(0.05)
         for sent in opened:
@@ -182,7 +107,7 @@ def slow_files(attacker: Attacker) -> None:
                 + f"\r\n--{boundary}--\r\n".encode()
             )
             kind = {"content-type": f"multipart/form-data; boundary={boundary}"}
-            attacker.send("POST", _CHAT, body, f"files:{thread}:{number}", **kind)
+            attacker.send("POST", CHAT, body, f"files:{thread}:{number}", **kind)
 
     attacker.in_threads(4, attack)
 
@@ -235,7 +160,7 @@ def long_histories(attacker: Attacker) -> None:
                 for index in range(9_999)
             ]
             body = json.dumps({"model": "nanobot", "messages": said}).encode()
-            attacker.send("POST", _CHAT, body, f"long:{thread}:{number % 4}", **{"x-history-mode": "whole"})
+            attacker.send("POST", CHAT, body, f"long:{thread}:{number % 4}", **{"x-history-mode": "whole"})
 
     attacker.in_threads(2, attack)
 
@@ -247,7 +172,7 @@ def many_values(attacker: Attacker) -> None:
     def attack(thread: int) -> None:
         body = b'{"model":"nanobot",%b,"messages":[]}' % fields[thread]
         for _ in attacker.rounds():
-            attacker.send("POST", _CHAT, body, f"values:{thread}")
+            attacker.send("POST", CHAT, body, f"values:{thread}")
 
     attacker.in_threads(len(fields), attack)
 
@@ -283,37 +208,22 @@ def many_uploads(attacker: Attacker) -> None:
     attacker.in_threads(8, attack)
 
 
-def _opened(attacker: Attacker, request: Callable[[int], bytes]) -> None:
-    """Send hundreds of requests, each on a connection of its own, and wait for no answer."""
-    opened: list[socket.socket] = []
-    for number in attacker.rounds():
-        if len(opened) == _CONNECTIONS:
-            time.sleep(0.05)
-            continue
-        with contextlib.suppress(OSError):
-            sent = socket.create_connection(("127.0.0.1", attacker.port), 5)
-            sent.sendall(request(number))
-            opened.append(sent)
-    for sent in opened:
-        sent.close()
-
-
 def silent_connections(attacker: Attacker) -> None:
     """Connections that send nothing, or half a head."""
-    _opened(attacker, lambda number: _head("GET", "/health")[: 20 * (number % 2)])
+    open_many(attacker, lambda number: head("GET", "/health")[: 20 * (number % 2)])
 
 
 def idle_watchers(attacker: Attacker) -> None:
     """Streams of the events of a session in which nothing happens."""
     attacker.chat("watched", "hello")
-    _opened(attacker, lambda _: _head("GET", "/v1/sessions/watched/events"))
+    open_many(attacker, lambda _: head("GET", "/v1/sessions/watched/events"))
 
 
 def queued_turns(attacker: Attacker) -> None:
     """Turns of one API key that wait, each in a session of its own."""
     body = b'{"model":"nanobot","messages":[{"role":"user","content":"slow"}]}'
     length = f"content-length: {len(body)}"
-    _opened(attacker, lambda number: _head("POST", _CHAT, f"x-session-key: queued:{number}", length) + body)
+    open_many(attacker, lambda number: head("POST", CHAT, f"x-session-key: queued:{number}", length) + body)
 
 
 def invalid_bodies(attacker: Attacker) -> None:
@@ -322,7 +232,7 @@ def invalid_bodies(attacker: Attacker) -> None:
 
     def attack(thread: int) -> None:
         for _ in attacker.rounds():
-            attacker.send("POST", _CHAT, body, f"bad:{thread}")
+            attacker.send("POST", CHAT, body, f"bad:{thread}")
 
     attacker.in_threads(2, attack)
 
@@ -330,7 +240,7 @@ def invalid_bodies(attacker: Attacker) -> None:
 def deep_json(attacker: Attacker) -> None:
     body = b'{"model":"nanobot","messages":' + b"[" * 9_000_000 + b"]" * 9_000_000 + b"}"
     for number in attacker.rounds():
-        attacker.send("POST", _CHAT, body, f"deep:{number}")
+        attacker.send("POST", CHAT, body, f"deep:{number}")
 
 
 ATTACKS: Final[dict[str, Callable[[Attacker], None]]] = {
@@ -358,6 +268,12 @@ ATTACKS: Final[dict[str, Callable[[Attacker], None]]] = {
         silent_connections,
         idle_watchers,
         deep_json,
+        unread_downloads,
+        many_words,
+        large_pictures,
+        all_running_turns,
+        slow_schemas,
+        cut_streams,
     )
 }
 

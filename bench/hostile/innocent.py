@@ -1,6 +1,7 @@
 """The innocent: one asks `/health` all the time, one has a conversation.
 
-Run: `python -m bench.hostile.innocent PORT SECONDS PRESET`; writes `Seen` as JSON.
+Run: `python -m bench.hostile.innocent PORT SECONDS PRESET [file]`; writes `Seen` as JSON. With `file` each
+turn brings a small document.
 """
 
 import http.client
@@ -10,6 +11,8 @@ import threading
 import time
 
 import msgspec
+
+from bench.hostile.crowds import with_small_file
 
 _PAUSE_S = 0.02
 _TIMEOUT_S = 60.0
@@ -25,13 +28,20 @@ class Seen(msgspec.Struct):
     errors: list[str] = []
 
 
-def _repeat(port: int, until: float, took: list[float], errors: list[str], request: tuple[str, ...]) -> None:
-    method, path, *body = request
+class _Request(msgspec.Struct):
+    method: str
+    path: str
+    body: bytes | None = None
+    kind: str = "application/json"
+
+
+def _repeat(port: int, until: float, took: list[float], errors: list[str], request: _Request) -> None:
+    path = request.path
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
-    headers = {"content-type": "application/json", "x-session-key": "innocent"}
+    headers = {"content-type": request.kind, "x-session-key": "innocent"}
     while (began := time.perf_counter()) < until:
         try:
-            connection.request(method, path, body[0] if body else None, headers)
+            connection.request(request.method, path, request.body, headers)
             response = connection.getresponse()
             raw = response.read()
             if response.status != 200:
@@ -48,13 +58,14 @@ def main() -> None:
     port, seconds = int(sys.argv[1]), float(sys.argv[2])
     seen, until = Seen(), time.perf_counter() + seconds
     model = f"nanobot:{sys.argv[3]}"
-    turn = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is new?"}]})
+    said = {"model": model, "messages": [{"role": "user", "content": "What is new?"}]}
+    turn = _Request("POST", "/v1/chat/completions", json.dumps(said).encode())
+    if sys.argv[4:] == ["file"]:
+        turn.kind, turn.body = with_small_file(model)
+    asked = ((seen.stalls_ms, _Request("GET", "/health")), (seen.turns_ms, turn))
     threads = [
-        threading.Thread(target=_repeat, args=(port, until, seen.stalls_ms, seen.errors, ("GET", "/health"))),
-        threading.Thread(
-            target=_repeat,
-            args=(port, until, seen.turns_ms, seen.errors, ("POST", "/v1/chat/completions", turn)),
-        ),
+        threading.Thread(target=_repeat, args=(port, until, took, seen.errors, request))
+        for took, request in asked
     ]
     for thread in threads:
         thread.start()

@@ -79,6 +79,7 @@ class ChatCompletions:
     async def create(self, request: Request, send: Send) -> None:
         """POST /v1/chat/completions"""
         key = self._keys.read(request.headers, request.caller)
+        await self._submitter.room()
         parsed, submission = await self._submitted(request, key)
         # What was asked may be large, and the answer may be long in coming.
         request.body_is_done()

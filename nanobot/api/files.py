@@ -80,6 +80,7 @@ class Files:
         settings = self._settings
         if not is_form(request):
             raise InvalidForm("a file is uploaded as multipart/form-data, with the fields file and purpose")
+        await self._store.room()
         form = await read_form(
             request,
             max_bytes=settings.max_file_bytes + _FORM_BYTES,

@@ -93,6 +93,7 @@ class Responses:
         """POST /v1/responses"""
         caller, settings = request.caller, self._settings
         named = self._keys.named(request.headers, caller)
+        await self._submitter.room()
         parsed, identity, summaries = await self._parsed(request)
         if identity.is_retry:
             identity = await self._submitter.recognised("", identity)

@@ -98,6 +98,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     None: as long as the server is set to. `default_model`: what `admit` makes the
     `model` where neither the request nor the session names one. `own_instructions`: those of the session,
     from when the turn was admitted. `delegation`: set where it does a part of the work of another turn.
+    `address`: the network it came from, where it has no API key; nothing keeps it.
     """
 
     id: str
@@ -124,6 +125,12 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     default_model: str | None = None
     own_instructions: str = ""
     delegation: Delegation | None = None
+    address: str = ""
+
+    @property
+    def payer(self) -> str | None:
+        """For whom it is counted among the turns that run and wait; None: for nobody."""
+        return self.key_id or self.address or None
 
     @property
     def account_key(self) -> str:
@@ -229,6 +236,12 @@ class Turns(Protocol):
         whose clients have hung up; one of this session that runs is cancelled in favour of the new one.
 
         Raises: SessionBusy, QueueFull, Overloaded, IdempotencyMismatch, ShuttingDown, StoreError
+        """
+        ...
+
+    async def room(self) -> None:
+        """Wait, before a request for a turn is read, while others of its payer (`core.payer.PAYER`) have to
+        wait for those of other payers.
         """
         ...
 

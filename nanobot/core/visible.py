@@ -22,6 +22,7 @@ from nanobot.core.message import Audio, File, Image, Message, Text, ToolCall
 
 PRIME = (1 << 61) - 1
 _MOST = PRIME - 1
+_SLICE_CHARS = 64 * 1024
 _blake2b = hashlib.blake2b
 _BASE = 1_143_098_672_046_301_133
 _LAYOUT = Layout(">IQ")
@@ -83,19 +84,23 @@ def place_after(place: Place, message: Message, calls: Mapping[str, ToolCall] = 
     """
     depth, chain = place.depth, place.chain
     parts = message.parts
+    number = 0
     if len(parts) == 1 and type(parts[0]) is Text:
-        content = _named(message, _normal(message.role, parts[0].text))
+        if content := _normal(message.role, parts[0].text):
+            number = _number(message.role, content + _by(message))
     else:
-        content = _named(message, _content(message))
+        pieces = _content(message)
+        if any(pieces):
+            number = _number_of(message.role, (*pieces, _by(message)))
         for call in message.tool_calls:
             chain += _number("call", call_key(call))
         for result in message.tool_results:
             answered = calls.get(result.call_id)
             key = "" if answered is None else call_key(answered)
             chain += _number("result", f"{key}\0{_normal('tool', result.content)}")
-    if content:
+    if number:
         # The calls of a message come after its words.
-        said = (place.chain * _BASE + _number(message.role, content)) % PRIME
+        said = (place.chain * _BASE + number) % PRIME
         return Place(depth + 1, (said + chain - place.chain) % PRIME)
     return place if chain == place.chain else Place(depth, chain % PRIME)
 
@@ -189,28 +194,28 @@ def _with_whole_numbers(value: object) -> object:
     return value
 
 
-def _named(message: Message, content: str) -> str:
-    """Return the content with who said it; answers are the agent's, whatever a client calls it."""
-    if message.name is None or message.role == "assistant" or not content:
-        return content
-    return f"{content}\0by {message.name}"
+def _by(message: Message) -> str:
+    """Return what tells who said a message; answers are the agent's, whatever a client calls it."""
+    return "" if message.name is None or message.role == "assistant" else f"\0by {message.name}"
 
 
-def _content(message: Message) -> str:
-    """Return what is compared of a message besides its calls and results."""
-    said = _normal(message.role, message.text)
-    attached = message.sources or [
-        _attached(part) for part in message.parts if isinstance(part, Image | Audio | File)
-    ]
-    return "\0".join((said, *attached)) if attached else said
-
-
-def _attached(part: Image | Audio | File) -> str:
-    if isinstance(part, Image):
-        return f"image {part.url}"
-    if isinstance(part, Audio):
-        return f"audio {part.data}"
-    return f"file {part.name}\0{part.text}"
+def _content(message: Message) -> list[str]:
+    """Return what is compared of a message besides its calls and results, in pieces: a picture is not copied
+    for that.
+    """
+    pieces = [_normal(message.role, message.text)]
+    if message.sources:
+        for source in message.sources:
+            pieces += ("\0", source)
+        return pieces
+    for part in message.parts:
+        if isinstance(part, Image):
+            pieces += ("\0image ", part.url)
+        elif isinstance(part, Audio):
+            pieces += ("\0audio ", part.data)
+        elif isinstance(part, File):
+            pieces += (f"\0file {part.name}\0", part.text)
+    return pieces
 
 
 def _normal(role: str, text: str) -> str:
@@ -223,6 +228,15 @@ def _normal(role: str, text: str) -> str:
     ):
         text = _THINK.sub("", text)
     return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
+
+
+def _number_of(role: str, pieces: Iterable[str]) -> int:
+    """Return the number of a message with this content; other threads run meanwhile."""
+    digest = _blake2b(f"{role}\0".encode(), digest_size=8)
+    for piece in pieces:
+        for start in range(0, len(piece), _SLICE_CHARS):
+            digest.update(piece[start : start + _SLICE_CHARS].encode("utf-8", "surrogatepass"))
+    return int.from_bytes(digest.digest(), "big") % _MOST + 1
 
 
 def _number(role: str, content: str) -> int:

@@ -42,6 +42,7 @@ from nanobot.core.extraction import Extracting
 from nanobot.core.message import Message, ToolResult, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.observer import NULL_OBSERVER, SESSION, TURN, Observer
+from nanobot.core.payer import PAYER
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
 from nanobot.engine.compactor import Compactor, ModelSource
@@ -104,6 +105,7 @@ class Run:
         turn = self._claim.turn
         TURN.set(turn.id)
         SESSION.set(turn.session_key)
+        PAYER.set(turn.payer or "")
         self._observer.turn_started(turn, self._claim.attempt)
         began = self._clock.now()
         try:

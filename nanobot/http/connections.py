@@ -5,7 +5,7 @@ long it may leave an answer unread.
 import asyncio
 import re
 import select
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -13,10 +13,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from nanobot.core.errors import HeadTooLarge, InvalidHttp
 from nanobot.core.late_pattern import LatePattern
+from nanobot.http.arrivals import Arrivals
 from nanobot.http.connected import HUNG_UP
 from nanobot.http.errors import Failure, failure
 from nanobot.http.guard import MAX_HEAD_BYTES
 from nanobot.http.joined_writes import joined
+from nanobot.http.network import network_of
 
 HEAD_TIMEOUT_S = 20.0
 STALLED_TIMEOUT_S = 60.0
@@ -25,6 +27,8 @@ MAX_REST_BYTES = 1024 * 1024
 """How long, and how much, a client may go on sending a body after the answer: closing at once would make its
 system throw the answer away unread.
 """
+CUT_AFTER_S = 0.5
+"""How long a connection stays unread on which too much has come: who sends without end would begin again."""
 MAX_UNREAD_BYTES = 64 * 1024
 """How large a body may be that comes with a method for which no operation reads one."""
 FRAMING_BYTES = 8
@@ -73,6 +77,11 @@ class BoundedConnection(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
     _rest_timer: asyncio.TimerHandle | None = None
+    _cut_timer: asyncio.TimerHandle | None = None
+    # Of all connections of the process: those of one address are let in evenly.
+    _arrivals: ClassVar[Arrivals] = Arrivals()
+    _entry_timer: asyncio.TimerHandle | None = None
+    _early = b""
     _head_bytes = 0
     # Of the current request, after its head: all bytes, those of its body, and how many came since the last
     # of these. And how many had come when its answer began; None before.
@@ -91,11 +100,32 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(joined(transport, self.loop))
         self._await_head()
         self._time_head()
+        if self.client is not None:
+            wait_s = self._arrivals.wait_s(network_of(self.client[0]), self.loop.time())
+            if wait_s:
+                self._entry_timer = self.loop.call_later(wait_s, self._enter)
+                self.transport.pause_reading()
+
+    def _enter(self) -> None:
+        """Read what has come, unless the client has given up meanwhile."""
+        self._entry_timer = None
+        if self.transport.is_closing():
+            return
+        if self._has_hung_up():
+            self.transport.abort()
+            return
+        early, self._early = self._early, b""
+        self.transport.resume_reading()
+        if early:
+            self.data_received(early)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
         self._rest_arrived()
         self.resume_stalled()
+        for timer in (self._cut_timer, self._entry_timer):
+            if timer is not None:
+                timer.cancel()
         # uvicorn tells the last request alone that the client is gone, and keeps those that wait.
         self.pipeline.clear()
         answered = self._answered
@@ -105,6 +135,15 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._entry_timer is not None:
+            # It was being read already as it was to wait.
+            self._early += data
+            self.transport.pause_reading()
+            return
+        if self._cut_timer is not None:
+            # uvicorn reads on where a body is waited for.
+            self.transport.pause_reading()
+            return
         if self._has_ended:
             self._received += len(data)
             if self._received > MAX_REST_BYTES:
@@ -128,7 +167,13 @@ class BoundedConnection(HttpToolsProtocol):
                 self._since_body = 0
             if self._is_too_much():
                 # No answer: one is under way, or the client is not going to read any.
-                self.transport.abort()
+                self._cut()
+
+    def _cut(self) -> None:
+        """Read no more, and close in a moment."""
+        if self._cut_timer is None and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._cut_timer = self.loop.call_later(CUT_AFTER_S, self.transport.abort)
 
     def _parse(self, data: bytes) -> None:
         """Do what uvicorn does with `data`, and read requests that wish for another protocol as others."""

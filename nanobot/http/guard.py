@@ -15,6 +15,7 @@ from nanobot.core.clock import Clock
 from nanobot.core.errors import HeadTooLarge, NanobotError
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.observer import NULL_OBSERVER, REQUEST, Observer
+from nanobot.core.payer import PAYER
 from nanobot.http.audit_entry import audit_entry
 from nanobot.http.authentication import Authentication
 from nanobot.http.bodies import BodiesInFlight, BodyShare
@@ -111,8 +112,10 @@ class Guard:
             if self._cors is not None:
                 request.answer_headers = self._cors.headers(request.scope)
             if self._is_let_in(request, now):
+                payer = request.payer
+                PAYER.set(payer)
                 if self._bodies is not None:
-                    request.body_share = BodyShare(self._bodies, request.payer)
+                    request.body_share = BodyShare(self._bodies, payer)
                 await self._routes.run(request, answer)
             else:
                 await answer({"type": "http.response.start", "status": 204, "headers": []})

@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope
 
 from nanobot.access.caller import EVERYBODY, Caller, Right
 from nanobot.http.bodies import BodyShare
+from nanobot.http.network import network_of
 from nanobot.http.query import Query
 
 Method = Literal["GET", "POST", "DELETE", "PUT", "PATCH"]
@@ -70,8 +71,8 @@ class Request:
 
     @property
     def payer(self) -> str:
-        """For whom what the request takes is counted: its API key, or its address where it has none."""
-        return self.caller.key_id or self.address or ""
+        """For whom what the request takes is counted: its API key, or where it has none its network."""
+        return self.caller.key_id or (network_of(self.address) if self.address else "")
 
     def body_is_done(self) -> None:
         """Count the body no longer: nothing holds it any more."""

@@ -13,6 +13,7 @@ from nanobot.core.audience import Audience
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta
+from nanobot.core.interpreter import handed_over_soon
 from nanobot.core.message import Message
 from nanobot.models.http import ProviderResponse, Timeouts
 from nanobot.models.pace import EVENT_CHARS, ReadingPace, SharedPace
@@ -26,6 +27,7 @@ BYTES_A_CHARACTER = 1_000
 character have some 400. A server that sends comments or empty events without end must not keep the turn busy.
 """
 _BLANK = b" \t\r\n"
+_LARGE_CHARS = 64 * 1024
 _COUNTED_TOGETHER = 16 * 1024
 """How many characters of an answer are counted as one: most answers are over before."""
 _WHOLE = b"{["
@@ -170,8 +172,17 @@ class AnswerStream:
         """How much of the answer no delta has told, in characters."""
         return self._reader.hidden_chars
 
-    def message(self) -> Message:
-        return self._reader.message()
+    async def message(self) -> Message:
+        """Return the whole message; raise as `AnswerReader.message`. Of thousands of calls it is made beside
+        the event loop.
+        """
+        if self._reader.hidden_chars <= _LARGE_CHARS:
+            return self._reader.message()
+        return await asyncio.to_thread(self._computed)
+
+    def _computed(self) -> Message:
+        with handed_over_soon():
+            return self._reader.message()
 
     def close(self) -> None:
         """Release the connection: it is kept where the answer is whole, cut otherwise. Safe to call twice."""

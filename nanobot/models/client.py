@@ -132,7 +132,7 @@ class ProviderClient:
                             break
                     if left < answer.hidden_chars:
                         raise self._too_long(shown)
-                message = answer.message()
+                message = await answer.message()
             except RequestFailed as failed:
                 # Already here: the connection must not be held during the pause.
                 answer.close()

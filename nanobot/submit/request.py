@@ -54,13 +54,19 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float | None = None
     format_param: str | None = None
 
-    def turn(self, id: str, key_id: str | None, default_model: str | None = None) -> Turn:  # noqa: A002 - as Turn
+    def turn(
+        self,
+        id: str,  # noqa: A002 - as Turn
+        key_id: str | None,
+        default_model: str | None = None,
+        address: str = "",
+    ) -> Turn:
         """Return the turn that the request becomes; `key_id`: the API key that pays for it."""
         shared = dict(zip(_OF_TURN, _values(self), strict=True))
-        return Turn(id=id, key_id=key_id, default_model=default_model, **shared)
+        return Turn(id=id, key_id=key_id, default_model=default_model, address=address, **shared)
 
 
-_NOT_ASKED_FOR = ("id", "key_id", "default_model", "own_instructions", "delegation")
+_NOT_ASKED_FOR = ("id", "key_id", "default_model", "own_instructions", "delegation", "address")
 _OF_TURN = tuple(name for name in Turn.__struct_fields__ if name not in _NOT_ASKED_FOR)
 """The fields that a request and its turn share: all that the turn does not get from the server."""
 _values = attrgetter(*_OF_TURN)

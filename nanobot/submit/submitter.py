@@ -14,6 +14,7 @@ from nanobot.core.errors import InvalidRequest, NanobotError, SessionNotFound
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Audio, Message, Text
 from nanobot.core.output import OutputSchemas
+from nanobot.core.payer import PAYER
 from nanobot.core.store import Store
 from nanobot.core.turn import Admission, Identity, Origin, Turn, TurnState
 from nanobot.submit.attachments import Attachments, has_references, with_sources
@@ -78,6 +79,10 @@ class Submitter:
         self._audio_models = audio_models
         self._refused = RefusedRequests(clock)
 
+    async def room(self) -> None:
+        """Wait, before a request is read, while others of its payer have to wait for those of others."""
+        await self._store.room()
+
     async def submit(self, request: TurnRequest, caller: Caller) -> Submission:
         """Commit the request as a turn, or find the turn of which it is a resend.
 
@@ -100,7 +105,8 @@ class Submitter:
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
         now = self._clock.now()
         default_model = self._model_of(request.session_key)
-        turn = request.turn(new_id("turn", now, self._randomness), caller.key_id, default_model)
+        address = PAYER.get() if caller.key_id is None else ""
+        turn = request.turn(new_id("turn", now, self._randomness), caller.key_id, default_model, address)
         # Refused before it is stored: it could never be answered.
         self._check_length(turn)
         admission, headers = await self._admitted(request, turn, caller)

@@ -1,4 +1,4 @@
-"""Slots that owners share fairly."""
+"""Slots that owners share fairly, and those who pay for them."""
 
 import asyncio
 import contextlib
@@ -90,3 +90,32 @@ class FairSlots:
             del self._waiting[owner]
         elif turn is None:
             self._waiting.move_to_end(owner)
+
+
+class PayerSlots:
+    """A number of slots that payers share fairly, and the owners of one payer, such as its sessions, among
+    themselves. A payer has at most `most_of_payer` at once, an owner `most_of_owner`.
+
+    Belongs to the event loop of its first use.
+    """
+
+    def __init__(self, slots: int, most_of_payer: int, most_of_owner: int) -> None:
+        self._all = FairSlots(slots, most_each=most_of_payer)
+        self._most_of_payer = most_of_payer
+        self._most_of_owner = most_of_owner
+        # By payer, those of its owners. They stay only while somebody uses them.
+        self._own: dict[str, FairSlots] = {}
+        self._users: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def slot(self, payer: str, owner: str) -> AsyncIterator[None]:
+        """Hold a slot for an owner of `payer`, once there is one."""
+        own = self._own.setdefault(payer, FairSlots(self._most_of_payer, self._most_of_owner))
+        self._users[payer] += 1
+        try:
+            async with own.slot(owner), self._all.slot(payer):
+                yield
+        finally:
+            self._users[payer] -= 1
+            if not self._users[payer]:
+                del self._users[payer], self._own[payer]

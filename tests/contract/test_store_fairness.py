@@ -41,6 +41,27 @@ async def test_a_thousand_turns_of_one_api_key_do_not_hold_up_the_first_of_anoth
     assert "one" in await keys_in_turn(harness, running, 3)
 
 
+async def test_strangers_without_keys_are_told_apart_by_their_addresses(harness: StoreHarness) -> None:
+    await harness.reopen(max_running=1)
+    running = await harness.start("first")
+    for address, count in (("192.0.2.1", 100), ("192.0.2.2", 1)):
+        for number in range(count):
+            turn = msgspec.structs.replace(harness.turn(f"{address} {number}"), address=address)
+            await harness.store.admit(turn, Identity(turn.id.encode(), None, False))
+    assert "192.0.2.2 0" in await keys_in_turn(harness, running, 3)
+
+
+async def test_of_a_turn_that_waited_the_address_is_known_when_it_starts(
+    harness: StoreHarness,
+) -> None:
+    await harness.reopen(max_running=1)
+    running = await harness.start("first")
+    turn = msgspec.structs.replace(harness.turn("stranger"), address="192.0.2.1")
+    await harness.store.admit(turn, Identity(turn.id.encode(), None, False))
+    claim = await next_after(harness, running)
+    assert claim.turn.payer == "192.0.2.1"
+
+
 async def test_however_many_turns_an_api_key_runs_another_has_room(harness: StoreHarness) -> None:
     """Turns may run for an hour: nobody waits for those of one key to end."""
     await harness.reopen(max_running=16)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from nanobot.api.wire.bounds import allowed
+from nanobot.api.wire.long_texts import LONG_BYTES, cut_out, put_back
 from nanobot.core.errors import InvalidJson, InvalidRequest
 from nanobot.core.late_pattern import LatePattern
 
@@ -34,12 +35,40 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return what the body says. Half of a surrogate pair is read as U+FFFD, `100.0` as a whole number; a
-    byte order mark before the body is left out.
+    byte order mark before the body is left out. Other threads run while long strings are decoded.
 
     Raises:
         InvalidJson: not JSON, or not an object.
         InvalidRequest: a field is missing, of the wrong type or out of bounds; `param` names it.
     """
+    if len(body) <= LONG_BYTES:
+        return _decode(body, decoder)
+    rest, texts = _without_long_texts(body)
+    value = _decode(rest, decoder)
+    if texts:
+        put_back(value, texts)
+    return value
+
+
+def _without_long_texts(body: bytes) -> tuple[bytes, list[str]]:
+    """Return the body without its long strings, and these; raise as `decode`."""
+    try:
+        if not body.isascii():
+            _check_utf8(body)
+        return cut_out(body)
+    except msgspec.DecodeError as error:
+        mended = without_half_pairs(body)
+        if mended is body:
+            raise InvalidJson("Invalid JSON body") from error
+    except UnicodeDecodeError as error:
+        raise InvalidJson("Invalid JSON body") from error
+    try:
+        return cut_out(mended)
+    except msgspec.DecodeError as error:
+        raise InvalidJson("Invalid JSON body") from error
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         if not body.isascii():
             # msgspec checks only the strings that it keeps; a body must be UTF-8 as a whole.

@@ -153,7 +153,7 @@ def _check_room(db: Db, turn: Turn, load: Load, limits: Limits, capacity: Capaci
             retry_after_s=1,
         )
     if not load.can_start(db, turn, capacity) and unended - load.running_in_all >= limits.max_waiting // 2:
-        queue.check_room(db, turn.key_id, limits.max_waiting)
+        queue.check_room(db, turn.payer, limits.max_waiting)
 
 
 def knows(db: Db, key: str, identity: Identity, *, limits: Limits, now: float) -> bool:
@@ -230,11 +230,11 @@ def _run_again(
 ) -> Claim | None:
     """Start the turn now where nothing is before it, else put it in the queue."""
     if not load.can_start(db, turn, capacity):
-        queue.enqueue(db, n, head.session, plan, turn.key_id)
+        queue.enqueue(db, n, head.session, plan, turn.payer)
         return None
-    queue.hold(db, n, head.session, turn.key_id, capacity, now)
+    queue.hold(db, n, head.session, turn.payer, capacity, now)
     queue.start(db, head, n, plan, now)
-    return queue.load_claim(db, n, head, capacity, plan.input)
+    return queue.load_claim(db, n, head, capacity, plan.input, turn.payer)
 
 
 # A turn that is new -------------------------------------------------------------------------------
@@ -259,10 +259,10 @@ def _take(
         n = _insert(db, turn, identity, head.session, "running", now, span=turns.span_of(head, plan))
         turns.put_input(db, head, n, plan, now)
         claim = Claim(turn, 1, queue.load_history(db, head, capacity, turn, left_out, load.known))
-        queue.hold(db, n, head.session, turn.key_id, capacity, now)
+        queue.hold(db, n, head.session, turn.payer, capacity, now)
     else:
         n = _insert(db, turn, identity, head.session, "queued", now)
-        queue.enqueue(db, n, head.session, plan, turn.key_id)
+        queue.enqueue(db, n, head.session, plan, turn.payer)
     cancel = None
     if turn.when_busy == "interrupt" and load.running_n is not None:
         cancel = Cancel(load.running_id, "a later message of this session took its place")

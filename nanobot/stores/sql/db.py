@@ -132,6 +132,17 @@ class Database(Protocol):
         """
         ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several payers ask."""
+        ...
+
+    async def room(self) -> None:
+        """Wait while jobs of who asks (`core.payer.PAYER`) are kept back, as others ask, too: what is not
+        begun meanwhile is in nobody's way.
+        """
+        ...
+
     async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Do as `write` for a piece of something long, or for what is large: jobs that wait go first, and
         none waits for more than one piece. Pieces are done in the order in which they were asked for.

@@ -38,7 +38,7 @@ class Load(msgspec.Struct):
             return False
         return turn.delegation is not None or (
             self.running_in_all < capacity.max_running
-            and queue.has_share(db, turn.key_id, capacity, self.running_in_all)
+            and queue.has_share(db, turn.payer, capacity, self.running_in_all)
         )
 
     def giving_way(self, turn: Turn, left: Container[str]) -> "Load":

@@ -70,8 +70,8 @@ def check_room(db: Db, payer: str | None, most: int) -> None:
     ).fetchone()
     if own >= max(1, most // 2):
         raise QueueFull(
-            f"{own} turns of this API key wait already, half of all that may ({setting}): try again when some"
-            " have ended",
+            f"{own} turns of this API key, or address, wait already, half of all that may ({setting}): try"
+            " again when some have ended",
             retry_after_s=_LATER_S,
         )
 
@@ -185,7 +185,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
     """
     claims: list[Claim] = []
     while waiting := _next_waiting(db, capacity):
-        for n, plan, *standing in waiting:
+        for n, plan, payer, *standing in waiting:
             head = transcript.head_from(*standing)
             planned = turns.decode_plan(plan) if plan else Plan()
             start(db, head, n, planned, now)
@@ -194,7 +194,7 @@ def start_next(db: Db, capacity: Capacity, now: float) -> tuple[Claim, ...]:
                 (capacity.owner, capacity.lease_until(now), head.session, n),
             )
             note_running(db, capacity.owner, 1)
-            claims.append(load_claim(db, n, head, capacity, planned.input))
+            claims.append(load_claim(db, n, head, capacity, planned.input, payer))
     return tuple(claims)
 
 
@@ -208,7 +208,7 @@ def _next_waiting(db: Db, capacity: Capacity) -> list[Any]:
     at_once = _most_each(capacity) - running
     having = "" if at_once > 0 else _OF_THOSE_WITH_A_SHARE
     return db.execute(
-        f"SELECT d.turn, d.plan, {transcript.HEAD_COLUMNS} FROM dispatch d"
+        f"SELECT d.turn, d.plan, d.payer, {transcript.HEAD_COLUMNS} FROM dispatch d"
         " JOIN session s ON s.id = d.session"
         " WHERE d.owner IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM dispatch e WHERE e.session = d.session"
@@ -243,14 +243,22 @@ def load_history(
 
 
 def load_claim(
-    db: Db, n: int, head: TranscriptHead, capacity: Capacity, given: tuple[Message, ...] = ()
+    db: Db,
+    n: int,
+    head: TranscriptHead,
+    capacity: Capacity,
+    given: tuple[Message, ...] = (),
+    payer: str | None = None,
 ) -> Claim:
-    """Return the claim on a turn that has just been started; `given` is its input, where that is known."""
+    """Return the claim on a turn that has just been started; `given` is its input, where that is known, and
+    `payer` for whom it is counted.
+    """
     attempt, first_seq, last_seq, body = db.execute(
         "SELECT attempt, first_seq, last_seq, body FROM turn WHERE n = ?", (n,)
     ).fetchone()
     given = given or transcript.of_turn(db, head.session, n, (first_seq, last_seq), inputs=True)
-    turn = msgspec.structs.replace(turns.decode(body), input=given)
+    turn = turns.decode(body)
+    turn = msgspec.structs.replace(turn, input=given, address="" if turn.key_id else payer or "")
     return Claim(turn, attempt, load_history(db, head, capacity, turn))
 
 

@@ -18,8 +18,10 @@ decode_input = msgspec.json.Decoder(tuple[Message, ...]).decode
 
 
 def encode_turn(turn: Turn) -> bytes:
-    """Return the stored form of a turn: all but its input, which is in the transcript, or in its plan."""
-    return encode(msgspec.structs.replace(turn, input=()))
+    """Return the stored form of a turn: all but its input, which is in the transcript, or in its plan, and
+    but where it came from.
+    """
+    return encode(msgspec.structs.replace(turn, input=(), address=""))
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):

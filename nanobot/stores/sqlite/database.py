@@ -51,7 +51,12 @@ class ThreadedDatabase:
         self._large_reader: Reader | None = None
         self.write = self._writer.do
         self.write_piece = self._writer.do_piece
+        self.room = self._writer.room
         self.read = self._reader.ask
+
+    @property
+    def is_shared(self) -> bool:
+        return self._writer.is_shared
 
     async def scan(self, query: Job[T], /) -> T:
         if self._scanner is None:
@@ -104,6 +109,11 @@ class DirectDatabase:
 
     async def write_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         return await self.write(job, then)
+
+    is_shared = False
+
+    async def room(self) -> None:
+        pass
 
     async def read(self, query: Job[T], /) -> T:
         return self._run(query)

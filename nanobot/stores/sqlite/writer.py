@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from nanobot.core import interpreter
 from nanobot.core.errors import NanobotError, StoreError
 from nanobot.core.observer import NULL_OBSERVER, Observer
+from nanobot.core.payer import PAYER, PayerShares
 from nanobot.stores.sql.db import Job
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.opening import explain
@@ -33,6 +34,10 @@ _MOST_JOBS_A_COMMIT = 128
 _MOST_SUBMITTED_AT_ONCE = 64
 _MOST_ANSWERED_AT_ONCE = 64
 """What an answer sets going runs at once on the event loop; hundreds of them would hold up everybody."""
+_MOST_OF_A_PAYER = 4
+"""While others ask, too: those of one commit wait for one another, and what they set going is in the way of
+what comes.
+"""
 _SPARE_AGAIN_S = 300.0
 _BETWEEN_S = 1.0
 """How long jobs alone run between two pieces of spare work where it is never quiet, at the least: each piece
@@ -48,7 +53,7 @@ _COMMITS_AVERAGED = 8
 class _Ticket:
     """A job on its way through the writer."""
 
-    __slots__ = ("error", "future", "is_piece", "job", "result", "then")
+    __slots__ = ("error", "future", "is_piece", "job", "payer", "result", "then")
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class _Ticket:
         self.then = then
         self.future = future
         self.is_piece = is_piece
+        self.payer = "" if is_piece else PAYER.get()
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -123,6 +129,8 @@ class Writer:
         self._path = path
         self._tickets: queue.SimpleQueue[list[_Ticket] | None] = queue.SimpleQueue()
         self._submitted: list[_Ticket] = []
+        self._shares = PayerShares[_Ticket](_MOST_OF_A_PAYER, monotonic)
+        self._waiters: dict[str, deque[asyncio.Future[None]]] = {}
         self._pieces: deque[_Ticket] = deque()
         self._answers: deque[_Ticket] = deque()
         self._loop = asyncio.get_running_loop()
@@ -142,9 +150,41 @@ class Writer:
         self._ask(_Ticket(job, then, future, is_piece=True))
         return await future
 
+    @property
+    def is_shared(self) -> bool:
+        return self._shares.is_shared
+
+    async def room(self) -> None:
+        """Do as `stores.sql.db.Database.room`."""
+        payer = PAYER.get()
+        if not self._shares.keeps(payer) and payer not in self._waiters:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.setdefault(payer, deque()).append(waiter)
+        try:
+            await waiter
+        finally:
+            # One at a time: what this one asks may have to wait again.
+            self._loop.call_soon(self._let_in, payer)
+
+    def _let_in(self, payer: str) -> None:
+        """Let in the next one who waits for room, where there is some."""
+        waiters = self._waiters.get(payer)
+        while waiters and not self._shares.keeps(payer):
+            waiter = waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if not waiters:
+            self._waiters.pop(payer, None)
+
     def _ask(self, ticket: _Ticket) -> None:
         if self._closed:
             raise StoreError("the store is closed", public_message="the store is closed")
+        if not ticket.payer or self._shares.take(ticket.payer, ticket):
+            self._pass_on(ticket)
+
+    def _pass_on(self, ticket: _Ticket) -> None:
         if not self._submitted:
             self._loop.call_soon(self._submit)
         self._submitted.append(ticket)
@@ -164,6 +204,9 @@ class Writer:
         """Finish the jobs that were submitted, then stop."""
         if not self._closed:
             self._closed = True
+            self._submitted += self._shares.let_through()
+            for payer in list(self._waiters):
+                self._let_in(payer)
             self._submit()
             self._tickets.put(None)
             await asyncio.to_thread(self._thread.join)
@@ -220,7 +263,7 @@ class Writer:
         next one has `jobs`.
         """
         self._jobs_a_commit += (jobs - self._jobs_a_commit) / _COMMITS_AVERAGED
-        is_soon = self._jobs_a_commit < _MANY_JOBS
+        is_soon = self._jobs_a_commit < _MANY_JOBS or self._shares.is_shared
         if is_soon is not self._is_soon:
             self._is_soon = is_soon
             interpreter.hand_over_after(interpreter.FEW_JOBS_S if is_soon else interpreter.MANY_JOBS_S)
@@ -241,6 +284,12 @@ class Writer:
 
     def _deliver(self, batch: list[_Ticket], seconds: float) -> None:
         self._observer.committed(len(batch), seconds)
+        for ticket in batch:
+            if ticket.payer:
+                for following in self._shares.give_back(ticket.payer):
+                    self._pass_on(following)
+                if ticket.payer in self._waiters:
+                    self._let_in(ticket.payer)
         if self._answers or len(batch) > _MOST_ANSWERED_AT_ONCE:
             is_answering = bool(self._answers)
             self._answers.extend(batch)

@@ -48,8 +48,8 @@ def test_what_stands_in_a_text_is_not_counted(text: str) -> None:
 
 @pytest.mark.parametrize("shift", range(12))
 def test_escapes_are_told_wherever_the_text_is_cut_for_counting(shift: int) -> None:
-    """It is counted in slices of 256 KiB."""
-    body = json.dumps(["x" * (256 * 1024 - 8 - shift), '\\\\"\\' + "," * 50, '"' * 3, 1, 2]).encode()
+    """It is counted in slices of 32 KiB."""
+    body = json.dumps(["x" * (32 * 1024 - 8 - shift), '\\\\"\\' + "," * 50, '"' * 3, 1, 2]).encode()
     assert has_more_entries(body, 4)
     assert not has_more_entries(body, 5)
 

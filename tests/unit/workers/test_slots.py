@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nanobot.workers.slots import FairSlots
+from nanobot.workers.slots import FairSlots, PayerSlots
 from tests.asgi import BOUND_S
 
 
@@ -105,3 +105,28 @@ async def test_a_slot_does_not_go_to_who_gave_up_in_the_same_moment() -> None:
         await asyncio.sleep(0)
     assert queue.got == ["a1", "b2"]
     await queue.let_go("b2")
+
+
+async def test_the_owners_of_one_payer_leave_a_slot_to_another_payer() -> None:
+    slots = PayerSlots(3, most_of_payer=2, most_of_owner=1)
+    got: list[str] = []
+    gate = asyncio.Event()
+
+    async def hold(payer: str, owner: str) -> None:
+        async with slots.slot(payer, owner):
+            got.append(payer + owner)
+            await gate.wait()
+
+    many = [asyncio.create_task(hold("a", str(number % 12))) for number in range(24)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert got == ["a0", "a1"]
+    other = asyncio.create_task(hold("b", "0"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert got == ["a0", "a1", "b0"]
+    gate.set()
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(*many, other)
+    # Sessions of one payer take turns.
+    assert {each for each in got[:13] if each != "b0"} == {f"a{number}" for number in range(12)}

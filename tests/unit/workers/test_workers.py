@@ -257,6 +257,21 @@ async def test_a_task_that_may_take_a_second_is_tried_for_a_tenth_of_it_and_no_t
     assert launcher.started == [("long", 0.1), ("long", 1.0)]
 
 
+async def test_a_file_does_not_wait_for_schemas_that_take_a_second() -> None:
+    launcher = NotedLauncher()
+    pool = WorkerPool(launcher)
+    limits = limited(wall_s=QUICK_S)
+    slow = [
+        asyncio.ensure_future(pool.run(task(f"long second {n}", limits=limits), f"session {n}"))
+        for n in range(12)
+    ]
+    async with asyncio.timeout(BOUND_S):
+        assert (await pool.run(task("a file"), "b")).output == b"a file"
+    launcher.gate.set()
+    async with asyncio.timeout(BOUND_S):
+        assert [(await each).ending for each in slow] == ["done"] * 12
+
+
 async def test_a_task_of_an_instant_does_not_wait_for_those_that_take_a_second() -> None:
     launcher = NotedLauncher()
     pool = WorkerPool(launcher)

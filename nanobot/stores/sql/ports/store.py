@@ -74,6 +74,7 @@ class SqlStore:
             for joined in turn.joined:
                 live.share(turn.id, joined)
         self.database = database
+        self.room = database.room
         self._blobs, self._workspaces = blobs, workspaces
         self._is_closed = False
         self.hang_up = live.end

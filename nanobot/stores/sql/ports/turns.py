@@ -22,8 +22,11 @@ from nanobot.stores.sql.ports.shared import Shared
 from nanobot.stores.sql.recent_places import RecentPlaces
 from nanobot.stores.sql.sent_list import SentList
 from nanobot.stores.sql.taking_in import Coming
+from nanobot.workers.slots import FairSlots
 
 _MOST_TRIES = 3
+_LONG_LISTS_AT_ONCE = 2
+_LONGEST_PAUSE_S = 5.0
 
 
 class SqlTurns:
@@ -41,6 +44,7 @@ class SqlTurns:
         self._recent = RecentPlaces()
         # Those of the thread that compares long lists.
         self._recent_long = RecentPlaces()
+        self._long_slots = FairSlots(_LONG_LISTS_AT_ONCE, most_each=1)
         self._long_lists: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
 
     async def admit(
@@ -79,8 +83,26 @@ class SqlTurns:
         if not sent.is_long:
             return await self._admit(turn, identity, sent, refusal, left)
         request = (turn.session_key, identity.digest)
-        async with self._long_lists.setdefault(request, asyncio.Lock()):
+        async with self._long_lists.setdefault(request, asyncio.Lock()), self._pace(turn.payer or ""):
             return await self._admit(turn, identity, sent, refusal, left, is_long_list=True)
+
+    @contextlib.asynccontextmanager
+    async def _pace(self, payer: str) -> AsyncIterator[None]:
+        """While others ask, too, take the long lists of a payer one after the other, and no more than half of
+        the time: all threads share one interpreter.
+        """
+        if not self._database.is_shared:
+            yield
+            return
+        await self._long_slots.take(payer)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            yield
+        finally:
+            self._long_slots.leave_to_others(payer)
+            pause_s = min(loop.time() - began, _LONGEST_PAUSE_S)
+            loop.call_later(pause_s, self._long_slots.take_again, payer)
 
     async def _admit(
         self,

@@ -1,12 +1,18 @@
 """`core.uploads.Uploads`: rows in the database, contents beside it."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 
 from nanobot.core.errors import NanobotError
+from nanobot.core.payer import PAYER
 from nanobot.core.uploads import SortOrder, Upload, UploadPage
 from nanobot.stores.sql import uploads
 from nanobot.stores.sql.ports.shared import Shared
+from nanobot.workers.slots import FairSlots
+
+_AT_ONCE = 6
+_MOST_EACH = 2
 
 
 class SqlUploads:
@@ -16,14 +22,23 @@ class SqlUploads:
         self._database = shared.database
         self._blobs = shared.blobs
         self._clock = shared.clock
+        self._slots = FairSlots(_AT_ONCE, most_each=_MOST_EACH)
+        self._pieces = FairSlots(_AT_ONCE, most_each=_MOST_EACH)
 
     async def add_upload(self, upload: Upload, content: bytes, quota_bytes: int) -> None:
-        await asyncio.to_thread(self._blobs.write, upload.id, content)
+        async with self._turn():
+            await asyncio.to_thread(self._blobs.write, upload.id, content)
         try:
             await self._database.write(lambda db: uploads.add(db, upload, quota_bytes, self._clock.now()))
         except NanobotError:
             await asyncio.to_thread(self._blobs.delete, (upload.id,))
             raise
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        """While several payers ask, the files of one are written a few at a time: each needs the interpreter
+        again and again, as turns do.
+        """
+        return self._slots.slot(PAYER.get()) if self._database.is_shared else nullcontext()
 
     async def upload(self, file_id: str, session_key: str) -> Upload:
         return await self._database.read(lambda db: uploads.find(db, file_id, session_key, self._clock.now()))
@@ -33,7 +48,9 @@ class SqlUploads:
         return upload, await asyncio.to_thread(self._blobs.read, file_id)
 
     async def upload_piece(self, upload: Upload, start: int, most: int) -> bytes:
-        return await asyncio.to_thread(self._blobs.read_piece, upload.id, start, most)
+        # What is read is sent at once: hundreds of pieces that come together would hold up the event loop.
+        async with self._pieces.slot(PAYER.get()):
+            return await asyncio.to_thread(self._blobs.read_piece, upload.id, start, most)
 
     async def uploads(
         self,

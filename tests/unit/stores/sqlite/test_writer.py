@@ -4,19 +4,23 @@ import asyncio
 import sqlite3
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from nanobot.core.errors import SessionBusy, StoreError
 from nanobot.core.observer import Observer
+from nanobot.core.payer import PAYER
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sqlite.connection import Connection
 from nanobot.stores.sqlite.writer import Writer, pause_after
 from tests.asgi import BOUND_S
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -318,3 +322,94 @@ async def test_where_it_is_never_quiet_a_second_of_jobs_lies_between_pieces_of_s
     assert pieces[0] >= 5.0
     assert all(later - sooner >= 1.0 for sooner, later in pairwise(pieces))
     assert len(pieces) >= 4
+
+
+# Shares of payers ---------------------------------------------------------------------------------
+
+
+class Commits(Observer):
+    """Notes how many jobs each commit had."""
+
+    def __init__(self) -> None:
+        self.jobs: list[int] = []
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        self.jobs.append(jobs)
+
+
+@pytest.fixture
+async def counted(tmp_path: Path) -> AsyncIterator[tuple[Writer, Commits]]:
+    path = tmp_path / "db"
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Connection)
+    db.execute("CREATE TABLE note (text TEXT)")
+    commits = Commits()
+    writer = Writer(db, path, commits)
+    yield writer, commits
+    await writer.close()
+    db.close()
+
+
+async def as_payer(payer: str, what: Awaitable[T]) -> T:
+    PAYER.set(payer)
+    return await what
+
+
+def ask(writer: Writer, payer: str, job: Callable[[Db], T]) -> "asyncio.Task[T]":
+    return asyncio.create_task(as_payer(payer, writer.do(job)))
+
+
+async def test_while_another_asks_a_payer_has_few_jobs_in_a_commit(counted: tuple[Writer, Commits]) -> None:
+    writer, commits = counted
+    gate = threading.Event()
+    first = ask(writer, "other", lambda _: gate.wait(BOUND_S))
+    await asyncio.sleep(0)
+    many = [ask(writer, "many", Note(f"{number}")) for number in range(60)]
+    one = ask(writer, "other", Note("one"))
+    await asyncio.sleep(0)
+    gate.set()
+    async with asyncio.timeout(BOUND_S):
+        assert await first
+        # Of those that were asked before it, few are done before it.
+        assert await one <= 5
+        assert [await each for each in many] == [*range(1, 5), *range(6, 62)]
+    assert max(commits.jobs) <= 6
+
+
+async def test_a_payer_who_asks_alone_shares_commits_as_before(counted: tuple[Writer, Commits]) -> None:
+    writer, commits = counted
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(*(ask(writer, "many", Note(f"{number}")) for number in range(60)))
+    assert commits.jobs == [60]
+
+
+async def test_who_has_jobs_kept_back_has_no_room_until_they_are_done(
+    counted: tuple[Writer, Commits],
+) -> None:
+    writer, _ = counted
+    gate = threading.Event()
+    first = ask(writer, "other", lambda _: gate.wait(BOUND_S))
+    many = [ask(writer, "many", Note(f"{number}")) for number in range(8)]
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(as_payer("many", writer.room())) for _ in range(3)]
+    gone = asyncio.create_task(as_payer("many", writer.room()))
+    free = asyncio.create_task(as_payer("other", writer.room()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gone.cancel()
+    assert free.done()
+    assert not any(each.done() for each in waiting)
+    gate.set()
+    async with asyncio.timeout(BOUND_S):
+        await asyncio.gather(first, *many, *waiting)
+        await as_payer("many", writer.room())
+
+
+async def test_a_writer_that_is_closed_does_what_it_has_kept_back(counted: tuple[Writer, Commits]) -> None:
+    writer, _ = counted
+    first = ask(writer, "other", Note("first"))
+    many = [ask(writer, "many", Note(f"{number}")) for number in range(20)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(BOUND_S):
+        await writer.close()
+        assert await first == 1
+        assert [await each for each in many] == list(range(2, 22))
