@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from bench.memory import vectors
 from bench.memory.conversations import Conversation, conversation
 from bench.memory.languages import LANGUAGES
+from bench.memory.pairs import with_pairs
 from nanobot.core.message import Message, Text
 from nanobot.core.recall import Reach
 from nanobot.core.sessions import ImportedMessage
@@ -28,6 +30,8 @@ TUNED_SEEDS = range(1, 6)
 HELD_BACK_SEEDS = range(101, 106)
 """Nothing was tuned on these; they are what is reported."""
 TURNS = (50, 500, 5_000)
+PAIRED_SEEDS = range(7, 8)
+PAIRED_TURNS = (50, 500, 2_000)
 NAMES = {"en": "English", "de": "German", "zh": "Chinese", "ja": "Japanese", "ko": "Korean", "ar": "Arabic"}
 _FIRST = 5
 _LARGE_MESSAGES = 100_000
@@ -38,8 +42,8 @@ class Row(NamedTuple):
     """A row of the table: how many of the questions found their answer."""
 
     name: str
-    asked: float
-    paraphrased: float
+    asked: float | None
+    paraphrased: float | None
     asked_by_meaning: float | None
     paraphrased_by_meaning: float | None
 
@@ -83,17 +87,29 @@ async def recalled(store: Store, key: str, talk: Conversation, counted: Counter[
 
 async def measure_recall(seeds: range = HELD_BACK_SEEDS, turns: tuple[int, ...] = TURNS) -> list[Row]:
     """Return recall@5 by language, by length, and all together; also by meaning, where that is installed."""
-    by_words = await _counted(seeds, turns, None)
     model = vectors.made()
-    by_meaning = await _counted(seeds, turns, model) if model is not None else {}
-    names = [*LANGUAGES, *(f"{length:,} turns" for length in turns), "all"]
-    return [_row(NAMES.get(name, name), by_words[name], by_meaning.get(name)) for name in names]
+    rows = []
+    for made, some_seeds, lengths in ((conversation, seeds, turns), (with_pairs, PAIRED_SEEDS, PAIRED_TURNS)):
+        by_words = await _counted(made, some_seeds, lengths, None)
+        by_meaning = await _counted(made, some_seeds, lengths, model) if model is not None else {}
+        names = ["all"]
+        if made is conversation:
+            names = [*LANGUAGES, *(f"{length:,} turns" for length in lengths), *names]
+        for name in names:
+            title = NAMES.get(name, name) if made is conversation else "pairs that nothing was tuned on"
+            rows.append(_row(title, by_words[name], by_meaning.get(name)))
+    return rows
 
 
 async def _counted(
-    seeds: range, turns: tuple[int, ...], model: vectors.SameProcess | None
+    made: Callable[[str, int, int], Conversation],
+    seeds: Sequence[int],
+    turns: tuple[int, ...],
+    model: vectors.SameProcess | None,
 ) -> dict[str, Counter[str]]:
-    """Return how many questions were asked and answered, by language, by length, and all together."""
+    """Return how many questions were asked and answered of the conversations that `made` makes, by language,
+    by length, and all together.
+    """
     groups: dict[str, Counter[str]] = {}
     for language in LANGUAGES:
         for length in turns:
@@ -102,7 +118,7 @@ async def _counted(
                 data, FakeClock(), vectors=model.on(data) if model is not None else None
             )
             for seed in seeds:
-                talk = conversation(language, length, seed)
+                talk = made(language, length, seed)
                 key = f"{language}:{seed}"
                 await load(store, key, talk.messages)
                 await store.index_messages()
@@ -118,8 +134,9 @@ async def _counted(
 
 
 def _row(name: str, by_words: Counter[str], by_meaning: Counter[str] | None) -> Row:
-    def share(counted: Counter[str], way: str) -> float:
-        return counted[f"all {way}"] / counted[f"all {way} of"]
+    def share(counted: Counter[str], way: str) -> float | None:
+        asked = counted[f"all {way} of"]
+        return counted[f"all {way}"] / asked if asked else None
 
     found = share(by_words, "asked"), share(by_words, "paraphrased")
     if by_meaning is None:
