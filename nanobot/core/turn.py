@@ -98,7 +98,7 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True):
     None: as long as the server is set to. `default_model`: what `admit` makes the
     `model` where neither the request nor the session names one. `own_instructions`: those of the session,
     from when the turn was admitted. `delegation`: set where it does a part of the work of another turn.
-    `address`: the network it came from, where it has no API key; nothing keeps it.
+    `address`: the network it came from, where it has no API key; kept only until it has ended.
     """
 
     id: str

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from nanobot.core.late_pattern import LatePattern
+
 STATIC = Path(__file__).with_name("static")
 _PAGE = "page.html"
 _MODULES = {
@@ -20,7 +22,7 @@ _MODULES = {
     "markdown-it": "vendor/markdown-it.mjs",
 }
 """Where the names that modules import lead. Highlighting is loaded later, by path."""
-_COMMENTS = re.compile(rb"^[ \t]*//.*$", re.MULTILINE)
+_COMMENTS = LatePattern(rb"^[ \t]*//.*$", re.MULTILINE)
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",

@@ -20,6 +20,8 @@ GIVEN: dict[str, Any] = {
     "session_key": "a",
     # The store makes it the model.
     "default_model": None,
+    # Only of a turn without an API key.
+    "address": "",
 }
 """The fields of a turn that a store looks into: what fits the session of these tests."""
 

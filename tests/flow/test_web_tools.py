@@ -44,7 +44,13 @@ async def test_small_models_are_not_offered_it(open_harness: OpenHarness) -> Non
     model = ScriptedModel("ok", abilities=SMALL)
     harness = await open_harness(model)
     await harness.door.chat("k", [ASK])
-    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate"]
+    assert [tool.name for tool in model.requests[0].tools] == [
+        "current_time",
+        "calculate",
+        "remember",
+        "recall",
+        "forget",
+    ]
 
 
 async def test_it_is_off_where_the_settings_say_so(open_harness: OpenHarness) -> None:

@@ -97,7 +97,13 @@ async def test_small_models_are_not_offered_the_tools(open_harness: OpenHarness)
     model = ScriptedModel("ok", abilities=SMALL)
     harness = await open_harness(model)
     await run(harness)
-    assert [tool.name for tool in model.requests[0].tools] == ["current_time", "calculate"]
+    assert [tool.name for tool in model.requests[0].tools] == [
+        "current_time",
+        "calculate",
+        "remember",
+        "recall",
+        "forget",
+    ]
 
 
 async def test_the_settings_switch_it_off(open_harness: OpenHarness) -> None:

@@ -4,7 +4,6 @@ import logging
 import random
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import get_args
 
 import msgspec
 
@@ -27,7 +26,7 @@ from nanobot.models.remote_settings import RemoteSettings
 
 _log = logging.getLogger(__name__)
 
-ABILITIES: frozenset[Ability] = frozenset(get_args(Ability)) - {"audio"}
+ABILITIES: frozenset[Ability] = frozenset({"json_object", "json_schema", "images", "tools", "reading_on"})
 """What the format has fields for."""
 
 _OPENAI_HOST = "api.openai.com"

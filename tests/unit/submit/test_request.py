@@ -39,10 +39,11 @@ def test_a_turn_has_every_field_of_its_request() -> None:
         "default_model": "fast",
         "own_instructions": "",
         "delegation": None,
+        "address": "192.0.2.7",
     }
     asked_for = set(Turn.__struct_fields__) - set(of_the_server)
     assert SAID.keys() == asked_for, "a field of Turn is not asked for"
-    turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann", "fast")
+    turn = TurnRequest(**SAID, identity=Identity(b"x")).turn("turn_1", "key_ann", "fast", "192.0.2.7")
     assert msgspec.structs.asdict(turn) == {**SAID, **of_the_server}
 
 
