@@ -299,6 +299,7 @@ class Run:
         reason = TurnError(
             error.code, error.public_message, error.http_status, error.retryable, error.retry_after_s
         )
+        _let_go(error)
         await self._end(*self._unknown_outcomes(), TurnEnded("failed", self._usage, reason))
 
     async def _end_stopped(self) -> None:
@@ -377,3 +378,13 @@ def _broken_off(shown: list[Passing]) -> Message | None:
     if chosen is None:
         return Message("assistant", parts, "incomplete")
     return Message("assistant", parts, "incomplete", model=chosen.model, passed_over=chosen.passed_over)
+
+
+def _let_go(error: BaseException) -> None:
+    """Let go of the frames that the error and those before it went through. They hold the request, with all
+    its pictures, and some of them the error: all would stay until Python looks for cycles.
+    """
+    before: BaseException | None = error
+    while before is not None and before.__traceback__ is not None:
+        before.__traceback__ = None
+        before = before.__cause__ or before.__context__

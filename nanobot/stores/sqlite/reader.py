@@ -41,7 +41,12 @@ class Reader:
             raise StoreError("the store is closed", public_message="the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._tickets.put((query, future))
-        return await future
+        try:
+            return await future
+        finally:
+            # An error holds the frames that it went through: with the future in one of them, which holds the
+            # error, both would stay, and the request that asked with them.
+            del future
 
     async def close(self) -> None:
         """Finish the queries that were asked, then stop."""
@@ -71,6 +76,8 @@ class Reader:
         except BaseException as failure:  # noqa: BLE001 - raised where the query was asked
             error = failure if isinstance(failure, NanobotError) else StoreBug.wrap(failure)
         self._loop.call_soon_threadsafe(_deliver, future, result, error)
+        # As in `ask`.
+        del future, error
 
 
 def _deliver(future: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

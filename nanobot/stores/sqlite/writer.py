@@ -73,14 +73,17 @@ class _Ticket:
 
     def answer(self) -> None:
         """Tell `then`, then the caller."""
-        if self.error is None:
+        future, error = self.future, self.error
+        # The frames that an error went through hold this ticket.
+        del self.future, self.error
+        if error is None:
             notify(self.then, self.result)
-        if self.future.done():
+        if future.done():
             return
-        if self.error is not None:
-            self.future.set_exception(self.error)
+        if error is not None:
+            future.set_exception(error)
         else:
-            self.future.set_result(self.result)
+            future.set_result(self.result)
 
 
 def notify(then: Callable[[T], None] | None, result: T) -> None:
@@ -142,13 +145,22 @@ class Writer:
         """Do as `stores.sql.db.Database.write`."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._ask(_Ticket(job, then, future))
-        return await future
+        try:
+            return await future
+        finally:
+            # An error holds the frames that it went through: with the future in one of them, which holds the
+            # error, both would stay, and the request that asked with them.
+            del future
 
     async def do_piece(self, job: Job[T], then: Callable[[T], None] | None = None, /) -> T:
         """Do as `stores.sql.db.Database.write_piece`."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._ask(_Ticket(job, then, future, is_piece=True))
-        return await future
+        try:
+            return await future
+        finally:
+            # As in `do`.
+            del future
 
     @property
     def is_shared(self) -> bool:

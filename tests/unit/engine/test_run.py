@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import sys
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from types import FrameType
 
@@ -49,6 +51,25 @@ class Broken(ScriptedModel):
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
         yield TextDelta("It ")
         raise self._bug
+
+
+class Held:
+    """Something large that is there while a model is asked."""
+
+
+class Unreachable(ScriptedModel):
+    """A model that is not there. What has failed and the error that says so hold each other, as they do where
+    a provider is asked again.
+    """
+
+    held: weakref.ref[Held]
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | Message, None]:
+        held = Held()
+        self.held = weakref.ref(held)
+        error = ModelOverloaded("no connection")
+        yield TextDelta("It ")
+        raise error from ConnectionRefusedError(error)
 
 
 def started(run: Run) -> "asyncio.Task[None]":
@@ -249,6 +270,18 @@ async def test_a_model_that_fails_in_mid_stream_leaves_nothing_behind(stage: Sta
     )
     assert answer.end.error.retryable
     assert await stage.transcript() == []
+
+
+async def test_what_a_turn_that_failed_held_is_free_at_its_end(stage: Stage) -> None:
+    model = Unreachable()
+    claim = await stage.claimed()
+    gc.collect()
+    gc.disable()
+    try:
+        await stage.run(claim, model)()
+        assert model.held() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_model_that_is_gone_is_told_by_name(stage: Stage) -> None:
