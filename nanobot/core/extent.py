@@ -48,6 +48,11 @@ class Extent(msgspec.Struct, frozen=True, omit_defaults=True):
     marks: tuple[Mark, ...] = ()
     cut: Position | None = None
 
+    def __hash__(self) -> int:
+        # A list of messages is known again by its hash, those with files among them.
+        named = tuple(sorted(self.totals.items())), tuple(sorted(self.titles.items()))
+        return hash((self.unit, *named, self.marks, self.cut))
+
 
 WHOLE = Extent()
 _BEGINNING = Mark(0, 1, 1)

@@ -21,6 +21,9 @@ class ProviderState(msgspec.Struct, frozen=True, gc=False):
     name: str
     value: msgspec.Raw
 
+    def __hash__(self) -> int:
+        return hash((self.provider, self.name, bytes(self.value)))
+
 
 class Text(msgspec.Struct, frozen=True, gc=False, tag="text", omit_defaults=True):
     """Plain text."""

@@ -120,11 +120,16 @@ class _ToolCall(msgspec.Struct, gc=False):
     custom: _CustomCall | None = None
 
 
+_CALL = schema_extra(
+    anyOf=[{"properties": {kind: {"type": "object"}}, "required": [kind]} for kind in ("function", "custom")]
+)
+
+
 class _Message(msgspec.Struct, gc=False):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Annotated[_Part, _PARTS]] | None = None
     refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[Annotated[_ToolCall, _CALL]] | None = None
     function_call: _Function | None = None
     tool_call_id: str | None = None
     name: ParticipantName | None = None
@@ -163,7 +168,13 @@ _MESSAGE = schema_extra(
             "properties": {"role": {"const": "function"}, "name": {"type": "string", "minLength": 1}},
             "required": ["name"],
         },
-        {"properties": {"role": {"enum": ["system", "developer", "assistant"]}}},
+        {"properties": {"role": {"const": "assistant"}}},
+        {
+            "properties": {
+                "role": {"enum": ["system", "developer"]},
+                "content": {"items": {"properties": {"type": {"enum": ["text", "refusal"]}}}},
+            }
+        },
     ]
 )
 

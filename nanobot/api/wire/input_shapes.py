@@ -51,7 +51,6 @@ CONTENT = schema_extra(
         _of(["input_audio"], "input_audio", input_audio={"type": "object"}),
     ]
 )
-_ROLES = ("user", "assistant", "system", "developer")
 _SAID = {"type": ["string", "array"], "minItems": 1}
 _MESSAGE = {"type": {"enum": ["message", None]}}
 ITEM = schema_extra(
@@ -60,7 +59,15 @@ ITEM = schema_extra(
             "properties": {**_MESSAGE, "role": {"const": "user"}, "content": _SAID},
             "required": ["role", "content"],
         },
-        {"properties": {**_MESSAGE, "role": {"enum": list(_ROLES[1:])}}, "required": ["role"]},
+        {"properties": {**_MESSAGE, "role": {"const": "assistant"}}, "required": ["role"]},
+        {
+            "properties": {
+                **_MESSAGE,
+                "role": {"enum": ["system", "developer"]},
+                "content": {"items": {"properties": {"type": {"enum": [*TEXTS, "refusal"]}}}},
+            },
+            "required": ["role"],
+        },
         _of(["function_call"], "call_id", "name", call_id={"type": "string"}, name={"type": "string"}),
         _of(
             ["function_call_output"],

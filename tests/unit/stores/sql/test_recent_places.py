@@ -1,16 +1,24 @@
 """A list is found where it leads to, whatever its session sent before."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanobot.core.message import Message, Text, ToolCall, ToolResult
+from nanobot.core.extent import Extent
+from nanobot.core.message import File, Message, ProviderState, Text, Thinking, ToolCall, ToolResult
 from nanobot.core.visible import place_of
 from nanobot.stores.sql.recent_places import RecentPlaces
 
 CALL = Message("assistant", (Text("let me see"), ToolCall("c1", "look", "{}", for_client=True)))
 RESULT = Message("tool", (ToolResult("c1", "rain"),))
+FILE = Message("user", (Text("see"), File("a.csv", "1,2", extent=Extent("row", {"row": 9}, {1: "a"}))))
+STATE = ProviderState("openai", "reasoning", msgspec.Raw(b'{"id": 1}'))
+THOUGHT = Message("assistant", (Thinking("hm", STATE), Text("ok", STATE)))
 MESSAGES = st.sampled_from(
-    [*(Message("user", (Text(text),)) for text in "abc"), Message("assistant", (Text("ok"),)), CALL, RESULT]
+    [
+        *(Message("user", (Text(text),)) for text in "abc"),
+        *(Message("assistant", (Text("ok"),)), CALL, RESULT, FILE, THOUGHT),
+    ]
 )
 
 
