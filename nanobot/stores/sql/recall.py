@@ -15,7 +15,7 @@ from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
 from nanobot.stores.sql import branches, summary_search, terms, tokens, topics, transcript, varied
 from nanobot.stores.sql.common_terms import CommonTerms
-from nanobot.stores.sql.counted_terms import COMMON_SHARE, LEAST_COMMON, CountedTerm, counted
+from nanobot.stores.sql.counted_terms import COMMON_SHARE, LEAST_COMMON, CountedTerm, TermCounts
 from nanobot.stores.sql.db import Db, SearchIndex
 from nanobot.stores.sql.fusion import fused
 from nanobot.stores.sql.terms import Named, Term
@@ -120,22 +120,23 @@ def search(
     behind = tuple(line.session for line in lines if line.is_behind)
     if behind and waits:
         return Hits(behind=behind)
-    common = common_terms.of(
-        frozenset((line.session, line.key) for line in lines), sum(line.indexed for line in lines)
-    )
+    counts = _counts(db, index, lines, common_terms)
     most_terms = max(_FEWEST_TERMS, _MOST_LOOKUPS // len(lines))
     # Where nobody asked, what has such words in common with a text is not about the same.
     asked = terms.named(text, terms.FUNCTION_SHARE if is_asked else 0.0)[:most_terms]
+    about = topics.named(text)[:most_terms]
+    counts.look_up((*asked, *about))
     matches: dict[int, _Match] = {}
     says: dict[Term, float] = {}
-    total = _look_up(db, index, lines, asked, matches, says, common, is_asked=is_asked)
+    total = _look_up(db, index, lines, asked, matches, says, counts, is_asked=is_asked)
     if len(matches) < _TOO_FEW and (alone := terms.named_characters(text)[:most_terms]):
-        total += _look_up(db, index, lines, alone, matches, says, common, is_asked=is_asked)
+        total += _look_up(db, index, lines, alone, matches, says, counts, is_asked=is_asked)
     with_words = frozenset(matches)
     # A message that has most of what the words say together is likely the one that is meant.
     is_sure = any(match.score >= _SURE_SHARE * total for match in matches.values())
-    about = topics.named(text, _SURE_TOPIC_WEIGHT if is_sure else 1.0)[:most_terms]
-    total += _look_up(db, index, lines, about, matches, says, common, is_asked=False)
+    if is_sure:
+        about = [(name, _SURE_TOPIC_WEIGHT) for name, _ in about]
+    total += _look_up(db, index, lines, about, matches, says, counts, is_asked=False)
     if not (matches or near or any(each.messages is None for each in reach)):
         # As most messages of a conversation: nothing is compared.
         return Hits(behind=behind)
@@ -224,6 +225,23 @@ def _line(db: Db, reach: Reach, session: int, indexed_seq: int, tip: int, is_str
 # By the index -------------------------------------------------------------------------------------
 
 
+def _counts(db: Db, index: SearchIndex, lines: Sequence[_Line], common_terms: CommonTerms) -> TermCounts:
+    """Return what counts terms in the sessions of these lines."""
+    size = _size(lines)
+    most = min(max(LEAST_COMMON, int(COMMON_SHARE * size)), _MOST_COMMON)
+    # In a short conversation, a few messages may be the only ones on its matter.
+    most = min(most, max(_FEW, int(_MOST_SHARE * size)))
+    known = common_terms.of(frozenset((line.session, line.key) for line in lines), size)
+    longest_first = sorted(lines, key=lambda line: line.indexed, reverse=True)
+    sessions = {line.session: line.indexed for line in longest_first}
+    return TermCounts(db, index, sessions, most + 1, known)
+
+
+def _size(lines: Sequence[_Line]) -> int:
+    """Return how many messages of the lines' sessions are in the index."""
+    return sum(line.indexed for line in lines)
+
+
 def _look_up(
     db: Db,
     index: SearchIndex,
@@ -231,24 +249,18 @@ def _look_up(
     asked: Sequence[Named],
     matches: dict[int, _Match],
     says_of: dict[Term, float],
-    known: set[int],
+    counts: TermCounts,
     *,
     is_asked: bool,
 ) -> float:
     """Add the messages that have some of the terms to `matches`, by their ids, and to `says_of` what a term
-    says; return what all terms say together. `known`: those of which is known that too many messages have
-    them.
+    says; return what all terms say together.
 
     A term says the more the fewer messages have it. One that too many have says nothing; only where all are
     such do they count all the same, for who asks, in the newest messages.
     """
-    size = sum(line.indexed for line in lines)
-    common = min(max(LEAST_COMMON, int(COMMON_SHARE * size)), _MOST_COMMON)
-    # In a short conversation, a few messages may be the only ones on its matter.
-    common = min(common, max(_FEW, int(_MOST_SHARE * size)))
-    longest_first = sorted(lines, key=lambda line: line.indexed, reverse=True)
-    sessions = {line.session: line.indexed for line in longest_first}
-    found = counted(db, index, sessions, asked, common + 1, known)
+    size = _size(lines)
+    found = counts.rare(asked)
     says_of.update((each.term, _says(size, each)) for each in found)
     if is_asked and not matches and not any(each.number for each in found):
         rest = [each for each in map(terms.term, asked) if each not in says_of]
