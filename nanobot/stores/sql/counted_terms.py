@@ -66,8 +66,13 @@ class TermCounts:
         """Look up those that are not known to be common, all at once: each time that the index is asked costs
         about as much as what it then reads.
         """
-        new = [_looked_up(self._index, each) for each in asked if self._is_new(each[0])]
-        self._looked_up.update((each.name, each) for each in new)
+        known, looked_up = self._known, self._looked_up
+        new = [
+            _looked_up(self._index, each)
+            for each in asked
+            if hash(each[0]) not in known and each[0] not in looked_up
+        ]
+        looked_up.update([(each.name, each) for each in new])
         for session in self._sessions:
             if not new:
                 break
@@ -77,18 +82,16 @@ class TermCounts:
                 each.oldest[session] = oldest
             new = [each for each in new if len(each.oldest[session]) < self._few]
 
-    def _is_new(self, name: str) -> bool:
-        return name not in self._looked_up and hash(name) not in self._known
-
     def rare(self, asked: Sequence[Named]) -> list[CountedTerm]:
         """Return those that few messages have, the rarest first."""
-        self.look_up(asked)
         rare: list[CountedTerm] = []
         common: list[str] = []
         for name, weight in asked:
             # As most terms of a long conversation: of these, nothing is asked, nor made ready.
             if (hashed := hash(name)) not in self._known:
                 if not terms.begins_one_of(common, name):
+                    if name not in self._looked_up:
+                        self.look_up(asked)
                     counted = self._count(self._looked_up[name], weight)
                     if counted.number < self._most:
                         rare.append(counted)
