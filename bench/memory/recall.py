@@ -21,7 +21,7 @@ from nanobot.core.message import Message, Text
 from nanobot.core.recall import Reach
 from nanobot.core.sessions import ImportedMessage
 from nanobot.core.store import Store
-from nanobot.stores.sql.recall import ranges
+from nanobot.stores.sql.reached_lines import ranges
 from nanobot.stores.sqlite.store import open_store
 from nanobot.testing import FakeClock, MemoryData, open_memory_store
 

@@ -216,7 +216,11 @@ _CAPITALISED = LatePattern(
     # Not where a sentence begins.
     r"(?<=[a-zß-öø-ÿ,;:]\s)[A-ZÀ-ÖØ-Þ][\w'-]+(?:\s[A-ZÀ-ÖØ-Þ][\w'-]+)*"
 )
-_JOINS = ".,:/-"
+_MARKED = LatePattern(r"[\d@/\\]|[\w-][A-Z]")
+"""What is in a word that is such a fact, or a part of one."""
+_QUOTES = LatePattern('["“„«「]')
+_NUMBER = LatePattern(r"(?<!\d)(?<!\d[.,:/-])\d+(?!\d)(?![.,:/-]\d)")
+"""Digits that no sign of a date joins to others: the 26 of a date is not that of 26 people."""
 _RARE = 0.15
 """Where more of the words are capitalised, most of them are no names, as in German."""
 _SENTENCE = LatePattern(r"[^.!?。！？\n]*(?:[.!?。！？](?!\s|$)[^.!?。！？\n]*)*[.!?。！？]*")
@@ -234,10 +238,16 @@ def facts_of(of: Unsummarised) -> tuple[str, ...]:
 
 def facts_in(text: str, *, names: bool = True) -> list[str]:
     """Return what in the text is to be kept as it is written; `names`: also capitalised words."""
-    found = [each[0] for each in _FACT.finditer(text)]
+    # None but a quotation has spaces in it, and most words are none.
+    places = [text] if _QUOTES.search(text) else list(filter(_may_be_fact, text.split()))
+    found = [each[0] for place in places for each in _FACT.finditer(place)]
     # Two in a row are a name in any language.
     found += [each[0] for each in _CAPITALISED.finditer(text) if names or " " in each[0]]
     return [fact for each in found if (fact := each.strip(" \t.,;:!?\"'“”„«»「」"))]
+
+
+def _may_be_fact(word: str) -> bool:
+    return not (word.islower() and word.isalpha()) and _MARKED.search(word) is not None
 
 
 def _has_names(text: str) -> bool:
@@ -252,37 +262,28 @@ def _share_kept(wanted: tuple[str, ...], lacks: tuple[str, ...]) -> float:
 
 def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
     """Return the facts that are not in the text."""
-    folded = text.casefold()
-    return tuple(fact for fact in wanted if not _is_in(fact.casefold(), folded))
+    is_there = _Looked(text.casefold()).has
+    return tuple(fact for fact in wanted if not is_there(fact.casefold()))
 
 
 def has_any(facts: Iterable[str], text: str) -> bool:
     """Return whether one of the facts is in the text; both in lower case."""
-    return any(_is_in(fact, text) for fact in facts)
+    return any(map(_Looked(text).has, facts))
 
 
-def _is_in(fact: str, text: str) -> bool:
-    if fact not in text:
-        return False
-    if not fact.isdigit():
-        return True
-    # The 26 of a date is not that of 26 people. Not by a pattern for each number: to make one takes longer
-    # than to read the text, and there are hundreds.
-    at = text.find(fact)
-    while at >= 0:
-        if _stands_alone(text, at, at + len(fact)):
-            return True
-        at = text.find(fact, at + 1)
-    return False
+class _Looked:
+    """A text in which hundreds of facts are looked for; all in lower case."""
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._numbers: frozenset[str] | None = None
 
-def _stands_alone(text: str, first: int, end: int) -> bool:
-    """Return whether no digits, and no signs of a date, join what stands there to other digits."""
-    before, after = text[max(0, first - 2) : first], text[end : end + 2]
-    if before[-1:].isdecimal() or after[:1].isdecimal():
-        return False
-    is_joined_before = len(before) == 2 and before[0].isdecimal() and before[1] in _JOINS
-    return not is_joined_before and not (len(after) == 2 and after[0] in _JOINS and after[1].isdecimal())
+    def has(self, fact: str) -> bool:
+        if not fact.isdecimal():
+            return fact in self._text
+        if self._numbers is None:
+            self._numbers = frozenset(_NUMBER.findall(self._text))
+        return fact in self._numbers
 
 
 def _said(messages: Iterable[Message]) -> Iterator[str]:

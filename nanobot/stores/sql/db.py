@@ -238,8 +238,10 @@ class SearchIndex(Protocol):
         """Return the ids of those that match, newest first, at most so many."""
         ...
 
-    def oldest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
-        """Return the ids of those that match, oldest first, at most so many: cheap also where very many
-        match.
+    def oldest_of_each(
+        self, db: Db, queries: Sequence[str], first_id: int, last_id: int, most: int
+    ) -> Sequence[Sequence[int]]:
+        """Return for each query the ids of those that match, oldest first, at most so many: cheap also where
+        very many match.
         """
         ...

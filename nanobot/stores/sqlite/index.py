@@ -16,6 +16,7 @@ from nanobot.stores.sql.recall import QUESTION_ENDS
 from nanobot.stores.sql.transcript import SEQ_BITS, message_ids, seq_of
 
 _decode = msgspec.json.Decoder(Message).decode
+_decode_ids = msgspec.json.Decoder(list[list[int]]).decode
 _MOST_MESSAGES_A_STEP = 128
 _MOST_CHARACTERS_A_STEP = 96 * 1024
 _MOST_FORGOTTEN_A_STEP = 256
@@ -29,6 +30,12 @@ hold a thousand messages, and it reads them one by one.
 _MERGED_PAGES_A_STEP = 512
 _SESSIONS_A_LOOK = 10_000
 _BYTES_READ_A_CHARACTER = 8
+_OLDEST_OF_EACH = (
+    # One statement with one row: between two of either, others may have the interpreter. In this order,
+    # unlike the other, FTS5 begins at the first page and reads no further than it must.
+    "SELECT json_group_array(json((SELECT json_group_array(rowid) FROM (SELECT rowid FROM search"
+    " WHERE search MATCH query.value AND rowid BETWEEN ?2 AND ?3 LIMIT ?4)))) FROM json_each(?1) query"
+)
 _INSERT = "INSERT INTO search (rowid, text) VALUES (?, ?)"
 _DELETE = "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)"
 
@@ -134,13 +141,13 @@ def newest(db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequen
     return [id_ for (id_,) in rows]
 
 
-def oldest(db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
-    # In this order, unlike the other, FTS5 begins at the first page and reads no further than it must.
-    rows = db.execute(
-        "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? LIMIT ?",
-        (query, first_id, last_id, most),
-    )
-    return [id_ for (id_,) in rows]
+def oldest_of_each(
+    db: Db, queries: Sequence[str], first_id: int, last_id: int, most: int
+) -> Sequence[Sequence[int]]:
+    (found,) = db.execute(
+        _OLDEST_OF_EACH, (msgspec.json.encode(queries).decode(), first_id, last_id, most)
+    ).fetchone()
+    return _decode_ids(found)
 
 
 def index_some(db: Db) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.agent import summary
-from nanobot.agent.summary import QUOTED, SummaryWriter, lacking
+from nanobot.agent.summary import QUOTED, SummaryWriter, facts_in, lacking
 from nanobot.core.compaction import Unsummarised
 from nanobot.core.message import user
 from nanobot.testing import ScriptedModel
@@ -38,6 +38,33 @@ def test_a_number_is_not_there_because_a_date_or_a_longer_number_has_it() -> Non
     assert lacking(wanted, "126 and 261 and 26.5 and 4.26") == wanted
     assert lacking(wanted, "We are 26, locker AB-12.") == ()
     assert lacking(("26",), "on the 26.") == ()
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "https://example.org/a?b=1",
+        "ada@example.org",
+        r"C:\Users\ada\notes.txt",
+        "~/notes.txt",
+        "/etc/hosts",
+        "2027-04-26",
+        "12:30",
+        "42",
+        "AB-12",
+        "NASA",
+        "McKay",
+        "Grace Hopper",
+    ],
+)
+@pytest.mark.parametrize("around", ["keep {} in mind", "keep {}, please", "{}, it was: keep {}."])
+def test_what_is_to_be_kept_is_found_whatever_stands_around_it(fact: str, around: str) -> None:
+    assert fact in facts_in(around.replace("{}", fact))
+
+
+def test_quotations_are_to_be_kept_and_plain_words_are_not() -> None:
+    assert facts_in('meet me at "the blue door" tomorrow') == ["the blue door"]
+    assert facts_in("nothing of all this is a fact, is it?") == []
 
 
 async def test_where_not_all_has_room_numbers_alone_are_left_out_first() -> None:

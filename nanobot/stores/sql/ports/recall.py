@@ -5,7 +5,7 @@ from functools import partial
 
 from nanobot.core.recall import Passage, Reach
 from nanobot.core.vectors import Near
-from nanobot.stores.sql import recall
+from nanobot.stores.sql import reached_lines, recall
 from nanobot.stores.sql.common_terms import CommonTerms
 from nanobot.stores.sql.ports.shared import Shared
 
@@ -53,5 +53,5 @@ class SqlMessageSearch:
         """Return the messages in reach that are near the text in meaning, where that can be told."""
         if self._vectors is None or not recall.says_enough(text):
             return ()
-        ranges = await self._database.read(partial(recall.ranges, reach=reach))
+        ranges = await self._database.read(partial(reached_lines.ranges, reach=reach))
         return await self._vectors.nearest(text, ranges, patient=is_asked) if ranges else ()

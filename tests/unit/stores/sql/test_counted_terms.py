@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanobot.stores.sql import transcript
-from nanobot.stores.sql.counted_terms import counted
+from nanobot.stores.sql.counted_terms import CountedTerm, TermCounts
 from nanobot.stores.sql.db import Db, SearchIndex
-from nanobot.stores.sql.terms import named
+from nanobot.stores.sql.terms import Named, named
 from nanobot.stores.sql.tokens import Phrase
 
 NO_DB = cast(Db, None)
@@ -30,17 +30,27 @@ class Index:
         return phrase.tokens[0]
 
     def _matches(self, query: str, first_id: int, last_id: int) -> list[int]:
-        self.lookups += 1
         return sorted(id_ for id_ in self._having.get(query, ()) if first_id <= id_ <= last_id)
 
     def count(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> int:
+        self.lookups += 1
         return len(self._matches(query, first_id, last_id)[:most])
 
-    def oldest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
-        return self._matches(query, first_id, last_id)[:most]
+    def oldest_of_each(
+        self, db: Db, queries: Sequence[str], first_id: int, last_id: int, most: int
+    ) -> Sequence[Sequence[int]]:
+        self.lookups += 1
+        return [self._matches(query, first_id, last_id)[:most] for query in queries]
 
     def newest(self, db: Db, query: str, first_id: int, last_id: int, most: int) -> Sequence[int]:
+        self.lookups += 1
         return self._matches(query, first_id, last_id)[::-1][:most]
+
+
+def counted(
+    index: object, sessions: Mapping[int, int], asked: Sequence[Named], most: int, known: set[int]
+) -> list[CountedTerm]:
+    return TermCounts(NO_DB, cast(SearchIndex, index), sessions, most, known).rare(asked)
 
 
 def messages(session: int, numbers: Sequence[int]) -> set[int]:
@@ -64,7 +74,7 @@ def test_it_is_as_many_as_one_counts_by_hand(long: int, short: int, most: int, d
     index = cast(SearchIndex, Index({"kites": ids}))
     sessions = dict(sorted({ALICE: long, BOB: short}.items(), key=lambda each: -each[1]))
     known: set[int] = set()
-    found = counted(NO_DB, index, sessions, named("kites")[:1], most, known)
+    found = counted(index, sessions, named("kites")[:1], most, known)
     longest = next(iter(sessions))
     if len(ids) >= most or is_said_all_along(ids, longest, sessions[longest]):
         assert found == [] and known == {hash("kites")}
@@ -80,17 +90,24 @@ def test_it_is_as_many_as_one_counts_by_hand(long: int, short: int, most: int, d
 @pytest.mark.parametrize("number", [0, 1, 31])
 def test_what_few_messages_have_is_looked_up_once(number: int) -> None:
     index = Index({"kites": messages(ALICE, range(1, number + 1))})
-    (each,) = counted(NO_DB, cast(SearchIndex, index), {ALICE: 9_000}, named("kites")[:1], 201, set())
+    (each,) = counted(index, {ALICE: 9_000}, named("kites")[:1], 201, set())
     assert each.newest(NO_DB, cast(SearchIndex, index), ALICE, 0, 1 << 62)[:1] == (
         [transcript.message_id(ALICE, number)] if number else []
     )
     assert index.lookups == 1
 
 
+def test_however_many_terms_there_are_a_session_is_looked_up_once() -> None:
+    index = Index({"kites": messages(ALICE, [7]), "rivers": messages(BOB, [3, 5])})
+    found = counted(index, {ALICE: 9_000, BOB: 80}, named("kites rivers towers plains"), 201, set())
+    assert {each.query: each.number for each in found if each.number} == {"kites": 1, "rivers": 2}
+    assert index.lookups == 2
+
+
 def test_what_is_known_to_be_common_is_not_looked_up() -> None:
     index = Index({"kites": messages(ALICE, range(1, 9_000))})
     known: set[int] = set()
     for _ in range(2):
-        assert counted(NO_DB, cast(SearchIndex, index), {ALICE: 9_000}, named("kites"), 201, known) == []
-    assert index.lookups == 2, "at the beginning and at the end"
+        assert counted(index, {ALICE: 9_000}, named("kites"), 201, known) == []
+    assert index.lookups == 2, "at the beginning, and at the end"
     assert known == {hash("kites"), hash("kite*")}, "the beginning of a word that is common is common"
