@@ -11,6 +11,7 @@ from nanobot.core.errors import ToolError
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.background import BackgroundCommands
 from nanobot.tools.shell.commands import ShellCommands
 from nanobot.tools.shell.interpreters import CodeOutcome, Interpreters
 from nanobot.tools.workspace.files import link_note
@@ -64,17 +65,18 @@ class StopArguments(msgspec.Struct, frozen=True):
 
 def shell_tools(
     commands: ShellCommands,
+    background: BackgroundCommands,
     access: ShellAccess,
     *,
     has_python: bool = False,
     interpreters: Interpreters | None = None,
     hosts: Sequence[str] = (),
 ) -> tuple[Tool, ...]:
-    """Return the tools that run commands by `commands`, in those sessions that `access` lets. `has_python`:
-    also the one that runs Python, in `interpreters` where sessions keep theirs. `hosts`: what commands reach
-    of the network; none: nothing.
+    """Return the tools that run commands, waiting for them or in the background, in those sessions that
+    `access` lets. `has_python`: also the one that runs Python, in `interpreters` where sessions keep theirs.
+    `hosts`: what commands reach of the network; none: nothing.
     """
-    calls = _Calls(commands, access, interpreters)
+    calls = _Calls(commands, background, access, interpreters)
     tool = partial(Tool, concurrent=False, demanding=True, group="shell", of_session=True)
     runs = partial(tool, timeout_s=commands.longest_s + _SPARE_S, lasting=True, by_default="ask")
     run = runs(
@@ -109,9 +111,14 @@ class _Calls:
     """What the tools do when they are called."""
 
     def __init__(
-        self, commands: ShellCommands, access: ShellAccess, interpreters: Interpreters | None
+        self,
+        commands: ShellCommands,
+        background: BackgroundCommands,
+        access: ShellAccess,
+        interpreters: Interpreters | None,
     ) -> None:
         self._commands = commands
+        self._background = background
         self._access = access
         self._interpreters = interpreters
 
@@ -120,7 +127,9 @@ class _Calls:
         if not arguments.background:
             return await self._to_the_end(arguments.command, arguments.timeout_s, context)
         timeout_s = arguments.timeout_s or self._commands.longest_s
-        name = await self._commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
+        name = await self._background.begin(
+            context.session_key, context.turn_id, arguments.command, timeout_s
+        )
         return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
 
     async def python(self, arguments: PythonArguments, context: ToolContext) -> ToolOutput:
@@ -138,16 +147,16 @@ class _Calls:
 
     async def read(self, arguments: ReadArguments, context: ToolContext) -> ToolOutput:
         wait_s = min(arguments.wait_s, _LONGEST_WAIT_S)
-        output, ending, files = await self._commands.read(context.session_key, arguments.command, wait_s)
+        output, ending, files = await self._background.read(context.session_key, arguments.command, wait_s)
         return _with_files(_shown(_bounded(output, context), ending), files)
 
     async def write(self, arguments: WriteArguments, context: ToolContext) -> str:
         name = arguments.command
-        await self._commands.write(context.session_key, name, arguments.text, closes=arguments.close)
+        await self._background.write(context.session_key, name, arguments.text, closes=arguments.close)
         return f"written: call {READ} to see what it answers"
 
     async def stop(self, arguments: StopArguments, context: ToolContext) -> ToolOutput:
-        output, files = await self._commands.stop(context.session_key, arguments.command)
+        output, files = await self._background.stop(context.session_key, arguments.command)
         return _with_files(f"{_bounded(output, context)}\n[stopped]".lstrip(), files)
 
     def _check(self, text: str, context: ToolContext) -> None:
