@@ -1,4 +1,4 @@
-"""The tables of the settings, but for those of models and providers.
+"""The tables of the settings, but for those of models and providers, and the bounds that many share.
 
 docs/settings.md describes each setting.
 """
@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
 from nanobot.core.accounts import HistoryMode, Quota, Right
 from nanobot.core.memory import MemoryRules
 from nanobot.core.policy import PolicyOrigin
 from nanobot.core.tool import Decision
+
+LONGEST_S = 1_000_000_000
+Positive = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
