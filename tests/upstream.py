@@ -250,6 +250,15 @@ def greet(asked: Asked) -> Reply:
     return whole({"content": "Hello there"})
 
 
+def by_path(replies: Mapping[str, Reply]) -> Answer:
+    """Return what answers each path with its own reply, for requests that come in any order."""
+
+    def answer(asked: Asked) -> Reply:
+        return replies[asked.path]
+
+    return answer
+
+
 # The server ---------------------------------------------------------------------------------------
 
 

@@ -3,18 +3,18 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 
 import msgspec
 
 from nanobot.agent.grounding import have_words_in_common, why_not
+from nanobot.agent.summary import ask_whole
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.extraction import SaidTurn, UnreadTurns
 from nanobot.core.fact_words import MOST_CHARACTERS, one_line, reads_as_instruction
 from nanobot.core.memory import MOST_SUBJECT_CHARACTERS, MemoryFact, NewFact
-from nanobot.core.message import Message, Usage, user
-from nanobot.core.model import AnswerTooLong, Model, ModelRequest
+from nanobot.core.message import Usage, user
+from nanobot.core.model import Model, ModelRequest
 from nanobot.core.turn import OutputFormat, Sampling
 
 MOST_FACTS = 8
@@ -109,7 +109,7 @@ async def find_facts(
     # Here and below: in a thread, since thousands of words are looked at.
     request = await asyncio.to_thread(_request, of, known, model, session_hint)
     for _ in range(2):
-        answer = await _whole(model, request)
+        answer = await ask_whole(model, request)
         usage += answer.usage or Usage()
         if (found := _read(answer.text)) is not None:
             facts, dropped = await asyncio.to_thread(_checked, found, of.turns, known, fact_id)
@@ -170,17 +170,6 @@ def _ends_of(text: str, most_characters: int) -> str:
         return text
     half = most_characters // 2
     return f"{text[:half]}\n…\n{text[-half:]}"
-
-
-async def _whole(model: Model, request: ModelRequest) -> Message:
-    try:
-        async with aclosing(model.stream(request)) as stream:
-            async for item in stream:
-                if isinstance(item, Message):
-                    return item
-    except AnswerTooLong as error:
-        return error.answer
-    raise ModelBadAnswer(f"{model.name} ended without an answer")
 
 
 def _read(text: str) -> list[_FactCandidate] | None:

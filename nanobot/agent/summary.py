@@ -165,7 +165,7 @@ async def ask_whole(model: Model, request: ModelRequest) -> Message:
                     return item
     except AnswerTooLong as error:
         return error.answer
-    raise ModelBadAnswer(f"{model.name} ended without a summary")
+    raise ModelBadAnswer(f"{model.name} ended without an answer")
 
 
 # What is read -------------------------------------------------------------------------------------

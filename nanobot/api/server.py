@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from nanobot.access.keyring import KeyRing
 from nanobot.api import (
     approval_links,
@@ -43,44 +45,35 @@ from nanobot.submit.submitter import Submitter
 from nanobot.web import routes as web
 
 
-def build_api(
-    store: Store,
-    submitter: Submitter,
-    attachments: Attachments,
-    clock: Clock,
-    randomness: Randomness,
-    *,
-    access: Access,
-    keys: KeyRing,
-    audit: AuditSink | None,
-    settings: ApiSettings,
-    file_settings: FileSettings,
-    check_model: Callable[[], Awaitable[None]],
-    render_metrics: Callable[[], Awaitable[str]],
-    compacting: Compacting,
-    secret: bytes,
-    workspaces: Workspaces | None = None,
-    observer: Observer = NULL_OBSERVER,
-) -> Guard:
-    """Return the API as an ASGI app. `check_model` raises where the default model could not answer now,
-    `render_metrics` returns the metrics as text. `secret`: what summaries are signed with that clients keep,
-    and links to approvals.
+class ApiResources(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operations of the API need.
+
+    `check_model` raises where the default model could not answer now, `render_metrics` returns the metrics as
+    text. `secret`: what summaries are signed with that clients keep, and links to approvals. `workspaces`:
+    the files of the agent; None: there are none.
     """
-    offered = operations(
-        store,
-        submitter,
-        attachments,
-        clock,
-        randomness,
-        settings=settings,
-        file_settings=file_settings,
-        check_model=check_model,
-        render_metrics=render_metrics,
-        compacting=compacting,
-        secret=secret,
-        keys=keys,
-        workspaces=workspaces,
-    )
+
+    store: Store
+    submitter: Submitter
+    attachments: Attachments
+    clock: Clock
+    randomness: Randomness
+    keys: KeyRing
+    settings: ApiSettings
+    file_settings: FileSettings
+    check_model: Callable[[], Awaitable[None]]
+    render_metrics: Callable[[], Awaitable[str]]
+    compacting: Compacting
+    secret: bytes
+    workspaces: Workspaces | None = None
+
+
+def build_api(
+    resources: ApiResources, *, access: Access, audit: AuditSink | None, observer: Observer = NULL_OBSERVER
+) -> Guard:
+    """Return the API as an ASGI app."""
+    settings = resources.settings
+    offered = operations(resources)
     open_paths = frozenset(
         operation.path.partition("{")[0] for operation in offered if operation.right is None
     )
@@ -88,10 +81,10 @@ def build_api(
     return Guard(
         Routes(offered),
         access,
-        keys,
+        resources.keys,
         audit,
-        clock,
-        randomness,
+        resources.clock,
+        resources.randomness,
         open_paths=open_paths,
         single_headers=named.union(settings.session_headers),
         observer=observer,
@@ -102,25 +95,13 @@ def build_api(
     )
 
 
-def operations(
-    store: Store,
-    submitter: Submitter,
-    attachments: Attachments,
-    clock: Clock,
-    randomness: Randomness,
-    *,
-    settings: ApiSettings,
-    file_settings: FileSettings,
-    check_model: Callable[[], Awaitable[None]],
-    render_metrics: Callable[[], Awaitable[str]],
-    compacting: Compacting,
-    secret: bytes,
-    keys: KeyRing,
-    workspaces: Workspaces | None = None,
-) -> tuple[Operation, ...]:
+def operations(resources: ApiResources) -> tuple[Operation, ...]:
     """Return everything that the API offers."""
+    store, clock, randomness = resources.store, resources.clock, resources.randomness
+    submitter, attachments = resources.submitter, resources.attachments
+    settings, secret = resources.settings, resources.secret
     session_keys = KeyReader(settings.session_headers)
-    links = approval_links.ApprovalLinks(secret, keys, clock)
+    links = approval_links.ApprovalLinks(secret, resources.keys, clock)
     offered = (
         ChatCompletions(submitter, settings).operation(),
         *responses.operations(
@@ -130,13 +111,15 @@ def operations(
             clock,
             randomness,
             settings,
-            compacting=compacting,
+            compacting=resources.compacting,
             seal=SummarySeal(secret),
         ),
         McpEndpoint(store, submitter, settings).operation(),
         *conversations.operations(store, clock, randomness, settings, attachments),
         *turns.operations(store, submitter, ping_s=settings.ping_s),
-        *files.operations(store, clock, randomness, session_keys, file_settings, workspaces),
+        *files.operations(
+            store, clock, randomness, session_keys, resources.file_settings, resources.workspaces
+        ),
         *approvals.operations(store, session_keys, settings, links),
         *approval_links.operations(store, links),
         *memory.operations(store, clock, randomness, session_keys, settings),
@@ -147,8 +130,8 @@ def operations(
         person_export.operation(store),
         session_events.operation(store, ping_s=settings.ping_s),
         *models.operations(settings.models, clock.now()),
-        *health.operations(store, check_model),
-        *metrics.operations(render_metrics, is_open=settings.metrics_open),
+        *health.operations(store, resources.check_model),
+        *metrics.operations(resources.render_metrics, is_open=settings.metrics_open),
         *web.operations(),
     )
     return (*offered, *reference.operations(offered))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp
 
 from nanobot.access.admission import PartGate
-from nanobot.api.server import build_api
+from nanobot.api.server import ApiResources, build_api
 from nanobot.app import settings
 from nanobot.app.accounts import AccountsInUse
 from nanobot.app.agent import make_agent, make_personas, make_policy, make_toolset
@@ -107,27 +107,27 @@ class App:
 
     def _api(self) -> ASGIApp:
         config, resources, agent = self.config, self.resources, self.agent
+        api_settings = settings.api_settings(
+            config, self.models, tools_tokens=lambda: agent.tools_tokens, personas=resources.personas
+        )
         return build_api(
-            self.store,
-            self.submitter,
-            self.submitting.attachments,
-            self.clock,
-            self.randomness,
-            access=settings.http_access(config),
-            keys=self.accounts.keys,
-            audit=resources.audit,
-            settings=settings.api_settings(
-                config,
-                self.models,
-                tools_tokens=lambda: agent.tools_tokens,
-                personas=resources.personas,
+            ApiResources(
+                store=self.store,
+                submitter=self.submitter,
+                attachments=self.submitting.attachments,
+                clock=self.clock,
+                randomness=self.randomness,
+                keys=self.accounts.keys,
+                settings=api_settings,
+                file_settings=settings.file_settings(config),
+                check_model=lambda: self.models.default.check(),
+                render_metrics=self._render_metrics,
+                compacting=self.compactor,
+                secret=resources.secret,
+                workspaces=resources.workspaces,
             ),
-            file_settings=settings.file_settings(config),
-            check_model=lambda: self.models.default.check(),
-            render_metrics=self._render_metrics,
-            compacting=self.compactor,
-            secret=resources.secret,
-            workspaces=resources.workspaces,
+            access=settings.http_access(config),
+            audit=resources.audit,
             observer=resources.observer,
         )
 

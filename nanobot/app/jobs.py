@@ -6,7 +6,7 @@ from pathlib import Path
 from nanobot.access.keyring import REFRESH_S
 from nanobot.app import settings
 from nanobot.app.app import App
-from nanobot.app.periodic import PeriodicJob
+from nanobot.app.periodic import CLEANUP_EVERY_S, PeriodicJob
 from nanobot.app.personas import REFRESH_S as PERSONAS_REFRESH_S
 from nanobot.core.errors import StoreError
 from nanobot.stores.retention import delete_unused
@@ -15,8 +15,6 @@ from nanobot.stores.workspaces.leftovers import remove_leftovers
 from nanobot.stores.workspaces.orphans import delete_orphans
 from nanobot.submit.deliveries import FLUSH_EVERY_S
 
-CLEANUP_EVERY_S = 600.0
-INTERPRETERS_EVERY_S = 30.0
 ERASURES_EVERY_S = 60.0
 _DAY_S = 86_400.0
 _SWEEP_EVERY_S = 6 * 3600.0

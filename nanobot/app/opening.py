@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from nanobot.app import settings
 from nanobot.app.app import App
-from nanobot.app.jobs import CLEANUP_EVERY_S, INTERPRETERS_EVERY_S, periodic_jobs
+from nanobot.app.jobs import periodic_jobs
 from nanobot.app.models import Models
 from nanobot.app.periodic import PeriodicJob, PeriodicJobs
 from nanobot.app.personas import SettingsSource
@@ -36,6 +36,7 @@ from nanobot.stores.workspaces.tree import is_supported
 from nanobot.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from nanobot.app.shell import Shell
     from nanobot.stores.vectors.process import VectorProcess
     from nanobot.tools.mcp.servers import McpServers
 
@@ -89,7 +90,7 @@ async def open_app(
                 clock=clock,
                 randomness=randomness,
                 metrics=metrics,
-                observer=Observers((observer, shell.commands)) if shell.commands else observer,
+                observer=Observers((observer, shell.observer)) if shell else observer,
                 store=store,
                 secret=secret,
                 audit=audit,
@@ -99,8 +100,8 @@ async def open_app(
                 skills=skills,
                 mcp=mcp,
                 fetcher=fetcher,
-                tools=(*tools, *shell.tools),
-                jobs=(*shell.jobs, *skill_jobs),
+                tools=(*tools, *shell.tools) if shell else tools,
+                jobs=(*shell.jobs, *skill_jobs) if shell else skill_jobs,
             )
         )
         await app.accounts.load()
@@ -160,14 +161,6 @@ async def _skills(
     return skills, (skills.job,)
 
 
-class _Shell(NamedTuple):
-    """What the agent's commands need of the server; nothing where they are off."""
-
-    tools: tuple[Tool, ...] = ()
-    commands: Observer | None = None
-    jobs: tuple[PeriodicJob, ...] = ()
-
-
 @contextlib.asynccontextmanager
 async def _shell(
     config: Config,
@@ -177,34 +170,15 @@ async def _shell(
     skills: SkillsInUse | None,
     audit: AuditLog | None,
     store: Store,
-) -> AsyncIterator[_Shell]:
+) -> AsyncIterator[Shell | None]:
     if not config.shell.sessions:
-        yield _Shell()
+        yield None
         return
     # Most servers run no commands.
     from nanobot.app.shell import open_shell
 
     async with open_shell(config, workspaces, clock, randomness, skills, audit, store) as shell:
-        if shell is None:
-            yield _Shell()
-            return
-        sweep = PeriodicJob(
-            name="delete temporary files of commands",
-            run=shell.sandbox.sweep,
-            every_s=CLEANUP_EVERY_S,
-            first_after_s=CLEANUP_EVERY_S,
-        )
-        jobs = [sweep]
-        if shell.interpreters is not None:
-            jobs.append(
-                PeriodicJob(
-                    name="end interpreters that are not used",
-                    run=shell.interpreters.sweep,
-                    every_s=min(INTERPRETERS_EVERY_S, config.shell.python_idle_s),
-                    first_after_s=INTERPRETERS_EVERY_S,
-                )
-            )
-        yield _Shell(shell.tools, shell.commands, tuple(jobs))
+        yield shell
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ import msgspec
 from nanobot.core.clock import Clock
 from nanobot.core.errors import NanobotError
 
+CLEANUP_EVERY_S = 600.0
 LONGEST_PAUSE_S = 30.0
 _MOST_DOUBLINGS = 10
 _log = logging.getLogger(__name__)

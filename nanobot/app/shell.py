@@ -8,7 +8,9 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
+from nanobot.app.periodic import CLEANUP_EVERY_S, PeriodicJob
 from nanobot.app.places import in_tables
 from nanobot.app.settings import MIB, host_rules
 from nanobot.config import Config
@@ -17,6 +19,7 @@ from nanobot.core.audit_log import AuditedConnection, AuditEntry, AuditSink
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ConfigError
 from nanobot.core.ids import Randomness
+from nanobot.core.observer import Observer
 from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tool
 from nanobot.stores.workspaces.leftovers import COMMANDS
@@ -30,31 +33,25 @@ from nanobot.tools.sandbox.launched import LaunchedSandbox, Layer
 from nanobot.tools.sandbox.layers import probe_layers, probe_network, probe_sandbox_exec
 from nanobot.tools.sandbox.seatbelt import SANDBOX_EXEC
 from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.background import BackgroundCommands
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from nanobot.tools.shell.interpreters import Interpreters, InterpreterSettings
 from nanobot.tools.shell.tools import shell_tools
 from nanobot.tools.workspace.files import SessionUploads
 
+INTERPRETERS_EVERY_S = 30.0
 _OWN_OF_COMMANDS = (TMP, "/dev/shm", WORKSPACE)  # noqa: S108 - the one of the sandbox
 _log = logging.getLogger(__name__)
 
 
-class Shell:
-    """The agent's commands, their tools, the sandbox that they run in, and the interpreters that sessions
-    keep.
+class Shell(NamedTuple):
+    """What a server has of the agent's commands: their tools, what is to be told of turns, what is to be done
+    now and then.
     """
 
-    def __init__(
-        self,
-        commands: ShellCommands,
-        tools: tuple[Tool, ...],
-        sandbox: LaunchedSandbox,
-        interpreters: Interpreters | None,
-    ) -> None:
-        self.commands = commands
-        self.tools = tools
-        self.sandbox = sandbox
-        self.interpreters = interpreters
+    tools: tuple[Tool, ...]
+    observer: Observer
+    jobs: tuple[PeriodicJob, ...]
 
 
 @contextlib.asynccontextmanager
@@ -97,18 +94,42 @@ async def open_shell(
         uploads,
         workspaces.snapshot,
     )
+    background = BackgroundCommands(commands, settings.max_background)
     interpreters = None
     try:
         has_python = await asyncio.to_thread(commands.finds, "python3")
         if has_python and config.shell.python == "session":
             interpreters = Interpreters(commands, clock, randomness, interpreter_settings(config))
         hosts = networks.rules.names() if networks else ()
-        tools = shell_tools(commands, access, has_python=has_python, interpreters=interpreters, hosts=hosts)
-        yield Shell(commands, tools, sandbox, interpreters)
+        tools = shell_tools(
+            commands, background, access, has_python=has_python, interpreters=interpreters, hosts=hosts
+        )
+        yield Shell(tools, background, _jobs(config, sandbox, interpreters))
     finally:
         if interpreters is not None:
             await interpreters.close()
-        await commands.close()
+        commands.close()
+        await background.close()
+
+
+def _jobs(
+    config: Config, sandbox: LaunchedSandbox, interpreters: Interpreters | None
+) -> tuple[PeriodicJob, ...]:
+    sweep = PeriodicJob(
+        name="delete temporary files of commands",
+        run=sandbox.sweep,
+        every_s=CLEANUP_EVERY_S,
+        first_after_s=CLEANUP_EVERY_S,
+    )
+    if interpreters is None:
+        return (sweep,)
+    end_unused = PeriodicJob(
+        name="end interpreters that are not used",
+        run=interpreters.sweep,
+        every_s=min(INTERPRETERS_EVERY_S, config.shell.python_idle_s),
+        first_after_s=INTERPRETERS_EVERY_S,
+    )
+    return sweep, end_unused
 
 
 def _noting(audit: AuditSink | None, clock: Clock) -> Note:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -14,11 +15,25 @@ from nanobot.cli.serve import loop_factory
 from nanobot.cli.terminal import neutral
 from nanobot.isolation.audit import IsolationOptions
 from nanobot.isolation.layer_audit import LayerOptions
-from nanobot.isolation.layers import layer_lines, run_layer_audit
-from nanobot.isolation.report import lines
+from nanobot.isolation.layers import LayerReport, layer_lines, run_layer_audit
+from nanobot.isolation.report import Report, lines
 from nanobot.isolation.run import run_isolation_audit
 
 _LARGEST_SEED = 2**32
+_PARALLEL = click.option(
+    "--parallel",
+    type=click.IntRange(min=1, max=1_000),
+    default=32,
+    metavar="N",
+    help="How many requests run at a time [32].",
+)
+_SEED = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Repeat the secrets and the order of an earlier run [random].",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
 
 
 @click.group("audit", cls=Group)
@@ -34,20 +49,9 @@ def command() -> None:
     metavar="N",
     help="How many sessions [200].",
 )
-@click.option(
-    "--parallel",
-    type=click.IntRange(min=1, max=1_000),
-    default=32,
-    metavar="N",
-    help="How many requests run at a time [32].",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Repeat the secrets and the order of an earlier run [random].",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@_PARALLEL
+@_SEED
+@_JSON
 @CONFIG
 def isolation(
     sessions: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None
@@ -64,13 +68,7 @@ def isolation(
         report = runner.run(
             run_isolation_audit(settings(config_file), options, lambda line: click.echo(line, err=True))
         )
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report)))
-    else:
-        for line in lines(report):
-            click.echo(neutral(line))
-    if not report.is_clean:
-        sys.exit(1)
+    _tell(report, lines(report), as_json=as_json)
 
 
 @command.command("people")
@@ -80,20 +78,9 @@ def isolation(
 @click.option(
     "--groups", type=click.IntRange(min=1, max=1_000), default=30, metavar="N", help="How many groups [30]."
 )
-@click.option(
-    "--parallel",
-    type=click.IntRange(min=1, max=1_000),
-    default=32,
-    metavar="N",
-    help="How many requests run at a time [32].",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Repeat the secrets and the order of an earlier run [random].",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@_PARALLEL
+@_SEED
+@_JSON
 @CONFIG
 def people(
     people: int, groups: int, parallel: int, seed: int | None, as_json: bool, config_file: Path | None
@@ -110,10 +97,15 @@ def people(
         report = runner.run(
             run_layer_audit(settings(config_file), options, lambda line: click.echo(line, err=True))
         )
+    _tell(report, layer_lines(report), as_json=as_json)
+
+
+def _tell(report: Report | LayerReport, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print a report; exit with status 1 where something got out."""
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
-        for line in layer_lines(report):
+        for line in lines:
             click.echo(neutral(line))
     if not report.is_clean:
         sys.exit(1)

@@ -4,11 +4,12 @@ The setting `name` of the table `[table]` is `NANOBOT_TABLE_NAME` in the environ
 describes each of them.
 
 Knows: the names, types and bounds of the settings, and where they may stand. Does not know: what they do.
-Start at `tables.py`; `models.py` has the tables of models and providers, `load.py` reads them all,
-`lines.py` knows on which line of the file each stands, `unknown.py` what a wrong name was meant to be,
-`masking.py` what of a value may be shown.
+Start at `config.py`, which has all tables; they are in `tables.py`, those of models and providers in
+`models.py`. `load.py` reads them, `lines.py` knows on which line of the file each stands, `unknown.py` what
+a wrong name was meant to be, `masking.py` what of a value may be shown.
 """
 
+from nanobot.config.config import Config, default_data_directory
 from nanobot.config.load import FILE, load, log_format, origins, sets_nothing
 from nanobot.config.models import EndpointFields, ModelTable, ProviderTable
 from nanobot.config.tables import (
@@ -16,7 +17,6 @@ from nanobot.config.tables import (
     ApiTable,
     ApprovalsTable,
     AuditTable,
-    Config,
     DelegationTable,
     EngineTable,
     FilesTable,
@@ -30,7 +30,6 @@ from nanobot.config.tables import (
     QuotaTable,
     ServerTable,
     WebTable,
-    default_data_directory,
 )
 
 __all__ = [

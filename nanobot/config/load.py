@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from nanobot.config.config import Config
 from nanobot.config.lines import setting_lines
 from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.config.tables import Config
 from nanobot.config.unknown import NAMED, setting_type, table_type, unknown_name, unknown_variable, variables
 from nanobot.core.errors import ConfigError
 

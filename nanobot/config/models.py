@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nanobot.config.bounds import AtLeast1, Positive
+from nanobot.config.tables import AtLeast1, Positive
 from nanobot.core.accounts import Price
 
 Choice = Literal["auto", "yes", "no"]

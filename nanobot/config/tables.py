@@ -1,23 +1,21 @@
-"""The tables of the settings, but for those of models and providers.
+"""The tables of the settings, but for those of models and providers, and the bounds that many share.
 
 docs/settings.md describes each setting.
 """
 
 import datetime
-import os
-import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from nanobot.config.bounds import LONGEST_S, AtLeast1, Positive
-from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.core.accounts import HistoryMode, Price, Quota, Right
-from nanobot.core.errors import ConfigError
+from nanobot.core.accounts import HistoryMode, Quota, Right
 from nanobot.core.memory import MemoryRules
 from nanobot.core.policy import PolicyOrigin
 from nanobot.core.tool import Decision
+
+LONGEST_S = 1_000_000_000
+Positive = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
+AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ServerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -413,95 +411,3 @@ class QuotaTable(_QuotaFields, frozen=True, forbid_unknown_fields=True, kw_only=
 
     pattern: str
     per: Literal["pattern", "session"] = "pattern"
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Every setting.
-
-    `models` are presets: further names that a request may give as its `model`. `providers` are further
-    providers, and changes of those that nanobot knows. The keys of `prices` are `provider:model`.
-    """
-
-    server: ServerTable = ServerTable()
-    api: ApiTable = ApiTable()
-    files: FilesTable = FilesTable()
-    web: WebTable = WebTable()
-    workspace: WorkspaceTable = WorkspaceTable()
-    shell: ShellTable = ShellTable()
-    skills: SkillsTable = SkillsTable()
-    mcp: McpTable = McpTable()
-    engine: EngineTable = EngineTable()
-    agent: AgentTable = AgentTable()
-    agents: tuple[PersonaTable, ...] = ()
-    policy: tuple[PolicyTable, ...] = ()
-    approvals: ApprovalsTable = ApprovalsTable()
-    delegation: DelegationTable = DelegationTable()
-    compaction: CompactionTable = CompactionTable()
-    recall: RecallTable = RecallTable()
-    memory: MemoryTable = MemoryTable()
-    model: ModelTable = ModelTable()
-    local: LocalTable = LocalTable()
-    models: dict[str, ModelTable] = {}
-    providers: dict[str, ProviderTable] = {}
-    sessions: SessionsTable = SessionsTable()
-    store: StoreTable = StoreTable()
-    log: LogTable = LogTable()
-    telemetry: TelemetryTable = TelemetryTable()
-    audit: AuditTable = AuditTable()
-    scopes: tuple[ScopeTable, ...] = ()
-    keys: tuple[KeyTable, ...] = ()
-    quotas: tuple[QuotaTable, ...] = ()
-    prices: dict[str, Price] = {}
-
-    @property
-    def data(self) -> Path:
-        """The data directory.
-
-        Raises:
-            ConfigError: it is in a home directory that does not exist.
-        """
-        try:
-            return Path(self.server.data).expanduser() if self.server.data else default_data_directory()
-        except RuntimeError as error:
-            raise ConfigError(
-                f"server.data is {self.server.data!r}: there is no such home directory, name it in full"
-            ) from error
-
-    @property
-    def skills_folder(self) -> Path:
-        """Where the operator's skills are.
-
-        Raises:
-            ConfigError: it is in a home directory that does not exist.
-        """
-        chosen = self.skills.folder
-        try:
-            return Path(chosen).expanduser() if chosen else self.data / "skills"
-        except RuntimeError as error:
-            raise ConfigError(
-                f"skills.folder is {chosen!r}: there is no such home directory, name it in full"
-            ) from error
-
-    @property
-    def models_dir(self) -> Path:
-        """Where the weights of local models are kept.
-
-        Raises:
-            ConfigError: it is in a home directory that does not exist.
-        """
-        chosen = self.local.models_dir
-        try:
-            return Path(chosen).expanduser() if chosen else default_data_directory() / "models"
-        except RuntimeError as error:
-            raise ConfigError(
-                f"local.models_dir is {chosen!r}: there is no such home directory, name it in full"
-            ) from error
-
-
-def default_data_directory() -> Path:
-    """Return where conversations are kept by default: where the platform keeps the data of applications."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "nanobot"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "nanobot"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "nanobot"

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from nanobot.config.config import Config
 from nanobot.config.models import ModelTable, ProviderTable
-from nanobot.config.tables import Config
 from nanobot.core.late_pattern import LatePattern
 
 PREFIX = "NANOBOT_"

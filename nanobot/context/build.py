@@ -146,41 +146,16 @@ def build(
     cut_tools: tuple[ToolSpec, ...] = ()
     if not is_text or (part is not None and part.is_shortened):
         history, cut_tools = _with_cut_parts(turn, history, tools, file_tools, budget_tokens, result_share)
-    summary = _shown_summary(history, budget_tokens)
-    fitted = fit(
-        history.messages,
-        budget_tokens,
-        skipped_tokens=history.skipped_tokens,
-        ends=history.ends,
-        saved_tokens=summary.saved_tokens if summary is not None else 0,
-        asked=range(part.first, part.end) if part is not None else None,
-        is_folded=part is not None and part.folded > 0,
-    )
-    context = _view(history, len(fitted), summary)
-    if not turn.may_cut and context is not None:
-        raise ContextOverflow(
-            "the conversation is longer than the window leaves room for beside the prompt, the tools and the"
-            " answer, and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
-            "or begin a new conversation"
-        )
-    shown = fitted if is_text else repair(fitted)
-    if context is not None and (before := prompt.earlier(summary, context, budget_tokens)):
-        shown = (user(before), *shown)
-    # What leaves no trace is no part of the conversation: a title is asked for without its messages, too. And
-    # the assistant may have begun it.
-    roles = [message.role for message in shown]
-    is_first = (
-        turn.trace and not history.skipped_tokens and roles[:1] == ["user"] and roles.count("user") == 1
-    )
-    notes = hint if is_side_task else prompt.notes(now, is_first=is_first, hint=hint)
-    had = history.state.plan
-    if is_side_task:
-        had = plan = NO_PLAN
-    if had.is_open:
-        # The same in all steps of the turn, whose question it stands at.
-        notes = f"{notes}\n{plan_lines(had, is_new=False)}"
-    if plan.is_open or (had.is_open and plan != had):
-        shown = with_plan(shown, plan)
+    shown, context = _conversation(turn, history, budget_tokens, is_text=is_text)
+    notes = hint
+    if not is_side_task:
+        notes = prompt.notes(now, is_first=_is_first(turn, history, shown), hint=hint)
+        had = history.state.plan
+        if had.is_open:
+            # The same in all steps of the turn, whose question it stands at.
+            notes = f"{notes}\n{plan_lines(had, is_new=False)}"
+        if plan.is_open or (had.is_open and plan != had):
+            shown = with_plan(shown, plan)
     return ModelRequest(
         system=prompt.system(
             "\n\n".join(filter(None, (turn.instructions, form))) if form else turn.instructions,
@@ -232,6 +207,48 @@ def _with_cut_parts(
         has_cut_result |= history.turn is not None and history.turn.is_shortened
     further = not_among(tools, files_tools) if has_cut_file else ()
     return history, further + results_tools if has_cut_result else further
+
+
+def _conversation(
+    turn: Turn, history: History, budget_tokens: int, *, is_text: bool
+) -> tuple[tuple[Message, ...], ContextView | None]:
+    """Return the messages that are shown, and how much of the conversation they are; None: all of it.
+
+    Raises:
+        ContextOverflow: as of `build`.
+    """
+    summary = _shown_summary(history, budget_tokens)
+    part = history.turn
+    fitted = fit(
+        history.messages,
+        budget_tokens,
+        skipped_tokens=history.skipped_tokens,
+        ends=history.ends,
+        saved_tokens=summary.saved_tokens if summary is not None else 0,
+        asked=range(part.first, part.end) if part is not None else None,
+        is_folded=part is not None and part.folded > 0,
+    )
+    context = _view(history, len(fitted), summary)
+    if not turn.may_cut and context is not None:
+        raise ContextOverflow(
+            "the conversation is longer than the window leaves room for beside the prompt, the tools and the"
+            " answer, and truncation is 'disabled': set it to 'auto' to leave out the oldest messages, "
+            "or begin a new conversation"
+        )
+    shown = fitted if is_text else repair(fitted)
+    if context is not None and (before := prompt.earlier(summary, context, budget_tokens)):
+        shown = (user(before), *shown)
+    return shown, context
+
+
+def _is_first(turn: Turn, history: History, shown: tuple[Message, ...]) -> bool:
+    """Return whether nothing was said before the turn.
+
+    What leaves no trace is no part of the conversation: a title is asked for without its messages, too. And
+    the assistant may have begun it.
+    """
+    roles = [message.role for message in shown]
+    return turn.trace and not history.skipped_tokens and roles[:1] == ["user"] and roles.count("user") == 1
 
 
 def not_among(tools: tuple[ToolSpec, ...], further: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:

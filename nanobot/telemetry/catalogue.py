@@ -82,7 +82,9 @@ class StoreSeries:
             "How long a search by meaning took, or was waited for.",
             _LATENCY_S,
         )
-        self.vectors_made = Counter("nanobot_vectors_made_total", "Messages and facts that have got vectors.")
+        self.vectors_made = Counter(
+            "nanobot_vectors_made_total", "Messages and facts for which a vector was made."
+        )
 
 
 class RequestSeries:

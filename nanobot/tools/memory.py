@@ -1,7 +1,9 @@
 """The tools by which the model keeps facts for later, and finds and forgets them."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -69,6 +71,30 @@ def new_fact_id(now: float, randomness: Randomness) -> str:
     return new_id("mem", now, randomness)
 
 
+@contextlib.contextmanager
+def refusals_for_the_model() -> Iterator[None]:
+    """Raise as a `ToolError` what the memory refuses; a store that fails is no matter of the model's."""
+    try:
+        yield
+    except (StoreError, ToolError):
+        raise
+    except NanobotError as error:
+        raise ToolError(error.message) from error
+
+
+# A tool that models with the ability `noting` have, too; its results are nothing but what is remembered.
+_tool = partial(
+    Tool,
+    repeatable=True,
+    demanding=True,
+    noting=True,
+    group="memory",
+    of_session=True,
+    lasting=True,
+    brings=None,
+)
+
+
 def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
     async def run(arguments: RememberArguments, context: ToolContext) -> str:
         if len(arguments.fact) > MOST_CHARACTERS:
@@ -87,29 +113,13 @@ def _remember(memory: Memory, fact_id: Callable[[], str]) -> Tool:
             turn_id=context.turn_id,
             replaces=arguments.replaces or None,
         )
-        try:
+        with refusals_for_the_model():
             fact = await memory.remember(context.session_key, new)
-        except StoreError:
-            raise
-        except NanobotError as error:
-            raise ToolError(error.message) from error
         source = f", as something from the {fact.origin}, not said by the user" if is_read else ""
         where = _TOLD_WHERE.get(fact.layer, "")
         return f"Remembered{where}: {fact.text} ({fact.id}{source})"
 
-    return Tool(
-        REMEMBER,
-        _REMEMBERS,
-        RememberArguments,
-        run,
-        repeatable=True,
-        demanding=True,
-        noting=True,
-        group="memory",
-        of_session=True,
-        lasting=True,
-        brings=None,
-    )
+    return _tool(REMEMBER, _REMEMBERS, RememberArguments, run)
 
 
 def _recall(memory: Memory) -> Tool:
@@ -124,44 +134,16 @@ def _recall(memory: Memory) -> Tool:
         most_bytes = min(_RESULT_TOKENS, context.result_tokens) * _BYTES_PER_TOKEN
         return cut_to_bytes("\n".join((_NOTE, *map(_line, found))), most_bytes)
 
-    return Tool(
-        RECALL,
-        _RECALLS,
-        RecallArguments,
-        run,
-        repeatable=True,
-        demanding=True,
-        noting=True,
-        group="memory",
-        of_session=True,
-        lasting=True,
-        brings=None,
-    )
+    return _tool(RECALL, _RECALLS, RecallArguments, run)
 
 
 def _forget(memory: Memory) -> Tool:
     async def run(arguments: ForgetArguments, context: ToolContext) -> str:
-        try:
+        with refusals_for_the_model():
             fact = await memory.forget(context.session_key, arguments.fact, by=context.origin)
-        except StoreError:
-            raise
-        except NanobotError as error:
-            raise ToolError(error.message) from error
         return f"Forgotten for good: {fact.text}"
 
-    return Tool(
-        FORGET,
-        _FORGETS,
-        ForgetArguments,
-        run,
-        repeatable=True,
-        demanding=True,
-        noting=True,
-        group="memory",
-        of_session=True,
-        lasting=True,
-        brings=None,
-    )
+    return _tool(FORGET, _FORGETS, ForgetArguments, run)
 
 
 def _line(fact: MemoryFact) -> str:

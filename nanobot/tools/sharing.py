@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 
 from nanobot.core.clock import Clock
-from nanobot.core.errors import NanobotError, StoreError, ToolError
+from nanobot.core.errors import ToolError
 from nanobot.core.ids import Randomness
 from nanobot.core.memory import FactChange, Memory, MemoryFact, NewFact
 from nanobot.core.scopes import Scopes
 from nanobot.core.tool import Tool, ToolContext
-from nanobot.tools.memory import SHARE_FACT, new_fact_id
+from nanobot.tools.memory import SHARE_FACT, new_fact_id, refusals_for_the_model
 
 _MOST_LOOKED_AT = 50
 
@@ -40,7 +40,7 @@ def share_fact(
     async def run(arguments: ShareFactArguments, context: ToolContext) -> str:
         if scopes_of(context.session_key).group is not None:
             raise ToolError("facts are shared from a private chat with the user")
-        try:
+        with refusals_for_the_model():
             fact = await _meant(memory, context.session_key, arguments.fact)
             if arguments.group is None:
                 await memory.change_fact(context.session_key, fact.id, FactChange(is_public=True))
@@ -59,10 +59,6 @@ def share_fact(
                 told_to=arguments.group,
             )
             told = await memory.remember(context.session_key, new)
-        except (StoreError, ToolError):
-            raise
-        except NanobotError as error:
-            raise ToolError(error.message) from error
         return f"The group {told.owner} knows now: {told.subject}: {told.text}"
 
     return Tool(

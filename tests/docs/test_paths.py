@@ -36,6 +36,12 @@ def test_the_pages_name_paths() -> None:
     assert {ROOT / "nanobot" / "http" / "guard.py", ROOT / "tests" / "contract"} <= named
 
 
+def test_every_page_is_on_the_list_of_pages() -> None:
+    listed = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert page.name == "README.md" or f"]({page.name})" in listed, f"docs/README.md misses {page.name}"
+
+
 def test_each_package_starts_at_files_that_exist() -> None:
     rows = re.findall(r"^\| `([\w.]+/?)` \| .* \| (.*) \|$", ARCHITECTURE, re.MULTILINE)
     assert ("core/", "`turn.py`, `event.py`, `store.py`") in rows

@@ -13,7 +13,7 @@ from nanobot.access.admission import Gate
 from nanobot.access.keyring import KeyRing
 from nanobot.access.quotas import Quotas
 from nanobot.api.files import FileSettings
-from nanobot.api.server import operations
+from nanobot.api.server import ApiResources, operations
 from nanobot.api.settings import ApiSettings
 from nanobot.cli.main import COMMANDS, nanobot
 from nanobot.core.clock import SystemClock
@@ -57,30 +57,33 @@ def offered() -> list[str]:
     attachments = Attachments(store, DocumentReader(workers), None)
     schemas = WorkerSchemas(workers, 1)
     gate, followers = Gate(store, Quotas((), clock)), Followers(store, clock, 0, Deliveries(store))
-    found = operations(
+    submitter = Submitter(
         store,
-        Submitter(
-            store,
-            gate,
-            attachments,
-            schemas,
-            followers,
-            None,
-            clock,
-            randomness,
-            check_length=lambda _: None,
-            model_of=lambda _: None,
-        ),
+        gate,
         attachments,
+        schemas,
+        followers,
+        None,
         clock,
         randomness,
-        settings=ApiSettings(),
-        file_settings=FileSettings(),
-        check_model=check,
-        render_metrics=render,
-        compacting=Compactor.__new__(Compactor),
-        secret=b"secret",
-        keys=KeyRing(),
+        check_length=lambda _: None,
+        model_of=lambda _: None,
+    )
+    found = operations(
+        ApiResources(
+            store=store,
+            submitter=submitter,
+            attachments=attachments,
+            clock=clock,
+            randomness=randomness,
+            keys=KeyRing(),
+            settings=ApiSettings(),
+            file_settings=FileSettings(),
+            check_model=check,
+            render_metrics=render,
+            compacting=Compactor.__new__(Compactor),
+            secret=b"secret",
+        )
     )
     return [f"{operation.method} {operation.path.replace(':path', '')}" for operation in found]
 

@@ -18,7 +18,7 @@ from tests import files
 from tests.asgi import Exchange
 from tests.forms import ANN, form, send_form, upload
 from tests.harness import Harness, OpenHarness
-from tests.upstream import Reply, Upstream
+from tests.upstream import Reply, Upstream, by_path
 
 
 def asked(harness: Harness) -> tuple[Message, ...]:
@@ -286,14 +286,16 @@ async def test_no_url_leads_into_the_network_of_the_server(harness: Harness, whe
 
 
 async def test_a_file_behind_a_url_is_fetched_and_read_under_its_own_name(open_harness: OpenHarness) -> None:
-    async with Upstream() as upstream:
-        upstream.then(
-            picture(files.pdf("kumquat"), "application/pdf"),
-            picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1"),
-        )
+    # Both are fetched at once.
+    paper, size = "/papers/on%20fruit.pdf?key=1", "/x"
+    replies = {
+        paper: picture(files.pdf("kumquat"), "application/pdf"),
+        size: picture("Größe".encode("latin-1"), "text/plain; charset=iso-8859-1"),
+    }
+    async with Upstream(by_path(replies)) as upstream:
         harness = await open_harness(fetcher=web(upstream))
-        part = {"type": "file", "file": {"file_data": url(upstream, "/papers/on%20fruit.pdf?key=1")}}
-        named = {"type": "file", "file": {"file_data": url(upstream, "/x"), "filename": "size.txt"}}
+        part = {"type": "file", "file": {"file_data": url(upstream, paper)}}
+        named = {"type": "file", "file": {"file_data": url(upstream, size), "filename": "size.txt"}}
         assert (await harness.door.chat(ANN, saying(part, named))).status == 200
         assert set(texts(harness)) == {("on fruit.pdf", "[page 1]\nkumquat"), ("size.txt", "Größe")}
         inner = {"type": "file", "file": {"file_data": "http://inner.example/a.pdf"}}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from nanobot.access.keyring import REFRESH_S
-from nanobot.app.jobs import CLEANUP_EVERY_S, ERASURES_EVERY_S
+from nanobot.app.jobs import ERASURES_EVERY_S
+from nanobot.app.periodic import CLEANUP_EVERY_S
 from nanobot.app.skills import REFRESH_S as SKILLS_REFRESH_S
 from nanobot.core.errors import ModelRefusedKey
 from nanobot.testing import FakeClock, Say, ScriptedModel, call

@@ -18,6 +18,7 @@ from nanobot.testing import Say, ScriptedModel, call
 from nanobot.tools.sandbox.command import Command, Ending, Running
 from nanobot.tools.sandbox.layers import probe_folders
 from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.background import BackgroundCommands
 from nanobot.tools.shell.commands import ShellCommands, ShellSettings
 from tests.asgi import BOUND_S
 from tests.harness import OpenHarness, with_new_database
@@ -331,7 +332,7 @@ async def directory(_: str) -> AsyncIterator[Path]:
 
 
 async def test_a_session_has_four_background_commands_and_only_sees_its_own() -> None:
-    commands = ShellCommands(Held(), directory, ShellSettings())
+    commands = BackgroundCommands(ShellCommands(Held(), directory, ShellSettings()), 4)
     names = [await commands.begin("ann", "turn", "x", 5) for _ in range(4)]
     assert names == ["command-1", "command-2", "command-3", "command-4"]
     with pytest.raises(Exception, match="4 commands run in the background already"):

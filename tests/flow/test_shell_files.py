@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nanobot.app.jobs import CLEANUP_EVERY_S
+from nanobot.app.periodic import CLEANUP_EVERY_S
 from nanobot.core.message import Message, ToolCall
 from nanobot.testing import FakeClock, Say, ScriptedModel
 from nanobot.tools.shell.tools import RUN

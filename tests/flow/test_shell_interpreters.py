@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nanobot.app.jobs import INTERPRETERS_EVERY_S
+from nanobot.app.shell import INTERPRETERS_EVERY_S
 from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.harness import Harness, OpenHarness
 from tests.processes import is_there, nap

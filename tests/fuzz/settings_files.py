@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nanobot import config
 from nanobot.config import Config
-from nanobot.config.bounds import LONGEST_S
+from nanobot.config.tables import LONGEST_S
 from nanobot.core.errors import ConfigError
 from tests.fuzz.target import Target, drawn
 

@@ -5,6 +5,7 @@ import sys
 import tomllib
 import types
 import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -383,6 +384,31 @@ def test_a_home_directory_that_nobody_has_is_told() -> None:
     with pytest.raises(ConfigError) as caught:
         _ = config.data
     assert "'~nobody-of-that-name/x'" in caught.value.message
+
+
+@pytest.fixture
+def user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process belongs to a user that the system has no entry for, as in many containers."""
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    os.setresuid(54_321, 0, 0)
+    yield
+    os.setresuid(0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.usefixtures("user_without_a_home")
+@pytest.mark.parametrize(
+    ("folder", "setting"),
+    [(lambda config: config.data, "server.data"), (lambda config: config.models_dir, "local.models_dir")],
+)
+def test_a_user_without_a_home_directory_is_told_which_setting_to_set(
+    folder: Callable[[Config], Path], setting: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        folder(load(None, {}, {}))
+    assert caught.value.message.startswith(f"{setting} is not set")
+    assert "None" not in caught.value.message
 
 
 def test_the_data_directory_may_have_any_name() -> None:

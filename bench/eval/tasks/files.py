@@ -335,7 +335,7 @@ def _compute(talk: Talk) -> Reply:
 
 @TASKS.add(
     "compute in Python",
-    "a script fails, is mended by its error, and computes what no head does",
+    "a script fails, is corrected by its error message, and computes what cannot be guessed",
     _compute,
     prepare=_sales,
     settings=SHELL,

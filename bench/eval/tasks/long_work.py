@@ -188,7 +188,8 @@ for _name, _setting in (
 ):
     TASKS.add(
         f"a budget of {_name}",
-        f"a turn ends where its {_name} are used up, says what is left, and the next goes on by the plan",
+        f"a turn ends when its budget of {_name} is used up, says what is left, and the next"
+        " goes on by the plan",
         _collect,
         prepare=_numbers,
         settings=f"[agent]\n{_setting}\n{SITE}",

@@ -25,7 +25,7 @@ def _sum(talk: Talk) -> Reply:
     return f"That is {talk.last}."
 
 
-@TASKS.add("a sum", "calculates what no head does", _sum, needs_tools=False)
+@TASKS.add("a sum", "works out a sum that is too long to guess", _sum, needs_tools=False)
 def _a_sum(world: World) -> None:
     said = world.ask(_KEY, "What is 1847 * 23 + 591?").text
     check("43072" in re.sub(r"[ ,.']", "", said), f"the answer has not 43072: {said[:200]}")

@@ -25,6 +25,7 @@ from nanobot.core.message import (
     ToolResult,
 )
 from nanobot.models.images import NO_IMAGE_NOTE, sent_detail
+from nanobot.models.transcript import results_after
 
 # The shapes of the format; a field that is not set is left out ------------------------------------
 
@@ -138,7 +139,7 @@ def input_items(
     steps = _Steps(taken)
     for position, message in enumerate(messages):
         if message.role == "assistant":
-            items += steps.step(message, _results_after(messages, position))
+            items += steps.step(message, results_after(messages, position))
         elif message.role == "user":
             content = _content(message, taken)
             if position == last_user and notes.strip():
@@ -196,18 +197,6 @@ class _Steps:
         )
         self._ids.add(own)
         return own
-
-
-def _results_after(messages: tuple[Message, ...], position: int) -> dict[str, ToolResult]:
-    """Return the results that follow a message of the model before its next one, by their calls' ids."""
-    results: dict[str, ToolResult] = {}
-    for following in messages[position + 1 :]:
-        if following.role == "assistant":
-            break
-        if following.role == "tool":
-            for result in following.tool_results:
-                results.setdefault(result.call_id, result)
-    return results
 
 
 def _content(message: Message, taken: Taken) -> list[ShownText | ShownImage]:

@@ -1,24 +1,20 @@
-"""The commands of sessions: those that a call waits for, and those that run on behind a turn."""
+"""The commands of sessions: how each is started, and those that a call waits for."""
 
 import asyncio
 import contextlib
 import shutil
 import sys
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from nanobot.core.errors import ToolError
-from nanobot.core.event import TurnEnded
-from nanobot.core.observer import Observer
 from nanobot.core.skill import CommandFolders
 from nanobot.core.tool import Tell, tell_nobody
-from nanobot.core.turn import Turn
 from nanobot.core.workspace import Snapshot, written
 from nanobot.tools.sandbox.command import Command, CommandLimits, Ending, Network, Running, Sandbox
-from nanobot.tools.shell.output import HeadAndTail, LiveLines, Unread
+from nanobot.tools.shell.output import HeadAndTail, LiveLines
 from nanobot.tools.shell.uploads import UploadCopies
 from nanobot.tools.workspace.files import SessionUploads
 from nanobot.workers.slots import FairSlots
@@ -31,10 +27,7 @@ Raises ToolError: there can be none.
 """
 Look = Callable[[Path], Awaitable[Snapshot | None]]
 """Returns what files there are in the directory of a session's workspace."""
-_UNREAD_BYTES = 64_000
 _WAIT_S = 20.0
-_MOST_ENDED = 8
-"""Commands that have ended and whose last output can still be read."""
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
 # Homebrew's programs for Macs of today are not below /usr.
 _HOMEBREW = "/opt/homebrew/bin:" if sys.platform == "darwin" else ""
@@ -96,38 +89,13 @@ class FilesSince:
         return written(self._before, await self._look(self._directory))
 
 
-class _Background:
-    """A command that runs on, and what it has written since it was last read; the `files` once it has
-    ended.
-    """
+class ShellCommands:
+    """Runs commands of sessions, each in the session's own directory. `skills`: the folders that they are
+    shown beside their own. `network`: returns what a command of a session has for a network; None: none has
+    one. `uploads`: what was uploaded to sessions, which their commands can read. `look`: tells which files
+    commands have written.
 
-    def __init__(self, running: Running, turn_id: str, since: FilesSince) -> None:
-        self.running = running
-        self.files: tuple[str, ...] = ()
-        self._since = since
-        self.turn_id = turn_id
-        self.unread = Unread(_UNREAD_BYTES)
-        self.ending: Ending | None = None
-        self.news = asyncio.Event()
-
-    async def follow(self) -> None:
-        """Take in what it writes until it has ended."""
-        while data := await self.running.read():
-            self.unread.add(data)
-            self.news.set()
-        ending = await self.running.wait()
-        self.files = await self._since.written()
-        self.ending = ending
-        self.news.set()
-
-
-class ShellCommands(Observer):
-    """Runs commands of sessions, each in the session's own directory. As an observer it ends those of a turn
-    with the turn. `skills`: the folders that they are shown beside their own. `network`: returns what a
-    command of a session has for a network; None: none has one. `uploads`: what was uploaded to sessions,
-    which their commands can read. `look`: tells which files commands have written.
-
-    `close` ends all.
+    `close` ends those that calls wait for.
     """
 
     def __init__(
@@ -149,9 +117,6 @@ class ShellCommands(Observer):
         self._settings = settings
         # One session leaves room for others, whatever it does.
         self._slots = FairSlots(settings.max_commands, most_each=max(1, settings.max_commands // 2))
-        self._background: dict[str, dict[str, _Background]] = defaultdict(dict)
-        self._numbers: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._foreground: set[Running] = set()
 
     @property
@@ -166,8 +131,6 @@ class ShellCommands(Observer):
     @property
     def _path(self) -> str:
         return ":".join([*(f"{path}/bin" for path in self._settings.readable), _ENVIRONMENT["PATH"]])
-
-    # Foreground -----------------------------------------------------------------------------------
 
     async def files_since(self, directory: Path) -> FilesSince:
         """Return what tells which files of a session's directory are written from now on."""
@@ -185,7 +148,7 @@ class ShellCommands(Observer):
         output, live = HeadAndTail(most_bytes), self.live_lines(tell)
         async with self.slot(session_key), self.directory(session_key) as directory:
             since = await self.files_since(directory)
-            running = await self._start(session_key, directory, line, timeout_s, has_input=False)
+            running = await self.start_line(session_key, directory, line, timeout_s)
             self._foreground.add(running)
             try:
                 while data := await running.read():
@@ -225,9 +188,14 @@ class ShellCommands(Observer):
                 ) from None
             yield
 
-    async def _start(
-        self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool
+    async def start_line(
+        self, session_key: str, directory: Path, line: str, timeout_s: float, *, has_input: bool = False
     ) -> Running:
+        """Start a line of shell in the directory of the session.
+
+        Raises:
+            ToolError: it cannot be started.
+        """
         wall_s = min(timeout_s, self.longest_s)
         return await self.start(session_key, directory, ("-c", line), wall_s, has_input=has_input)
 
@@ -269,133 +237,10 @@ class ShellCommands(Observer):
             return None
         return UploadCopies(self._uploads, session_key, is_kept=is_kept)
 
-    # Background -----------------------------------------------------------------------------------
-
-    async def begin(self, session_key: str, turn_id: str, line: str, timeout_s: float) -> str:
-        """Start a line of shell that runs on until its turn ends; return what it is called.
-
-        Raises:
-            ToolError: it cannot be run, or too many run already.
-        """
-        own = self._background[session_key]
-        running = [name for name, each in own.items() if each.ending is None]
-        if len(running) >= self._settings.max_background:
-            raise ToolError(
-                f"{len(running)} commands run in the background already, which is the most: stop one first"
-                f" ({', '.join(running)})"
-            )
-        ended = [name for name, each in own.items() if each.ending is not None]
-        for name in ended[:-_MOST_ENDED]:
-            del own[name]
-        number = self._numbers.get(turn_id, 0) + 1
-        self._numbers[turn_id] = number
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self.slot(session_key))
-            directory = await stack.enter_async_context(self.directory(session_key))
-            since = await self.files_since(directory)
-            background = _Background(
-                await self._start(session_key, directory, line, timeout_s, has_input=True), turn_id, since
-            )
-            places = stack.pop_all()
-        name = f"command-{number}"
-        own[name] = background
-        task = asyncio.create_task(self._follow(background, places))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return name
-
-    async def _follow(self, background: _Background, places: contextlib.AsyncExitStack) -> None:
-        async with places:
-            await background.follow()
-
-    async def read(
-        self, session_key: str, name: str, wait_s: float
-    ) -> tuple[str, Ending | None, tuple[str, ...]]:
-        """Return what a command has written since it was last read, how it ended, None while it runs, and
-        then the files that it has made or changed. Where there is nothing new, wait for it for some time.
-
-        Raises:
-            ToolError: there is no such command.
-        """
-        background = self._find(session_key, name)
-        if not background.unread and background.ending is None:
-            background.news.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await background.news.wait()
-        return background.unread.take(), background.ending, background.files
-
-    async def write(self, session_key: str, name: str, text: str, *, closes: bool) -> None:
-        """Write to the input of a command; `closes`: that is the end of it.
-
-        Raises:
-            ToolError: there is no such command, or it reads no more.
-        """
-        background = self._find(session_key, name)
-        if background.ending is not None:
-            raise ToolError(f"{name} has ended")
-        if text:
-            await background.running.write(text.encode())
-        if closes:
-            background.running.close_input()
-
-    async def stop(self, session_key: str, name: str) -> tuple[str, tuple[str, ...]]:
-        """End a command, with all that it started; return what it had written since it was last read, and the
-        files that it has made or changed.
-
-        Raises:
-            ToolError: there is no such command.
-        """
-        background = self._find(session_key, name)
-        background.running.stop()
-        await background.running.wait()
-        while background.ending is None:
-            background.news.clear()
-            await background.news.wait()
-        del self._background[session_key][name]
-        return background.unread.take(), background.files
-
-    def _find(self, session_key: str, name: str) -> _Background:
-        own = self._background.get(session_key, {})
-        if name not in own:
-            known = ", ".join(own) or "none"
-            raise ToolError(
-                f"there is no command {name!r} in the background; there are: {known}. Commands end with the"
-                " turn that started them."
-            )
-        return own[name]
-
-    # The end --------------------------------------------------------------------------------------
-
-    def turn_withdrawn(self, turn_id: str) -> None:
-        """End at once what the turn runs in the background: its session may have been deleted. What it waits
-        for ends with its task.
-        """
-        for own in self._background.values():
-            for background in own.values():
-                if background.turn_id == turn_id:
-                    background.running.stop()
-
-    def turn_ended(self, turn: Turn, end: TurnEnded | None) -> None:
-        """End what the turn has left running."""
-        self._numbers.pop(turn.id, None)
-        own = self._background.get(turn.session_key, {})
-        for name, background in list(own.items()):
-            if background.turn_id == turn.id:
-                background.running.stop()
-                del own[name]
-        if not own:
-            self._background.pop(turn.session_key, None)
-
-    async def close(self) -> None:
-        """End everything; return when nothing is left of it."""
+    def close(self) -> None:
+        """End those that calls wait for."""
         for running in self._foreground:
             running.stop()
-        for own in self._background.values():
-            for background in own.values():
-                background.running.stop()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
 
 
 async def _whole(running: Running) -> None:

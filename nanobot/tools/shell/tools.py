@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from nanobot.core.errors import ToolError
 from nanobot.core.tool import Tool, ToolContext, ToolOutput
 from nanobot.tools.sandbox.command import Ending
 from nanobot.tools.shell.access import ShellAccess
+from nanobot.tools.shell.background import BackgroundCommands
 from nanobot.tools.shell.commands import ShellCommands
 from nanobot.tools.shell.interpreters import CodeOutcome, Interpreters
 from nanobot.tools.workspace.files import link_note
@@ -24,6 +26,7 @@ _PYTHON_OF_SESSION = (
     "Run Python in the workspace; variables and imports stay for later calls. The value of an expression at"
     " the end is shown."
 )
+_PYTHON_SCRIPT = "Run a Python script in the workspace, as run_command does; print what you want to see."
 _SPARE_S = 30.0
 """For the wait for a slot, the start and the end; commands have a time limit of their own."""
 
@@ -62,138 +65,118 @@ class StopArguments(msgspec.Struct, frozen=True):
 
 def shell_tools(
     commands: ShellCommands,
+    background: BackgroundCommands,
     access: ShellAccess,
     *,
     has_python: bool = False,
     interpreters: Interpreters | None = None,
     hosts: Sequence[str] = (),
 ) -> tuple[Tool, ...]:
-    """Return the tools that run commands by `commands`, in those sessions that `access` lets. `has_python`:
-    also the one that runs Python, in `interpreters` where sessions keep theirs. `hosts`: what commands reach
-    of the network; none: nothing.
+    """Return the tools that run commands, waiting for them or in the background, in those sessions that
+    `access` lets. `has_python`: also the one that runs Python, in `interpreters` where sessions keep theirs.
+    `hosts`: what commands reach of the network; none: nothing.
     """
+    calls = _Calls(commands, background, access, interpreters)
+    tool = partial(Tool, concurrent=False, demanding=True, group="shell", of_session=True)
+    runs = partial(tool, timeout_s=commands.longest_s + _SPARE_S, lasting=True, by_default="ask")
+    run = runs(
+        RUN,
+        f"Run a shell command in the workspace, {_network(hosts)}. Each starts there anew; files stay,"
+        " also those in /tmp. uploads/ can only be read; shared/ is not there.",
+        RunArguments,
+        calls.run,
+    )
+    read = tool(
+        READ,
+        "Show what a background command has written since the last call.",
+        ReadArguments,
+        calls.read,
+        timeout_s=_LONGEST_WAIT_S + _SPARE_S,
+    )
+    write = tool(
+        WRITE,
+        "Write to the input of a background command; end lines with \\n.",
+        WriteArguments,
+        calls.write,
+        by_default="ask",
+    )
+    stop = tool(STOP, "End a background command.", StopArguments, calls.stop)
+    if not has_python:
+        return run, read, write, stop
+    told = _PYTHON_OF_SESSION if interpreters is not None else _PYTHON_SCRIPT
+    return run, read, write, stop, runs(PYTHON, told, PythonArguments, calls.python)
 
-    def check(text: str, context: ToolContext) -> None:
-        access.check(context.session_key)
+
+class _Calls:
+    """What the tools do when they are called."""
+
+    def __init__(
+        self,
+        commands: ShellCommands,
+        background: BackgroundCommands,
+        access: ShellAccess,
+        interpreters: Interpreters | None,
+    ) -> None:
+        self._commands = commands
+        self._background = background
+        self._access = access
+        self._interpreters = interpreters
+
+    async def run(self, arguments: RunArguments, context: ToolContext) -> str | ToolOutput:
+        self._check(arguments.command, context)
+        if not arguments.background:
+            return await self._to_the_end(arguments.command, arguments.timeout_s, context)
+        timeout_s = arguments.timeout_s or self._commands.longest_s
+        name = await self._background.begin(
+            context.session_key, context.turn_id, arguments.command, timeout_s
+        )
+        return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
+
+    async def python(self, arguments: PythonArguments, context: ToolContext) -> ToolOutput:
+        self._check(arguments.code, context)
+        if self._interpreters is None:
+            return await self._to_the_end(_script(arguments.code), arguments.timeout_s, context)
+        done = await self._interpreters.run(
+            context.session_key,
+            arguments.code,
+            arguments.timeout_s or _FOREGROUND_S,
+            _most_bytes(context),
+            context.tell,
+        )
+        return _with_files(_shown_of_session(done), done.files)
+
+    async def read(self, arguments: ReadArguments, context: ToolContext) -> ToolOutput:
+        wait_s = min(arguments.wait_s, _LONGEST_WAIT_S)
+        output, ending, files = await self._background.read(context.session_key, arguments.command, wait_s)
+        return _with_files(_shown(_bounded(output, context), ending), files)
+
+    async def write(self, arguments: WriteArguments, context: ToolContext) -> str:
+        name = arguments.command
+        await self._background.write(context.session_key, name, arguments.text, closes=arguments.close)
+        return f"written: call {READ} to see what it answers"
+
+    async def stop(self, arguments: StopArguments, context: ToolContext) -> ToolOutput:
+        output, files = await self._background.stop(context.session_key, arguments.command)
+        return _with_files(f"{_bounded(output, context)}\n[stopped]".lstrip(), files)
+
+    def _check(self, text: str, context: ToolContext) -> None:
+        """Check that the session may run this.
+
+        Raises:
+            ToolError: it may not, or there is nothing to run.
+        """
+        self._access.check(context.session_key)
         if not context.leaves_trace:
             raise ToolError("this request leaves no trace (store: false), so no command can be run")
         if "\0" in text or not text.strip():
             raise ToolError("what is to be run is empty, or has a null character in it")
 
-    async def run(arguments: RunArguments, context: ToolContext) -> str | ToolOutput:
-        check(arguments.command, context)
-        if arguments.background:
-            timeout_s = arguments.timeout_s or commands.longest_s
-            name = await commands.begin(context.session_key, context.turn_id, arguments.command, timeout_s)
-            return f"{name} runs in the background until this turn ends: call {READ} to see what it writes."
-        outcome = await commands.run(
-            context.session_key,
-            arguments.command,
-            arguments.timeout_s or _FOREGROUND_S,
-            _most_bytes(context),
-            context.tell,
+    async def _to_the_end(self, line: str, timeout_s: float | None, context: ToolContext) -> ToolOutput:
+        """Run a line of shell while the turn waits."""
+        outcome = await self._commands.run(
+            context.session_key, line, timeout_s or _FOREGROUND_S, _most_bytes(context), context.tell
         )
         return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
-
-    async def python(arguments: PythonArguments, context: ToolContext) -> ToolOutput:
-        check(arguments.code, context)
-        if interpreters is not None:
-            done = await interpreters.run(
-                context.session_key,
-                arguments.code,
-                arguments.timeout_s or _FOREGROUND_S,
-                _most_bytes(context),
-                context.tell,
-            )
-            return _with_files(_shown_of_session(done), done.files)
-        outcome = await commands.run(
-            context.session_key,
-            _script(arguments.code),
-            arguments.timeout_s or _FOREGROUND_S,
-            _most_bytes(context),
-            context.tell,
-        )
-        return _with_files(_shown(outcome.output, outcome.ending), outcome.files)
-
-    async def read(arguments: ReadArguments, context: ToolContext) -> ToolOutput:
-        wait_s = min(arguments.wait_s, _LONGEST_WAIT_S)
-        output, ending, files = await commands.read(context.session_key, arguments.command, wait_s)
-        return _with_files(_shown(_bounded(output, context), ending), files)
-
-    async def write(arguments: WriteArguments, context: ToolContext) -> str:
-        name = arguments.command
-        await commands.write(context.session_key, name, arguments.text, closes=arguments.close)
-        return f"written: call {READ} to see what it answers"
-
-    async def stop(arguments: StopArguments, context: ToolContext) -> ToolOutput:
-        output, files = await commands.stop(context.session_key, arguments.command)
-        return _with_files(f"{_bounded(output, context)}\n[stopped]".lstrip(), files)
-
-    longest_s = commands.longest_s + _SPARE_S
-    python_tool = Tool(
-        PYTHON,
-        _PYTHON_OF_SESSION
-        if interpreters is not None
-        else "Run a Python script in the workspace, as run_command does; print what you want to see.",
-        PythonArguments,
-        python,
-        timeout_s=longest_s,
-        concurrent=False,
-        demanding=True,
-        lasting=True,
-        group="shell",
-        of_session=True,
-        by_default="ask",
-    )
-    return (
-        Tool(
-            RUN,
-            f"Run a shell command in the workspace, {_network(hosts)}. Each starts there anew; files stay,"
-            " also those in /tmp. uploads/ can only be read; shared/ is not there.",
-            RunArguments,
-            run,
-            timeout_s=longest_s,
-            concurrent=False,
-            demanding=True,
-            lasting=True,
-            group="shell",
-            of_session=True,
-            by_default="ask",
-        ),
-        Tool(
-            READ,
-            "Show what a background command has written since the last call.",
-            ReadArguments,
-            read,
-            timeout_s=_LONGEST_WAIT_S + _SPARE_S,
-            concurrent=False,
-            demanding=True,
-            group="shell",
-            of_session=True,
-        ),
-        Tool(
-            WRITE,
-            "Write to the input of a background command; end lines with \\n.",
-            WriteArguments,
-            write,
-            concurrent=False,
-            demanding=True,
-            group="shell",
-            of_session=True,
-            by_default="ask",
-        ),
-        Tool(
-            STOP,
-            "End a background command.",
-            StopArguments,
-            stop,
-            concurrent=False,
-            demanding=True,
-            group="shell",
-            of_session=True,
-        ),
-        *((python_tool,) if has_python else ()),
-    )
 
 
 def _network(hosts: Sequence[str]) -> str:
