@@ -152,6 +152,9 @@ def _shown(number: int, turn: SaidTurn) -> dict[str, object]:
         "date": f"{datetime.fromtimestamp(turn.at, UTC):%Y-%m-%d}",
         "said": [own_words(text) for text in turn.said],
     }
+    if turn.speaker:
+        # Known facts of a group are about several people.
+        shown["speaker"] = turn.speaker
     if (question := _LAST_QUESTION.search(turn.asked[-_LONGEST_QUESTION:])) is not None:
         shown["asked"] = question[0].strip()
     return shown

@@ -20,7 +20,10 @@ class AccountsInUse:
         self._metrics = resources.metrics
         self.keys = KeyRing(settings.configured_keys(config))
         self.quotas = Quotas(settings.pattern_quotas(config), resources.clock)
-        self.people = KnownPeople(store, settings.scope_rules(config))
+        personas = resources.personas
+        self.people = KnownPeople(
+            store, settings.scope_rules(config), lambda session_key: personas.of(session_key).remembers
+        )
         store.listen(self._count)
 
     async def load(self) -> None:

@@ -154,7 +154,9 @@ def _placed(pattern: str, found: ExportContent) -> dict[str, list[ForeignFact]]:
             subject=each.subject,
             confidence=_CONFIDENCE,
         )
-        placed.setdefault(key, []).append(ForeignFact(fact, min(each.at, now)))
+        # Notes may be of anything; these programs note down what the user is, has and likes.
+        is_of_user = found.program != "nanobot"
+        placed.setdefault(key, []).append(ForeignFact(fact, min(each.at, now), is_of_user))
     return placed
 
 

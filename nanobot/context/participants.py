@@ -5,8 +5,7 @@ are shown it.
 import msgspec
 
 from nanobot.core.message import Message, Text
-
-_LONGEST_NAME = 64
+from nanobot.core.speakers import shown_name
 
 
 def named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -28,7 +27,7 @@ def named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 def with_name(message: Message) -> Message:
     """Return the message with its name before its words; as it is where it has none, or says it itself."""
-    name = " ".join((message.name or "").split())[:_LONGEST_NAME]
+    name = shown_name(message.name or "")
     if not name or message.role == "tool" or message.text.startswith(f"{name}:"):
         return message
     first = message.parts[0] if message.parts else None

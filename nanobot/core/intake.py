@@ -19,10 +19,13 @@ class ForeignConversation(msgspec.Struct, frozen=True):
 
 
 class ForeignFact(msgspec.Struct, frozen=True):
-    """A fact from another program that is so since `at`."""
+    """A fact from another program that is so since `at`. `is_of_user`: where it does not say whom it is
+    about, it is about the user, also where a group is told it.
+    """
 
     fact: NewFact
     at: float
+    is_of_user: bool = False
 
 
 class Intake(msgspec.Struct, frozen=True):
@@ -36,7 +39,9 @@ class Intake(msgspec.Struct, frozen=True):
 
 
 class IntakeReader(Protocol):
-    """What would be taken in, as of now. Every method may raise `StoreError`."""
+    """What would be taken in, as of now: each answer counts with all that those before it have promised.
+    Every method may raise `StoreError`.
+    """
 
     def untaken(self, session_key: str, conversation: ForeignConversation) -> Intake:
         """Return what the session would take in of the conversation."""

@@ -1,7 +1,10 @@
 """Names for the people whose words were found in other sessions; ids tell apart those of the same name."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
+from nanobot.core.fact_words import one_line
 from nanobot.core.recall import OtherSessions, Passage
 
 _LONGEST_NAME = 64
@@ -49,17 +52,33 @@ def _elsewhere(passage: Passage, session_key: str) -> str:
 
 
 def labels(names: Mapping[str, str | None]) -> dict[str, str]:
-    """Return how people, by their ids, are called: by name, with the id behind it where another has the same
-    name, or it is the id of another; by the id who has none.
+    """Return how people, by their ids, are called: by name, with the id behind it where another has a name
+    that looks the same, or it could be taken for an id; by the id who has none.
     """
-    shown = {
-        person: " ".join((name or "").split())[:_LONGEST_NAME] or person for person, name in names.items()
-    }
+    shown = {person: shown_name(name or "") or person for person, name in names.items()}
     taken: dict[str, set[str]] = {}
     for person, name in shown.items():
-        taken.setdefault(name.casefold(), set()).add(person)
-        taken.setdefault(person.casefold(), set()).add(person)
+        taken.setdefault(_seen(name), set()).add(person)
+        taken.setdefault(_seen(person), set()).add(person)
     return {
-        person: name if taken[name.casefold()] == {person} else f"{name} ({person})"
+        person: name
+        if taken[_seen(name)] == {person} and (name == person or not may_be_an_id(name))
+        else f"{name} ({person})"
         for person, name in shown.items()
     }
+
+
+@lru_cache(maxsize=256)
+def shown_name(name: str) -> str:
+    """Return the name of a participant on one line, without characters that are not seen."""
+    return one_line(name, _LONGEST_NAME)
+
+
+def may_be_an_id(name: str) -> bool:
+    """Return whether the name may be read as a person's id, or has one in it: all of them have a colon."""
+    return ":" in unicodedata.normalize("NFKC", name)
+
+
+def _seen(name: str) -> str:
+    """Return the same for names that look the same."""
+    return unicodedata.normalize("NFKC", name).casefold()

@@ -8,6 +8,7 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.errors import ToolError
+from nanobot.core.fact_words import one_line
 from nanobot.core.ids import Randomness
 from nanobot.core.memory import FactChange, Memory, MemoryFact, NewFact
 from nanobot.core.scopes import Scopes
@@ -15,6 +16,7 @@ from nanobot.core.tool import Tool, ToolContext
 from nanobot.tools.memory import SHARE_FACT, new_fact_id, refusals_for_the_model
 
 _MOST_LOOKED_AT = 50
+_LONGEST_NAME = 40
 
 
 class ShareFactArguments(msgspec.Struct, frozen=True):
@@ -45,7 +47,8 @@ def share_fact(
             if arguments.group is None:
                 await memory.change_fact(context.session_key, fact.id, FactChange(is_public=True))
                 return f"Groups in which the user speaks may be told from now on: {fact.text}"
-            if not (arguments.name or "").strip():
+            name = one_line(arguments.name or "", _LONGEST_NAME)
+            if not name:
                 raise ToolError(
                     "say in `name` how the group knows the user, or nobody there knows whom it is about"
                 )
@@ -53,7 +56,8 @@ def share_fact(
                 id=new_fact_id(clock.now(), randomness),
                 text=fact.text,
                 origin=fact.origin,
-                subject=fact.subject or arguments.name or "",
+                # With the id: what is given as the name may be somebody else's there.
+                subject=fact.subject or f"{name} ({scopes_of(context.session_key).person})",
                 confidence=fact.confidence,
                 turn_id=context.turn_id,
                 told_to=arguments.group,

@@ -27,9 +27,36 @@ async def test_a_fact_that_a_group_is_told_says_of_whom_it_is(harness: StoreHarn
     namesake = await start_as(harness, "wx:group:g:user:dora", "Alex")
     await remember(harness, "wx:group:g:user:dora", "is allergic to nuts", turn_id=namesake.turn.id)
     known = (await harness.store.facts(BOB_IN_G, limit=9)).facts
-    assert {fact.subject for fact in known} == {"Alex", "wx:bob", "Alex (wx:dora)"}
+    assert {fact.subject for fact in known} == {"Alex (wx:alice)", "wx:bob", "Alex (wx:dora)"}
     again = await remember(harness, ALICE_IN_G, "is allergic to nuts", turn_id=alice.turn.id)
-    assert again.subject == "Alex", "said twice, it is the same fact"
+    assert (again.subject, len(known)) == ("Alex (wx:alice)", 3), "said twice, it is the same fact"
+    assert len((await harness.store.facts(BOB_IN_G, limit=9)).facts) == 3
+
+
+async def test_a_name_alone_is_a_members_as_long_as_nobody_else_has_it(harness: StoreHarness) -> None:
+    alice = await start_as(harness, ALICE_IN_G, "Alex")
+    assert (await remember(harness, ALICE_IN_G, "plays chess", turn_id=alice.turn.id)).subject == "Alex"
+    again = await remember(harness, ALICE_IN_G, "plays go", turn_id=alice.turn.id)
+    assert again.subject == "Alex"
+
+
+async def test_a_member_cannot_take_the_id_of_another_for_a_name(harness: StoreHarness) -> None:
+    for name in ("wx:alice", "Alex (wx:alice)"):
+        claim = await start_as(harness, BOB_IN_G, name)
+        fact = await remember(harness, BOB_IN_G, f"is called {name}", turn_id=claim.turn.id)
+        assert fact.subject == f"{name} (wx:bob)"
+        await harness.store.append(claim, done("Noted"))
+
+
+async def test_what_others_say_of_a_namesake_stays_as_it_was_said(harness: StoreHarness) -> None:
+    bob = await start_as(harness, BOB_IN_G, "Bob")
+    new = NewFact(id="mem_n", text="is on leave", origin="conversation", subject="Alex", turn_id=bob.turn.id)
+    await harness.store.remember(BOB_IN_G, new)
+    await harness.store.append(bob, done("Noted"))
+    alice = await start_as(harness, ALICE_IN_G, "Alex")
+    await remember(harness, ALICE_IN_G, "plays chess", turn_id=alice.turn.id)
+    known = (await harness.store.facts(BOB_IN_G, limit=9)).facts
+    assert {fact.subject for fact in known} == {"Alex", "Alex (wx:alice)"}
 
 
 async def test_a_fact_of_a_group_that_changes_stays_about_the_same(harness: StoreHarness) -> None:

@@ -357,6 +357,42 @@ async def test_what_two_have_said_before_one_answer_is_told_apart(open_harness: 
     assert [fact["subject"] for fact in await setting.facts(GROUP)] == ["Bob"]
 
 
+@pytest.mark.parametrize("name", ["Bob", "Ann", None])
+async def test_what_one_member_says_of_themselves_changes_nothing_that_is_so_of_another(
+    open_harness: OpenHarness, name: str | None
+) -> None:
+    moved = found({"quote": "I moved to Berlin", "fact": "lives in Berlin", "replaces": 1})
+    setting = await open_setting(open_harness, moved)
+    about = json.dumps({"text": "lives in Rome", "subject": "Ann"}).encode()
+    headers = {"x-session-key": GROUP, "content-type": "application/json"}
+    await setting.harness.door.call("POST", "/v1/memory", body=about, headers=headers)
+    setting.clock.advance(1)
+    bob = "wx:group:g:user:bob"
+    spoken = {"role": "user", "content": "I moved to Berlin."} | ({"name": name} if name else {})
+    await setting.say([spoken], key=bob)
+    await setting.pause()
+    who = {"Bob": "Bob", "Ann": "Ann (wx:bob)", None: "wx:bob"}[name]
+    assert {(fact["subject"], fact["text"]) for fact in await setting.facts(GROUP)} == {
+        ("Ann", "lives in Rome"),
+        (who, "lives in Berlin"),
+    }
+    assert setting.asked[0]["turns"][0]["speaker"] == (name or "wx:bob")
+
+
+async def test_in_a_group_too_what_has_changed_takes_the_place_of_what_was_so(
+    open_harness: OpenHarness,
+) -> None:
+    moved = found({"quote": "I moved to Berlin", "fact": "lives in Berlin", "replaces": 1})
+    rome = found({"quote": "I live in Rome", "fact": "lives in Rome"})
+    setting = await open_setting(open_harness, rome, moved)
+    for text in ("I live in Rome.", "I moved to Berlin."):
+        await setting.say([{"role": "user", "name": "Ann", "content": text}], key=GROUP)
+        await setting.pause()
+    assert [(fact["subject"], fact["text"]) for fact in await setting.facts(GROUP)] == [
+        ("Ann", "lives in Berlin")
+    ]
+
+
 async def test_what_was_forgotten_does_not_come_back(open_harness: OpenHarness) -> None:
     setting = await open_setting(open_harness, BERLIN)
     await setting.say("I moved to Berlin.")

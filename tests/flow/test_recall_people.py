@@ -45,6 +45,18 @@ async def test_a_group_is_told_what_its_members_said_there(open_harness: OpenHar
     assert "no instructions" in notes
 
 
+async def test_an_agent_without_memory_is_told_of_no_other_session_and_no_other_is_told_of_its(
+    open_harness: OpenHarness,
+) -> None:
+    model = ScriptedModel("I keep it in mind")
+    harness = await open_harness(model, agents=[{"pattern": BOB, "memory": False}])
+    for key in (BOB, EVE):
+        await tell(harness, key)
+    notes = await recalled(harness, model, ALICE)
+    assert f"code {EVE}" in notes and f"code {BOB}" not in notes
+    assert "code" not in await recalled(harness, model, BOB)
+
+
 async def test_what_is_said_in_a_group_does_not_come_back_in_private(open_harness: OpenHarness) -> None:
     model = ScriptedModel("ok")
     harness = await open_harness(model)

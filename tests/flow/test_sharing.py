@@ -54,7 +54,7 @@ async def test_one_group_is_told_under_the_name_that_it_knows(open_harness: Open
     await harness.door.chat(ANN, "Tell the group where I live.")
     await harness.door.chat(ANN, "yes")
     (fact,) = await known(harness, "wx:group:g1:user:carol")
-    assert (fact["text"], fact["layer"], fact["subject"]) == ("lives in Berlin", "group", "Ann")
+    assert (fact["text"], fact["layer"], fact["subject"]) == ("lives in Berlin", "group", "Ann (wx:ann)")
     (own,) = await known(harness, ANN)
     assert own["public"] is False
     assert await known(harness, OTHER) == []

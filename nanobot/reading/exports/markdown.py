@@ -1,6 +1,8 @@
 """`MEMORY.md` and `USER.md`: notes in Markdown, a fact a line."""
 
 import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from nanobot.reading.exports import own_facts
 from nanobot.reading.exports.found import ExportContent, FoundFact
@@ -10,6 +12,9 @@ _ITEM = re.compile(r"^(\s*)(?:[-*+]|\d+[.)])\s+(.*)$")
 _BOX = re.compile(r"^\[( |x|X)\]\s*(.*)$")
 _COMMENT = re.compile(r"<!--(?:(?!<!--).){0,4000}?-->", re.DOTALL)
 _RULE = re.compile(r"^\s*(?:[-*_]\s*){3,}$")
+_FRONT_MATTER = re.compile(r"\A---\n(?:.*\n){0,50}?---\n")
+_ROW = re.compile(r"^\s*\|.*\|\s*$")
+_BELOW_HEAD = re.compile(r"^:?-+:?$")
 _EMPHASIS = re.compile(r"(\*\*|__|`)(.+?)\1")
 _PLACEHOLDER = re.compile(r"^\(.*\)$|^\[.*\]$|^(?:[^:]{1,60}):\s*\(.*\)$|^[^:]{1,60}:\s*$")
 _FOOTER = re.compile(r"^[*_][^*_].*[*_]$")
@@ -30,7 +35,11 @@ def read(text: str, at: float) -> ExportContent:
     subject = heading = ""
     parents: list[tuple[int, str]] = []
     in_code = False
-    for line in _COMMENT.sub("", text).splitlines():
+    rows: list[str] = []
+    for line in [*_FRONT_MATTER.sub("", _COMMENT.sub("", text)).splitlines(), ""]:
+        if rows and not _ROW.match(line):
+            found.facts += (FoundFact(said, at, subject) for said in _of_table(rows))
+            rows = []
         if line.lstrip().startswith(("```", "~~~")):
             in_code = not in_code
             continue
@@ -45,7 +54,13 @@ def read(text: str, at: float) -> ExportContent:
         if not line.strip() or _RULE.match(line) or _FOOTER.match(line.strip()):
             continue
         if (own := own_facts.of_line(line)) is not None:
-            found.facts.append(own)
+            if heading == own_facts.OF_CHAT_HEADING:
+                found.left_out[own_facts.OF_CHAT] += 1
+            else:
+                found.facts.append(own)
+            continue
+        if _ROW.match(line):
+            rows.append(_plain(line))
             continue
         _take(found, line, at, subject, heading, parents)
     return found
@@ -78,6 +93,23 @@ def _take(
     if item:
         parents.append((indent, f"{said}:"))
     found.facts.append(FoundFact(f"{below} {said}".strip(), at, subject))
+
+
+def _of_table(rows: Sequence[str]) -> Iterator[str]:
+    """Yield what the rows of a table say: each cell with the head of its column, where there is one."""
+    table = [[cell.strip() for cell in row.strip().strip("|").split("|")] for row in rows]
+    heads: list[str] = []
+    if len(table) > 1 and all(_BELOW_HEAD.match(cell) for cell in table[1]):
+        heads = table[0]
+        del table[:2]
+    for row in table:
+        cells = [
+            f"{head}: {cell}" if head else cell
+            for cell, head in zip_longest(row, heads[: len(row)], fillvalue="")
+            if cell
+        ]
+        if cells:
+            yield ", ".join(cells)
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,8 @@ from nanobot.reading.exports.found import ExportContent, FoundFact, day, moment
 FORMAT = "nanobot.memory"
 _VERSION = 1
 _BEGINS = re.compile(rb'\s*\{\s*"format"\s*:\s*"nanobot\.memory"')
-_OF_CHAT = "facts of a single chat"
+OF_CHAT = "facts of a single chat"
+OF_CHAT_HEADING = "In this conversation"
 _LINE = re.compile(r"^\s*- (?P<text>.+) \*\((?P<day>\d{4}-\d\d-\d\d), [a-z, ]{1,60}; mem_\w+\)\*\s*$")
 _ESCAPED = re.compile(r"\\([\\`*_\[\]<>#|])")
 
@@ -53,7 +54,7 @@ def read(content: bytes, name: str, now: float) -> ExportContent:
     found = ExportContent.nothing("nanobot")
     for fact in written.facts:
         if fact.layer == "session":
-            found.left_out[_OF_CHAT] += 1
+            found.left_out[OF_CHAT] += 1
         else:
             at = moment(fact.valid_from) or now
             found.facts.append(FoundFact(fact.text, min(at, now), fact.subject or ""))

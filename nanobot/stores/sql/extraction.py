@@ -12,7 +12,7 @@ from nanobot.core.errors import FactNotFound, InvalidRequest, MemoryFull, NotAll
 from nanobot.core.extraction import SaidTurn, UnreadTurns
 from nanobot.core.memory import MemoryFact, MemoryRules, NewFact
 from nanobot.core.message import Message, Text
-from nanobot.stores.sql import branches, facts, hidden, reaches, remembering, transcript
+from nanobot.stores.sql import branches, facts, hidden, reaches, remembering, tellers, tokens, transcript
 from nanobot.stores.sql.db import Db
 
 _MOST_ROWS = 512
@@ -178,10 +178,23 @@ def keep(
                 if before.valid_from > at:
                     # What was said, or corrected by hand, after that holds.
                     continue
+                if not _is_of_the_same(db, key, each, before):
+                    each = msgspec.structs.replace(each, replaces=None)
             kept.append(remembering.remember(db, key=key, new=each, now=at, rules=rules))
         except (FactNotFound, InvalidRequest, MemoryFull, NotAllowed, TurnNotFound):
             continue
     return tuple(kept)
+
+
+def _is_of_the_same(db: Db, key: str, new: NewFact, before: MemoryFact) -> bool:
+    """Return whether the new fact is about the same as the one that it is to take the place of: in a group,
+    what one member says of themselves changes nothing that is so of another.
+    """
+    if before.layer != "group" or not before.subject or new.turn_id is None:
+        return True
+    (turn,) = db.execute("SELECT n FROM turn WHERE id = ?", (new.turn_id,)).fetchone()
+    subject = tellers.subject_of(db, key, turn, before.owner, new.subject)
+    return tokens.folded(before.subject) == tokens.folded(subject)
 
 
 def _is_live(db: Db, turn_id: str | None, line: Sequence[tuple[int, int]]) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from nanobot.core.fact_words import one_line
 from nanobot.core.intake import ForeignConversation, ForeignFact, Intake
 from nanobot.core.memory import MOST_SUBJECT_CHARACTERS, MemoryRules
@@ -18,18 +20,39 @@ _TALKED_IN = "somebody has talked in this session"
 _OTHER_MESSAGES = "this session has messages of its own"
 
 
+class Promised(msgspec.Struct, frozen=True):
+    """What was said to be taken, and is not yet: until when of which conversation of which session, what the
+    owners' facts say by now, and how many more each may have.
+    """
+
+    until: dict[tuple[str, str, str], float]
+    said: dict[LayerReach, set[tuple[str, str]]]
+    room: dict[LayerReach, int]
+
+    @staticmethod
+    def nothing() -> "Promised":
+        """Return a place for what will be said."""
+        return Promised({}, {}, {})
+
+
 # Conversations ------------------------------------------------------------------------------------
 
 
-def untaken(db: Db, *, key: str, conversation: ForeignConversation) -> Intake:
-    """Return what the session would take in of the conversation."""
+def untaken(
+    db: Db, *, key: str, conversation: ForeignConversation, promised: Promised | None = None
+) -> Intake:
+    """Return what the session would take in of the conversation, once it has what was `promised`, to which
+    this is added.
+    """
     head = transcript.find_head(db, key)
-    if head is None:
-        return Intake(conversation.messages)
-    until = _until(db, head.session, conversation)
+    which = key, conversation.program, conversation.id
+    until = _until(db, head.session, conversation) if head is not None else 0.0
+    if promised is not None:
+        until = max(until, promised.until.get(which, 0.0))
+        promised.until[which] = max(until, conversation.messages[-1].created_at)
     rest = tuple(each for each in conversation.messages if each.created_at > until)
     known = len(conversation.messages) - len(rest)
-    problem = _problem(db, head) if rest else ""
+    problem = _problem(db, head) if rest and head is not None else ""
     return Intake(() if problem else rest, known, problem)
 
 
@@ -95,18 +118,25 @@ def take_piece(
 # Facts --------------------------------------------------------------------------------------------
 
 
-def unknown_facts(db: Db, *, key: str, new: Sequence[ForeignFact], rules: MemoryRules) -> tuple[str, ...]:
-    """Return for each of the facts why it is not kept; empty: it is."""
+def unknown_facts(
+    db: Db,
+    *,
+    key: str,
+    new: Sequence[ForeignFact],
+    rules: MemoryRules,
+    promised: Promised | None = None,
+) -> tuple[str, ...]:
+    """Return for each of the facts why it is not kept; empty: it is, and is added to what was `promised`."""
+    promised = promised or Promised.nothing()
+    said, room = promised.said, promised.room
     outcomes: list[str] = []
-    said: dict[LayerReach, set[tuple[str, str]]] = {}
-    room: dict[LayerReach, int] = {}
     for each in new:
         target = remembering.target_of(db, key, each.fact.layer)
         if target not in said:
             said[target] = _said(db, target)
             room[target] = rules.max_facts - len(facts.of_owner(db, target))
         words = tokens.folded(one_line(each.fact.text))
-        subject = tokens.folded(one_line(each.fact.subject, MOST_SUBJECT_CHARACTERS))
+        subject = tokens.folded(one_line(_subject(db, key, each, target), MOST_SUBJECT_CHARACTERS))
         if (words, subject) in said[target]:
             outcomes.append(KNOWN)
         elif room[target] <= 0:
@@ -116,6 +146,12 @@ def unknown_facts(db: Db, *, key: str, new: Sequence[ForeignFact], rules: Memory
             said[target].add((words, subject))
             room[target] -= 1
     return tuple(outcomes)
+
+
+def _subject(db: Db, key: str, new: ForeignFact, target: LayerReach) -> str:
+    """Return whom or what the fact is about: a group must be told of which member."""
+    is_untold = new.is_of_user and target.layer == "group" and not new.fact.subject
+    return db.scopes.of(key).person if is_untold else new.fact.subject
 
 
 def _said(db: Db, target: LayerReach) -> set[tuple[str, str]]:
@@ -132,5 +168,7 @@ def remember(db: Db, *, key: str, new: Sequence[ForeignFact], rules: MemoryRules
     outcomes = unknown_facts(db, key=key, new=new, rules=rules)
     for each, problem in zip(new, outcomes, strict=True):
         if not problem:
-            remembering.add_old(db, key=key, new=each.fact, at=each.at)
+            target = remembering.target_of(db, key, each.fact.layer)
+            fact = msgspec.structs.replace(each.fact, subject=_subject(db, key, each, target))
+            remembering.add_old(db, key=key, new=fact, at=each.at)
     return outcomes

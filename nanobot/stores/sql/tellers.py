@@ -2,34 +2,46 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from nanobot.core.fact_words import one_line
 from nanobot.core.memory import MOST_SUBJECT_CHARACTERS
+from nanobot.core.speakers import may_be_an_id
 from nanobot.stores.sql import facts, tokens, transcript
 from nanobot.stores.sql.db import Db
 from nanobot.stores.sql.links import names_of
 
 _LONGEST_NAME = 40
+_SHORTEST_NAME = 8
 
 
 def subject_of(db: Db, key: str, turn: int, group: str, subject: str) -> str:
     """Return whom a fact is about that the turn tells the group: `subject`, or else who speaks in the turn,
-    by name, or by the person's id who has none. The id stands behind a name under which the group knows
-    something of another person.
+    by name, or by the person's id who has none. The id stands behind a name that another has told the group
+    something under, who gets theirs, too, and behind one that could be taken for an id.
     """
     person = db.scopes.of(key).person
     names = _names(db, turn)
     called = subject or " / ".join(names) or person
     is_own_name = tokens.folded(called) in map(tokens.folded, names)
-    if is_own_name and _is_of_others(db, group, called, names_of(db, person)):
-        called = f"{called} ({person})"
+    if is_own_name and (_tell_apart(db, group, called, names_of(db, person)) or may_be_an_id(called)):
+        return _with_id(called, person)
     return one_line(called, MOST_SUBJECT_CHARACTERS)
+
+
+def _with_id(name: str, person: str) -> str:
+    """Return the name with the id behind it; where both are too long, the name is cut."""
+    behind = f" ({person})"
+    name = one_line(name, max(_SHORTEST_NAME, MOST_SUBJECT_CHARACTERS - len(behind)))
+    return one_line(name + behind, MOST_SUBJECT_CHARACTERS)
 
 
 def _names(db: Db, turn: int) -> list[str]:
     """Return the names of those who speak in the turn, each once."""
-    session, first, last = db.execute(
-        "SELECT session, first_seq, last_seq FROM turn WHERE n = ?", (turn,)
-    ).fetchone()
+    found = db.execute("SELECT session, first_seq, last_seq FROM turn WHERE n = ?", (turn,)).fetchone()
+    if found is None:
+        return []
+    session, first, last = found
     # While it runs, what comes last in the session is its own.
     last = transcript.SEQ_MASK if last is None else last
     rows = db.execute(
@@ -41,12 +53,25 @@ def _names(db: Db, turn: int) -> list[str]:
     return list(dict.fromkeys(name for name in said if name))
 
 
-def _is_of_others(db: Db, group: str, called: str, person: Sequence[str]) -> bool:
-    """Return whether the group knows something of somebody else by this name."""
+def _tell_apart(db: Db, group: str, called: str, person: Sequence[str]) -> bool:
+    """Return whether the group knows something of somebody else by this name. Behind it stands the other's
+    id from then on, where they told it of themselves.
+    """
     rows = db.execute(
-        "SELECT body FROM fact WHERE layer = 'group' AND owner = ? AND stands = 1"
+        "SELECT n, person, turn, body FROM fact WHERE layer = 'group' AND owner = ?"
         f" AND person NOT IN ({', '.join('?' * len(person))})",
         (group, *person),
-    )
+    ).fetchall()
     name = tokens.folded(called)
-    return any(tokens.folded(facts.decode(body).subject) == name for (body,) in rows)
+    is_known = False
+    for n, other, turn, body in rows:
+        fact = facts.decode(body)
+        if tokens.folded(fact.subject.removesuffix(f" ({other})")) != name:
+            continue
+        is_known = True
+        if fact.subject.endswith(f" ({other})") or turn is None:
+            continue
+        if name in map(tokens.folded, _names(db, turn)):
+            named = facts.encode(msgspec.structs.replace(fact, subject=_with_id(fact.subject, other)))
+            db.execute("UPDATE fact SET body = ? WHERE n = ?", (named, n))
+    return is_known

@@ -27,12 +27,15 @@ class SqliteIntakeReader:
     def __init__(self, db: Connection, memory: MemoryRules) -> None:
         self._db = db
         self._memory = memory
+        self._promised = intake.Promised.nothing()
 
     def untaken(self, session_key: str, conversation: ForeignConversation) -> Intake:
-        return intake.untaken(self._db, key=session_key, conversation=conversation)
+        return intake.untaken(self._db, key=session_key, conversation=conversation, promised=self._promised)
 
     def unknown_facts(self, session_key: str, facts: Sequence[ForeignFact]) -> tuple[str, ...]:
-        return intake.unknown_facts(self._db, key=session_key, new=facts, rules=self._memory)
+        return intake.unknown_facts(
+            self._db, key=session_key, new=facts, rules=self._memory, promised=self._promised
+        )
 
 
 class SqliteIntakeWriter:

@@ -61,6 +61,31 @@ def test_a_dry_run_says_the_same_as_the_import_and_writes_nothing(
     ]
 
 
+def test_a_dry_run_counts_what_an_export_has_twice_once(nanobot: Nanobot, data: str, tmp_path: Path) -> None:
+    talk, longer = exchange("a", "hello", "hi"), exchange("a", "hello", "hi", "more", "yes")
+    export = str(chatgpt_zip(tmp_path / "export.zip", talk, talk, longer))
+    dry = report(nanobot, KEY, export, "--dry-run", "--data", data)
+    assert report(nanobot, KEY, export, "--data", data) == dry
+    assert [each["messages"] for each in dry["conversations"]] == [2, 2]
+    assert dry["left_out"] == {"messages that were taken before": 4}
+
+
+def test_a_dry_run_counts_what_several_members_bring_to_a_group_together(
+    nanobot: Nanobot, data: str, tmp_path: Path
+) -> None:
+    (tmp_path / "nanobot.toml").write_text("[memory]\nmax_facts = 3\n")
+    file = memories(
+        tmp_path,
+        *({"memory": f"likes {what}", "user_id": user} for user in ("ann", "bob") for what in ("tea", "jam")),
+    )
+    dry = report(nanobot, "wx:group:g:user:{user}", file, "--dry-run", "--data", data)
+    assert report(nanobot, "wx:group:g:user:{user}", file, "--data", data)["left_out"] == dry["left_out"]
+    assert dry["left_out"] == {"facts for which there is no room (memory.max_facts)": 1}
+    kept = json.loads(nanobot("memory", "list", "wx:group:g:user:x", "--json", "--data", data).out)
+    said = {(fact["subject"], fact["text"]) for fact in kept}
+    assert {("wx:ann", "likes tea"), ("wx:ann", "likes jam"), ("wx:bob", "likes tea")} == said
+
+
 def test_what_was_taken_is_not_taken_again_and_only_what_is_new_is(
     nanobot: Nanobot, data: str, export: str, tmp_path: Path
 ) -> None:
@@ -144,6 +169,18 @@ def test_what_was_noted_for_one_chat_alone_is_not_taken_in(
     file.write_text(json.dumps({"format": "nanobot.memory", "version": 1, "facts": facts}))
     taken = report(nanobot, "wx:dm:ann", str(file), "--data", data)
     assert (taken["facts"], taken["left_out"]) == ([], {"facts of a single chat": 1})
+
+
+def test_what_was_noted_for_one_chat_alone_is_not_taken_in_from_markdown_either(
+    nanobot: Nanobot, data: str, tmp_path: Path
+) -> None:
+    nanobot("memory", "add", "wx:dm:ann", "be brief", "--layer", "session", "--data", data)
+    nanobot("memory", "add", "wx:dm:ann", "likes tea", "--data", data)
+    file = str(tmp_path / "memory.md")
+    assert nanobot("memory", "export", "wx:dm:ann", file, "--format", "markdown", "--data", data).status == 0
+    taken = report(nanobot, "wx:dm:ann", file, "--data", str(tmp_path / "other"))
+    assert [fact["text"] for fact in taken["facts"]] == ["likes tea"]
+    assert taken["left_out"] == {"facts of a single chat": 1}
 
 
 @pytest.mark.parametrize(("version", "said"), [(2, "version 2"), ("x", "damaged")])

@@ -44,6 +44,22 @@ def test_behind_equal_names_stand_ids(own_name: str | None) -> None:
     assert said == ["Alex (wx:bob) said", "alex (wx:eve) said"]
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Al\u200bex", "Alex"), ("\uff21lex", "Alex"), ("Alex\u00a0", "Alex"), ("A\u0301lex", "\u00c1lex")],
+)
+def test_names_that_look_the_same_are_equal(name: str, other: str) -> None:
+    said = told(OWN, passage(BOB, name=other), passage(EVE, name=name))
+    assert said[0] == f"{other} (wx:bob) said"
+    assert said[1].endswith(" (wx:eve) said") and "\u200b" not in said[1]
+
+
+def test_a_name_that_could_be_taken_for_somebodys_id_has_the_id_behind_it() -> None:
+    said = told(OWN, passage(EVE, name="wx:bob"), passage(BOB, name="Alex (wx:dora)"))
+    assert said == ["wx:bob (wx:eve) said", "Alex (wx:dora) (wx:bob) said"]
+    assert told(OWN, passage(BOB, name="wx\uff1adora")) == ["wx\uff1adora (wx:bob) said"]
+
+
 def test_a_member_with_the_name_of_who_asks_is_told_apart() -> None:
     assert told(OWN, passage(BOB, name="Ann"), own_name="Ann") == ["Ann (wx:bob) said"]
 

@@ -216,6 +216,20 @@ def test_notes_are_facts_a_line_with_what_they_are_about() -> None:
     assert sum(found.left_out.values()) == 4
 
 
+def test_the_rows_of_a_table_are_facts_with_the_heads_of_their_columns() -> None:
+    found = markdown.read(
+        "---\ntitle: Notes\n---\n# Team\n\n| Name | Role |\n| :--- | ---: |\n| **Ann** | boss |\n| Bob |  |\n"
+        "|  |  |\n\n## Pets\n| cat | Tom |\n- a dog\n",
+        AT,
+    )
+    assert [(fact.subject, fact.text) for fact in found.facts] == [
+        ("", "Name: Ann, Role: boss"),
+        ("", "Name: Bob"),
+        ("Pets", "cat, Tom"),
+        ("Pets", "a dog"),
+    ]
+
+
 def test_a_workspace_gives_its_notes_and_the_chats_with_people(tmp_path: Path) -> None:
     found = read(workspace(tmp_path / "workspace"), None, NOW)
     assert [fact.text for fact in found.facts] == ["likes short answers"]
