@@ -29,6 +29,8 @@ system throw the answer away unread.
 """
 CUT_AFTER_S = 0.5
 """How long a connection stays unread on which too much has come: who sends without end would begin again."""
+MAX_HEADER_LINES = 256
+"""How many headers a head may have: each takes as long to read, and as much memory, however short it is."""
 MAX_UNREAD_BYTES = 64 * 1024
 """How large a body may be that comes with a method for which no operation reads one."""
 FRAMING_BYTES = 8
@@ -45,9 +47,11 @@ _ABSOLUTE = LatePattern(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 _PEER_CLOSED = getattr(select, "POLLRDHUP", 0)
 """What tells of it is in Linux alone."""
 _CONNECT = b"CONNECT"
+_TOO_LARGE_REASON = b"Request Header Fields Too Large"
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _TOO_LARGE = failure(HeadTooLarge(f"request head over {MAX_HEAD_BYTES} bytes: send shorter headers"))
+_TOO_MANY = failure(HeadTooLarge(f"request with over {MAX_HEADER_LINES} headers: send fewer"))
 _NO_HTTP = failure(InvalidHttp("this is no HTTP request that can be understood"))
 
 
@@ -61,6 +65,10 @@ def _final_answer(problem: Failure, reason: bytes) -> bytes:
 
 class _HungUp(Exception):
     """The connection is aborted: nothing more of what came is parsed."""
+
+
+class _TooManyHeaders(Exception):
+    """The rest of the head is not parsed."""
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -93,6 +101,7 @@ class BoundedConnection(HttpToolsProtocol):
     _is_in_body = False
     # The last answer is sent; what still comes is thrown away.
     _has_ended = False
+    _is_lost = False
     # The request that is being answered; `cycle` is the last one that came.
     _answered: RequestResponseCycle | None = None
 
@@ -133,6 +142,17 @@ class BoundedConnection(HttpToolsProtocol):
             answered.disconnected = True
             answered.message_event.set()
         super().connection_lost(exc)
+        # uvicorn leaves its timer running where a client has cut the connection.
+        self._unset_keepalive_if_required()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the requests that came, which know this connection: what refers to itself is kept until the
+        collector comes by, seldom, and who opens thousands of connections would fill the memory.
+        """
+        self._is_lost = True
+        self._answered = None
+        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         if self._entry_timer is not None:
@@ -159,7 +179,7 @@ class BoundedConnection(HttpToolsProtocol):
         # Only now is it known whether the head ended in these bytes.
         if self._awaits_head:
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._end(_final_answer(_TOO_LARGE, b"Request Header Fields Too Large"))
+                self._end(_final_answer(_TOO_LARGE, _TOO_LARGE_REASON))
             else:
                 self._time_head()
         elif self._is_in_body:
@@ -185,6 +205,9 @@ class BoundedConnection(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 data = self._without_upgrade(data[upgrade.args[0] :])
             except httptools.HttpParserError:
+                if self._awaits_head and len(self.headers) > MAX_HEADER_LINES:
+                    self._end(_final_answer(_TOO_MANY, _TOO_LARGE_REASON))
+                    return
                 msg = "Invalid HTTP request received."
                 self.logger.warning(msg)
                 self.send_400_response(msg)
@@ -248,8 +271,11 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_in_body:
-            super().on_header(name, value)
+        if self._is_in_body:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADER_LINES:
+            raise _TooManyHeaders
 
     def on_headers_complete(self) -> None:
         if self._wishes_upgrade():
@@ -309,6 +335,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        if self._is_lost:
+            self.server_state.total_requests += 1
+            return
         super().on_response_complete()
         if self.pipeline:
             # uvicorn goes on reading, however many requests wait already.

@@ -276,6 +276,15 @@ async def test_headers_over_the_limit_are_refused(door: Door) -> None:
     assert reply.error["code"] == "head_too_large"
 
 
+async def test_a_head_of_many_short_lines_is_refused(open_harness: OpenHarness) -> None:
+    """Within 64 KiB there is room for fifteen thousand of them, each as costly as a long one."""
+    async with listening((await open_harness()).app.asgi) as server:
+        status, _, body = await request(
+            server.port, b"GET /health HTTP/1.1\r\nhost: localhost\r\n" + b"a:\r\n" * 256 + b"\r\n"
+        )
+    assert (status, error_of(body)["code"]) == (431, "head_too_large")
+
+
 async def request(port: int, raw: bytes) -> tuple[int, dict[str, str], bytes]:
     """Send raw bytes, and return the answer when the server has closed the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
