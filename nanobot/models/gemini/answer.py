@@ -113,6 +113,7 @@ class ContentReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._provider = provider
@@ -272,6 +273,7 @@ class ContentReader:
         if known is None:
             _log.warning("%s ended with finishReason %.40r, which is taken for a cut answer", name, reason)
         self.finished = True
+        self.unknown_end = reason if known is None else ""
         self._stop_reason = known or "length"
 
     def _malformed(self, reason: str) -> RequestFailed:

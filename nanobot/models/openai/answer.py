@@ -69,6 +69,7 @@ class ChatAnswerReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._asked = asked
@@ -175,7 +176,9 @@ class ChatAnswerReader:
         if choice.error:
             raise error_in_answer(self._source, {"error": choice.error})
         if choice.finish_reason:
-            self._stop_reason = stop_reason_of(choice.finish_reason, self._source.name)
+            meant = stop_reason_of(choice.finish_reason, self._source.name)
+            self.unknown_end = choice.finish_reason if meant is None else ""
+            self._stop_reason = meant or "length"
             self.finished = True
 
     def _count(self, usage: ChunkUsage) -> None:

@@ -61,6 +61,7 @@ class ResponseReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._provider = source.name.partition(":")[0]
