@@ -250,6 +250,17 @@ class AskedCall(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return msgspec.structs.replace(self, digest="", question=question)
 
 
+class Citation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A page of the web that a text is based on: the characters of it from `start` to `end`. Where a provider
+    does not say which, both are at the end of the text.
+    """
+
+    url: str
+    title: str = ""
+    start: int = 0
+    end: int = 0
+
+
 class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One message of a transcript. Images and files in a message of a tool came with the result before them.
 
@@ -258,7 +269,8 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `context`: what it saw of the conversation, where that was not all.
     `sources`: where parts of a client's message were fetched or read, one digest for each image, file or
     recording as the client sent it, by which the message is recognised when it is sent again. `asks`: the
-    message is the server's question whether these calls may run.
+    message is the server's question whether these calls may run. `citations`: the sources of its `text`, as
+    the provider names them.
     """
 
     role: Role
@@ -271,6 +283,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str | None = None
     context: ContextView | None = None
     asks: tuple[AskedCall, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
     @property
     def text(self) -> str:

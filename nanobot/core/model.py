@@ -63,7 +63,8 @@ FORMAT_WITH_TOOLS = "format_with_tools"
 
 
 class AnswerTooLong(ModelError):
-    """The answer is longer than the model may write, and was broken off.
+    """The answer is longer than the model may write, and was broken off; or its provider cut it for a reason
+    that is not known. It is not to be continued.
 
     `answer`: what came of it, as it was yielded; its calls, which may be half ones, are left out.
     """
@@ -105,7 +106,7 @@ class Model(Protocol):
         first delta.
 
         Raises:
-            AnswerTooLong: the model did not stop in time.
+            AnswerTooLong: the model did not stop in time, or was stopped.
             ModelError: the provider failed; the class says how. A failure is never passed off as text.
         """
         ...

@@ -56,12 +56,15 @@ class AnswerReader(Protocol):
         has_content: a part of the answer has come.
         finished: the model has said that it is done; usage may still follow.
         done: the format's own end mark has come; nothing follows.
+        unknown_end: why the answer was cut, in the words of the model, where nothing is known of the reason:
+            it is not asked to go on. Empty otherwise.
         hidden_chars: how much has come that no delta tells: the arguments of calls, in characters.
     """
 
     has_content: bool
     finished: bool
     done: bool
+    unknown_end: str
     hidden_chars: int
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
@@ -171,6 +174,11 @@ class AnswerStream:
     def hidden_chars(self) -> int:
         """How much of the answer no delta has told, in characters."""
         return self._reader.hidden_chars
+
+    @property
+    def unknown_end(self) -> str:
+        """As in `AnswerReader`."""
+        return self._reader.unknown_end
 
     async def message(self) -> Message:
         """Return the whole message; raise as `AnswerReader.message`. Of thousands of calls it is made beside

@@ -101,7 +101,8 @@ class ProviderClient:
         `exchange` is called for each try: what a refusal has taught the format is then in the request.
 
         Raises:
-            AnswerTooLong: the answer has more than `max_answer_chars`; so many of them were yielded.
+            AnswerTooLong: the answer has more than `max_answer_chars`; so many of them were yielded. Or it
+                was cut for a reason that is not known.
             ModelError: as `refusals` and `http` map what happened.
         """
         retries = Backoff(self._clock, self._random, self._max_retries, self._timeouts.retry_pause_s)
@@ -140,6 +141,12 @@ class ProviderClient:
                 continue
             finally:
                 answer.close()
+            if answer.unknown_end and message.parts and not message.tool_calls:
+                raise AnswerTooLong(
+                    f"{self._source.name} ended its answer for a reason that is not known:"
+                    f" {answer.unknown_end[:40]!r}",
+                    message,
+                )
             yield message
             return
 

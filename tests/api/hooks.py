@@ -52,7 +52,7 @@ def _mend_chat(body: dict[str, Any]) -> None:
         if body.pop("files", None) is not None:
             body.setdefault("message", "And now?")
         return
-    messages = [message for message in body["messages"] if message["role"] != "tool"]
+    messages = [message for message in body["messages"] if message["role"] not in ("tool", "function")]
     for message in messages:
         if isinstance(message.get("content"), list):
             message["content"] = [_whole_part(part) for part in message["content"]]

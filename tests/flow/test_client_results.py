@@ -6,7 +6,8 @@ import pytest
 
 from nanobot.context.history import RESULT_ALONE
 from nanobot.testing import ScriptedModel
-from tests.flow.test_api_tools import WEATHER, calls, message, result, shown
+from tests.flow.paused import RETRY
+from tests.flow.test_api_tools import ONE, WEATHER, calls, message, result, shown
 from tests.flow.test_client_history import a_call, assistant, says
 from tests.harness import OpenHarness
 
@@ -37,6 +38,15 @@ LISTS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
         SEEN_BOTH,
     ),
     "a result without an id beside one that has its own": ([BOTH, SUN, result("", "rain")], SEEN_BOTH),
+    "a result twice": ([BOTH, RAIN, SUN, RAIN], SEEN_BOTH),
+    "two results of one call": (
+        [BOTH, RAIN, SUN, result("c1", "then hail"), RAIN],
+        [SEEN_BOTH[0], ("tool", "rain\n\nthen hail"), ("tool", "sun")],
+    ),
+    "another result of a call after the next answer": (
+        [OSLO, RAIN, assistant("wait"), result("c1", "then hail")],
+        [("assistant", CALLED[0]), ("tool", "rain\n\nthen hail"), ("assistant", "wait")],
+    ),
 }
 MODES: dict[str, dict[str, Any]] = {
     "a new session": {},
@@ -78,6 +88,45 @@ async def test_the_newest_results_may_follow_calls_that_are_listed_one_by_one(
     reply = await harness.door.chat("k", [says("q"), OSLO, ROME, SUN, RAIN], tools=[WEATHER])
     assert reply.said == "Rain and sun."
     assert shown(model.requests[-1]) == [("user", "q"), *SEEN_BOTH]
+
+
+@pytest.mark.parametrize("keeps_list", [False, True])
+async def test_new_results_of_one_call_are_seen_together(
+    open_harness: OpenHarness, *, keeps_list: bool
+) -> None:
+    model = ScriptedModel(ONE, "Rain.")
+    harness = await open_harness(model)
+    asked = message(await harness.door.chat("k", [says("q")], tools=[WEATHER]))
+    given = [result("call00001", "rain"), result("call00001", "rain"), result("call00001", "then hail")]
+    before = [says("q"), asked] if keeps_list else []
+    reply = await harness.door.chat("k", [*before, *given], tools=[WEATHER])
+    assert reply.said == "Rain." and shown(model.requests[-1])[-1] == ("tool", "rain\n\nthen hail")
+
+
+@pytest.mark.parametrize(
+    ("headers", "keeps_list"), [({}, False), (RETRY, False), (RETRY, True)], ids=["silent", "count", "list"]
+)
+async def test_results_that_are_sent_again_get_the_answer_that_they_got(
+    open_harness: OpenHarness, headers: dict[str, str], *, keeps_list: bool
+) -> None:
+    """Also where it was delivered whole: nobody answers a call twice, as people say things twice."""
+    model = ScriptedModel(ONE, "Rain.", "never")
+    harness = await open_harness(model)
+    asked = message(await harness.door.chat("k", [says("q")], tools=[WEATHER]))
+    given = [*([says("q"), asked] if keeps_list else []), result("call00001", "rain")]
+    first = await harness.door.chat("k", given, tools=[WEATHER])
+    again = await harness.door.chat("k", given, headers, tools=[WEATHER])
+    streamed = await harness.door.chat("k", given, headers, tools=[WEATHER], stream=True)
+    assert (first.said, again.said, streamed.said) == ("Rain.", "Rain.", "Rain.")
+    assert first.turn_id == again.turn_id == streamed.turn_id and len(model.requests) == 2
+
+
+async def test_other_results_of_a_call_that_was_answered_are_refused(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel(ONE, "Rain.", "never"))
+    await harness.door.chat("k", [says("q")], tools=[WEATHER])
+    await harness.door.chat("k", [result("call00001", "rain")], tools=[WEATHER])
+    reply = await harness.door.chat("k", [result("call00001", "sun")], tools=[WEATHER])
+    assert (reply.status, reply.error["code"]) == (400, "unknown_tool_call")
 
 
 async def test_the_newest_result_may_have_an_id_that_no_call_has(open_harness: OpenHarness) -> None:

@@ -69,6 +69,22 @@ async def test_an_answer_that_does_not_stop_is_kept_up_to_the_limit(
     assert (await harness.door.chat("k", "and now?")).said == "Hello"
 
 
+@pytest.mark.parametrize(
+    ("reason", "asked"), [("repetition", 1), ("banana", 1), ("pause", 2), ("max_output", 2)]
+)
+async def test_an_answer_that_was_cut_goes_on_only_where_the_reason_is_known(
+    upstream: Upstream, model: OpenAIChat, open_harness: OpenHarness, reason: str, asked: int
+) -> None:
+    """A model that repeats itself would only do so again."""
+    upstream.then(spoken(text("La la"), finish(reason)))
+    upstream.then(spoken(text(" land"), finish()))
+    harness = await open_harness(model)
+    reply = await harness.door.chat("k", "hi")
+    assert reply.said == ("La la" if asked == 1 else "La la land")
+    assert reply.json["choices"][0]["finish_reason"] == ("length" if asked == 1 else "stop")
+    assert len(upstream.requests) == asked
+
+
 async def test_thinking_counts_as_part_of_the_answer(
     upstream: Upstream, model: OpenAIChat, open_harness: OpenHarness
 ) -> None:

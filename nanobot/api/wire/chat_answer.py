@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.api.wire.lists import encode
-from nanobot.core.message import Message, Thinking, ToolCall, Usage, reply_text
+from nanobot.core.message import Message, Thinking, ToolCall, Usage, joint, reply_text
 from nanobot.core.turn import Answer
 
 
@@ -59,13 +59,27 @@ class WireCall(msgspec.Struct, frozen=True, kw_only=True):
     custom: WireCustom | msgspec.UnsetType = msgspec.UNSET
 
 
+class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
+    start_index: int = 0
+    end_index: int = 0
+    title: str = ""
+    url: str = ""
+
+
+class UrlAnnotation(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the web that a stretch of the text is based on."""
+
+    type: str = "url_citation"
+    url_citation: UrlCitation | None = None
+
+
 class _ReplyMessage(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "assistant"
     content: str | None
     tool_calls: tuple[WireCall, ...] | msgspec.UnsetType = msgspec.UNSET
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     refusal: None = None
-    annotations: tuple[()] = ()
+    annotations: tuple[UrlAnnotation, ...] = ()
 
 
 class _Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +149,47 @@ def wire_call(call: ToolCall) -> WireCall:
     )
 
 
+def annotations(message: Message, behind: int = 0) -> tuple[UrlAnnotation, ...]:
+    """Return the sources of a message whose text stands so many characters behind the beginning of all."""
+    return tuple(
+        UrlAnnotation(
+            url_citation=UrlCitation(
+                start_index=behind + source.start,
+                end_index=behind + source.end,
+                title=source.title,
+                url=source.url,
+            )
+        )
+        for source in message.citations
+    )
+
+
+class ReplyAnnotations:
+    """The sources of a turn's answer, `found` while its messages come."""
+
+    def __init__(self) -> None:
+        self.found: tuple[UrlAnnotation, ...] = ()
+        self._chars = 0
+        self._before: Message | None = None
+
+    def add(self, message: Message) -> None:
+        """Note the next message of the turn."""
+        text = message.text if message.role == "assistant" else ""
+        if text:
+            self._chars += len(joint(self._before))
+            if message.citations:
+                self.found += annotations(message, self._chars)
+            self._chars += len(text)
+            self._before = message
+
+
+def _reply_annotations(messages: tuple[Message, ...]) -> tuple[UrlAnnotation, ...]:
+    reply = ReplyAnnotations()
+    for message in messages:
+        reply.add(message)
+    return reply.found
+
+
 def completion_id(turn_id: str) -> str:
     """Return the id under which OpenAI's clients know the turn."""
     return "chatcmpl-" + turn_id.removeprefix("turn_")
@@ -153,6 +208,7 @@ def completion(answer: Answer, *, model: str, created: float) -> bytes:
         content=text or None if calls else text,
         tool_calls=calls or msgspec.UNSET,
         reasoning_content=thoughts or msgspec.UNSET,
+        annotations=_reply_annotations(answer.messages),
     )
     choice = _Choice(message=message, finish_reason=finish_reason(answer.messages, waiting))
     usage = wire_usage(answer.end.usage, answer.messages)

@@ -146,6 +146,10 @@ class _ResponseFormat(msgspec.Struct):
 
 _MESSAGES = schema_extra(
     minItems=1,
+    description=(
+        "A result (role `tool` or `function`) behind the last message of the assistant answers a call that"
+        " waits for it; another one is a 400 `unknown_tool_call`."
+    ),
     contains={
         "required": ["role"],
         "properties": {"role": {"enum": ["user", "tool", "function", "assistant"]}},

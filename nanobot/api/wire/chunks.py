@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanobot.api.wire.chat_answer import completion_id, finish_reason, wire_call, wire_usage
+from nanobot.api.wire.chat_answer import ReplyAnnotations, completion_id, finish_reason, wire_call, wire_usage
 from nanobot.api.wire.lists import encode
 from nanobot.api.wire.model_choice import choice_fields
 from nanobot.api.wire.tool_events import approvals_settled, tool_finished
@@ -30,26 +30,29 @@ DONE = b"data: [DONE]\n\n"
 
 class SentSoFar(msgspec.Struct, frozen=True):
     """What a client that resumes a stream has received. `last`: the model's message that it has whole, where
-    it stands between two messages.
+    it stands between two messages. `sources`: those of the messages that it has whole.
     """
 
-    last: Message | None = None
+    last: Message | None
+    sources: ReplyAnnotations
 
 
 def said_before(messages: tuple[Message, ...], after: int) -> SentSoFar:
     """Return what a client with the cursor `after` has received of a turn that added `messages`."""
     last: Message | None = None
+    sources = ReplyAnnotations()
     cursor = 0
     for event in events_of(messages):
         cursor += units(event)
         if cursor > after:
             is_within = isinstance(event, TextDelta) and cursor - units(event) < after
-            return SentSoFar(None if is_within else last)
+            return SentSoFar(None if is_within else last, sources)
         if isinstance(event, TextDelta):
             last = None
         elif isinstance(event, MessageAdded) and event.message.role == "assistant" and event.message.text:
             last = event.message
-    return SentSoFar(last)
+            sources.add(last)
+    return SentSoFar(last, sources)
 
 
 class Chunks:
@@ -92,6 +95,7 @@ class Chunks:
         self._has_begun = behind is not None
         self._last: Message | None = None
         self._joint = b""
+        self._sources = ReplyAnnotations() if behind is None else behind.sources
         if behind is not None and behind.last is not None:
             self._note(behind.last)
 
@@ -126,6 +130,7 @@ class Chunks:
                 out.append(b"%b%b%b%d\n\n" % (self._thought_head, encode(event.text), self._tail, cursor))
             elif isinstance(event, MessageAdded):
                 self._note(event.message)
+                self._sources.add(event.message)
                 if event.message.client_calls:
                     out.append(self._calls(cursor, event))
                 elif self.tells_tools:
@@ -179,6 +184,9 @@ class Chunks:
             return b"data: %b\nid: %b:%d\n\n" % (error_body(end.error), self._turn_id, cursor)
         reason = finish_reason((self._last,) if self._last else ())
         out = self._chunk(b"{}", cursor, encode(reason))
+        if self._sources.found:
+            # In one piece: SDKs that put a message together again cannot add to a list of these.
+            out = self._chunk(encode({"annotations": self._sources.found}), cursor - units(end)) + out
         if self._include_usage:
             out += b'data: %b],"usage":%b}\nid: %b:%d\n\n' % (
                 self._head,

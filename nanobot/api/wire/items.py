@@ -6,6 +6,8 @@ names its message and its position in it, so that it is the same in a stream, in
 list of a conversation.
 """
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from nanobot.api.wire.tool_items import PREFIX, ToolCallItem, shown_calls
@@ -13,9 +15,18 @@ from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import Audio, File, Image, Message, Text, Thinking, ToolCall, ToolResult
 
 
+class UrlCitationOfText(msgspec.Struct, frozen=True, kw_only=True, tag="url_citation"):
+    """A page of the web that a stretch of the text is based on."""
+
+    start_index: int
+    end_index: int
+    title: str
+    url: str
+
+
 class OutputText(msgspec.Struct, frozen=True, kw_only=True, tag="output_text"):
     text: str
-    annotations: tuple[()] = ()
+    annotations: tuple[UrlCitationOfText, ...] = ()
     logprobs: tuple[()] = ()
 
 
@@ -209,12 +220,13 @@ def _said(message: Message, ref: ItemRef, *, as_summary: bool) -> tuple[WireItem
             elif part.text:
                 stretches.append((kind, part.text))
     parts: list[WireItem] = []
+    sources = sources_of_texts([text for kind, text in stretches if kind is Text], message)
     for place, (kind, text) in enumerate(stretches):
         status = status_of(message) if place == len(stretches) - 1 else "completed"
         parts.append(
             reasoning(item_id("rs", ref, place), text, status, as_summary=as_summary)
             if kind is Thinking
-            else text_message(item_id("msg", ref, place), text, status)
+            else text_message(item_id("msg", ref, place), text, status, next(sources, ()))
         )
     for place, call in enumerate(message.client_calls, len(stretches)):
         parts.append(call_item(item_id(call_prefix(call), ref, place), call))
@@ -226,8 +238,32 @@ def status_of(message: Message) -> str:
     return "incomplete" if message.stop_reason in ("length", "content_filter", "incomplete") else "completed"
 
 
-def text_message(id_: str, text: str, status: str) -> MessageItem:
-    return MessageItem(id=id_, status=status, role="assistant", content=(OutputText(text=text),))
+def sources_of_texts(texts: Sequence[str], message: Message) -> Iterator[tuple[UrlCitationOfText, ...]]:
+    """Yield the sources of each of the texts that a message consists of."""
+    if not message.citations:
+        return
+    start = 0
+    for number, text in enumerate(texts, 1):
+        end = start + len(text)
+        is_last = number == len(texts)
+        yield tuple(
+            UrlCitationOfText(
+                start_index=min(each.start - start, len(text)),
+                end_index=min(each.end - start, len(text)),
+                title=each.title,
+                url=each.url,
+            )
+            for each in message.citations
+            if start <= each.start and (is_last or each.start < end)
+        )
+        start = end
+
+
+def text_message(
+    id_: str, text: str, status: str, sources: tuple[UrlCitationOfText, ...] = ()
+) -> MessageItem:
+    said = OutputText(text=text, annotations=sources)
+    return MessageItem(id=id_, status=status, role="assistant", content=(said,))
 
 
 def reasoning(id_: str, text: str, status: str, *, as_summary: bool) -> ReasoningItem:

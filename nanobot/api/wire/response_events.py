@@ -15,11 +15,13 @@ from nanobot.api.wire.items import (
     CallItem,
     CustomCallItem,
     ItemRef,
+    UrlCitationOfText,
     WireItem,
     call_item,
     call_prefix,
     item_id,
     reasoning,
+    sources_of_texts,
     status_of,
     text_message,
 )
@@ -221,7 +223,8 @@ class ResponseEvents:
         else:
             self._emit("response.reasoning_text.delta", **fields, content_index=0, delta=piece)
 
-    def _close(self, status: str) -> None:
+    def _close(self, status: str, message: Message | None = None) -> None:
+        """End the item that is being said; `message`: the whole one that it ends, where that has come."""
         said = self._open
         if said is None:
             return
@@ -230,9 +233,18 @@ class ResponseEvents:
         fields = {"item_id": said.id, "output_index": self._items}
         item: WireItem
         if said.kind is TextDelta:
-            item = text_message(said.id, said.text, status)
-            self._emit("response.output_text.done", **fields, content_index=0, text=said.text, logprobs=())
-            self._emit("response.content_part.done", **fields, content_index=0, part=_text_part(said.text))
+            sources = _sources_at_end(said.text, message)
+            item = text_message(said.id, said.text, status, sources)
+            place = {**fields, "content_index": 0}
+            for number, source in enumerate(sources):
+                self._emit(
+                    "response.output_text.annotation.added",
+                    **place,
+                    annotation_index=number,
+                    annotation=source,
+                )
+            self._emit("response.output_text.done", **place, text=said.text, logprobs=())
+            self._emit("response.content_part.done", **place, part=_text_part(said.text, sources))
         else:
             item = reasoning(said.id, said.text, status, as_summary=self._as_summary)
             if self._as_summary:
@@ -260,7 +272,7 @@ class ResponseEvents:
         server's own where that is shown.
         """
         if message.role == "assistant":
-            self._close(status_of(message))
+            self._close(status_of(message), message)
             for call in message.client_calls:
                 self._call(call_item(self._item_id(call_prefix(call)), call))
         if self._shows_tools:
@@ -326,5 +338,13 @@ class ResponseEvents:
         self._out.append(DONE)
 
 
-def _text_part(text: str) -> dict[str, object]:
-    return {"type": "output_text", "text": text, "annotations": (), "logprobs": ()}
+def _text_part(text: str, sources: tuple[UrlCitationOfText, ...] = ()) -> dict[str, object]:
+    return {"type": "output_text", "text": text, "annotations": sources, "logprobs": ()}
+
+
+def _sources_at_end(text: str, message: Message | None) -> tuple[UrlCitationOfText, ...]:
+    """Return the sources of the text that the message ends with."""
+    if message is None or not message.citations:
+        return ()
+    before = message.text.removesuffix(text)
+    return tuple(sources_of_texts([before, text], message))[-1]

@@ -14,7 +14,13 @@ from msgspec import UNSET, UnsetType
 from nanobot.api.wire.content import Detail
 from nanobot.api.wire.decoding import without_half_pairs
 from nanobot.api.wire.request_bounds import DEFAULT_BOUNDS, RequestBounds, text_size
-from nanobot.api.wire.session_message import ChatMessage, SessionMessage, parts_of, session_message
+from nanobot.api.wire.session_message import (
+    ChatMessage,
+    SessionMessage,
+    citations_of,
+    parts_of,
+    session_message,
+)
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.json_entries import has_more_entries
 from nanobot.core.message import (
@@ -186,7 +192,15 @@ def _given(number: int, line: bytes, now: float, max_entries: int, bounds: Reque
     parts = said.parts if said.parts is not None else parts_of(said)
     _check(number, said.role, parts)
     name = said.name or None if isinstance(said.name, str) else None
-    message = Message(said.role, parts, said.stop_reason, said.usage, said.model, name=name)  # type: ignore[arg-type]
+    message = Message(
+        said.role,  # type: ignore[arg-type]
+        parts,
+        said.stop_reason,
+        said.usage,
+        said.model,
+        name=name,
+        citations=citations_of(said),
+    )
     if (size := text_size(message)) > bounds.max_text_chars:
         raise _bad(
             number,

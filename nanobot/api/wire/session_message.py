@@ -7,13 +7,26 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from nanobot.api.wire.chat_answer import UrlAnnotation, annotations
 from nanobot.core.errors import MessageNotFound
 from nanobot.core.extent import described
 from nanobot.core.late_pattern import LatePattern
-from nanobot.core.message import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from nanobot.core.message import (
+    Audio,
+    Citation,
+    File,
+    Image,
+    Message,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from nanobot.core.sessions import Row
 from nanobot.core.workspace import FILE_ID_PREFIX
 
+_MOST_SOURCES = 256
 _ID = LatePattern(r"msg_([1-9][0-9]{0,8})")
 
 
@@ -98,6 +111,7 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[Call, ...] | UnsetType = UNSET
     tool_call_id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
+    annotations: tuple[UrlAnnotation, ...] | UnsetType | None = UNSET
 
 
 class WrittenFile(msgspec.Struct, frozen=True):
@@ -133,6 +147,7 @@ def chat_message(message: Message) -> ChatMessage:
         tool_calls=calls or UNSET,
         tool_call_id=message.tool_results[0].call_id if message.tool_results else UNSET,
         name=message.name or UNSET,
+        annotations=annotations(message) or UNSET,
     )
 
 
@@ -199,6 +214,18 @@ def parts_of(said: ChatMessage) -> tuple[Part, ...]:
     calls: Sequence[Call] = said.tool_calls if isinstance(said.tool_calls, tuple) else ()
     parts.extend(ToolCall(call.id, call.function.name, call.function.arguments) for call in calls)
     return tuple(parts)
+
+
+def citations_of(said: ChatMessage) -> tuple[Citation, ...]:
+    """Return the sources that `said` names for its text."""
+    if not isinstance(said.annotations, tuple):
+        return ()
+    named = [each.url_citation for each in said.annotations[:_MOST_SOURCES]]
+    return tuple(
+        Citation(each.url, each.title, max(0, each.start_index), max(0, each.end_index))
+        for each in named
+        if each is not None and each.url.lower().startswith(("http://", "https://"))
+    )
 
 
 def _core_part(part: ContentPart) -> Part:

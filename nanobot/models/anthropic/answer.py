@@ -130,6 +130,7 @@ class MessagesAnswerReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._provider = provider
@@ -209,6 +210,7 @@ class MessagesAnswerReader:
 
     def _finish(self, reason: str) -> None:
         self.finished = True
+        self.unknown_end = "" if reason in _STOP_REASONS else reason
         self._stop_reason = reason
 
     def _take_whole(self, answer: _Event, deltas: list[Delta]) -> None:

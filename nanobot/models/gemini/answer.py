@@ -16,6 +16,7 @@ from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
 from nanobot.core.message import Message, Part, ProviderState, StopReason, Text, Thinking, ToolCall, Usage
 from nanobot.models.gemini.conversation import THOUGHT_SIGNATURE
+from nanobot.models.gemini.grounding import with_sources
 from nanobot.models.lenient import decode_any, fitted
 from nanobot.models.refusals import ErrorSource, RequestFailed, error_in_answer
 
@@ -45,6 +46,7 @@ class _Candidate(msgspec.Struct, rename="camel"):
     index: int | None = None
     content: _AnswerContent | None = None
     finish_reason: str | None = None
+    grounding_metadata: msgspec.Raw = msgspec.Raw()
     finish_message: str | None = None
 
 
@@ -113,6 +115,7 @@ class ContentReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._provider = provider
@@ -126,6 +129,7 @@ class ContentReader:
         self._taken: set[str] | None = None
         self._usages: list[_UsageCounts] = []
         self._stop_reason: StopReason = "stop"
+        self._grounding = msgspec.Raw()
 
     def take(self, payload: bytes, deltas: list[Delta]) -> None:
         """Read one chunk, an array of them, or one whole answer; append what it adds to `deltas`.
@@ -151,6 +155,8 @@ class ContentReader:
             if candidate.content is not None:
                 for part in candidate.content.parts or ():
                     self._take_part(part, deltas)
+            if candidate.grounding_metadata:
+                self._grounding = candidate.grounding_metadata
             if candidate.finish_reason:
                 self._finish(candidate.finish_reason)
 
@@ -173,7 +179,8 @@ class ContentReader:
             stop_reason = "tool_calls"
         usage = _usage_of(self._usages) if self._usages else None
         self._answered()
-        return Message("assistant", tuple(parts), stop_reason, usage, self._source.name)
+        message = Message("assistant", tuple(parts), stop_reason, usage, self._source.name)
+        return with_sources(message, self._grounding) if self._grounding else message
 
     # Chunks ---------------------------------------------------------------------------------------
 
@@ -272,6 +279,7 @@ class ContentReader:
         if known is None:
             _log.warning("%s ended with finishReason %.40r, which is taken for a cut answer", name, reason)
         self.finished = True
+        self.unknown_end = reason if known is None else ""
         self._stop_reason = known or "length"
 
     def _malformed(self, reason: str) -> RequestFailed:

@@ -31,6 +31,7 @@ from nanobot.models.openai.chunk import (
 )
 from nanobot.models.openai.failed_calls import calls_in
 from nanobot.models.openai.finish_reason import stop_reason_of
+from nanobot.models.openai.sources import NO_SOURCES, Sources
 from nanobot.models.openai.state import (
     CONTENT,
     ITS_TEXT,
@@ -69,6 +70,7 @@ class ChatAnswerReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._asked = asked
@@ -91,6 +93,7 @@ class ChatAnswerReader:
         self._has_said = False
         self._lenient: LenientDecoder | None = None
         self._texts = TextChunks()
+        self._sources = Sources()
 
     def take_texts(self, payloads: list[bytes], start: int, deltas: list[Delta]) -> int:
         """Read the chunks from `start` on that are nothing but further text, as one delta; return the place
@@ -128,6 +131,8 @@ class ChatAnswerReader:
             self._count(chunk.usage)
         elif chunk.x_groq is not None and chunk.x_groq.usage is not None:
             self._count(chunk.x_groq.usage)
+        if chunk.citations or chunk.search_results:
+            self._sources.take_lists(chunk)
         if not chunk.choices:
             if chunk.choices is None and chunk.usage is None and is_error(payload):
                 raise self._error(payload)
@@ -156,6 +161,7 @@ class ChatAnswerReader:
                 and delta.reasoning is None
                 and delta.reasoning_details is None
                 and not delta.extra_content
+                and (not delta.annotations or bytes(delta.annotations) in NO_SOURCES)
                 and delta.refusal is None
                 and delta.function_call is None
             ):
@@ -175,7 +181,9 @@ class ChatAnswerReader:
         if choice.error:
             raise error_in_answer(self._source, {"error": choice.error})
         if choice.finish_reason:
-            self._stop_reason = stop_reason_of(choice.finish_reason, self._source.name)
+            meant = stop_reason_of(choice.finish_reason, self._source.name)
+            self.unknown_end = choice.finish_reason if meant is None else ""
+            self._stop_reason = meant or "length"
             self.finished = True
 
     def _count(self, usage: ChunkUsage) -> None:
@@ -221,7 +229,8 @@ class ChatAnswerReader:
             stop_reason = "stop"
         parts = (*self._parts, *self._tool_calls()) if self._calls else tuple(self._parts)
         self._answered()
-        return Message("assistant", parts, stop_reason, usage_of(self._usage), self._source.name)
+        message = Message("assistant", parts, stop_reason, usage_of(self._usage), self._source.name)
+        return self._sources.named_in(message)
 
     def _decode_leniently(self, payload: bytes, refused: Exception) -> Chunk:
         if self._lenient is None:
@@ -274,6 +283,8 @@ class ChatAnswerReader:
         if not self._has_said:
             self._take_delta(message, deltas)
             return
+        if message.annotations:
+            self._sources.take(message.annotations)
         new = ChunkDelta(tool_calls=None if self._calls else message.tool_calls)
         if message.content and self._kind is ThinkingDelta and not self._has_text:
             new.content = message.content
@@ -292,6 +303,8 @@ class ChatAnswerReader:
             thought = thought or shown
         if delta.extra_content:
             self._extra_content = delta.extra_content
+        if delta.annotations:
+            self._sources.take(delta.annotations)
         content = delta.content
         if content or thought or delta.tool_calls or delta.refusal or delta.function_call:
             self._has_said = True

@@ -32,6 +32,7 @@ class ChunkDelta(msgspec.Struct, gc=False):
     extra_content: msgspec.Raw = msgspec.Raw()
     tool_calls: list[CallPiece] | None = None
     function_call: FunctionPiece | None = None
+    annotations: msgspec.Raw = msgspec.Raw()
 
 
 class PromptCounts(msgspec.Struct, gc=False):
@@ -87,6 +88,9 @@ class Chunk(msgspec.Struct, gc=False):
     object: str | None = None
     base_resp: BaseResponse | None = None
     x_groq: GroqChunk | None = None
+    # Perplexity and xAI name their sources beside the choices, in every chunk or in the last ones.
+    citations: msgspec.Raw = msgspec.Raw()
+    search_results: msgspec.Raw = msgspec.Raw()
 
 
 decode = msgspec.json.Decoder(Chunk).decode
@@ -199,6 +203,8 @@ class LenientDecoder:
             if isinstance(base := content.get("base_resp"), dict)
             else None,
             GroqChunk(_usage(groq.get("usage"))) if isinstance(groq := content.get("x_groq"), dict) else None,
+            _raw(content.get("citations")),
+            _raw(content.get("search_results")),
         )
 
     def _choice(self, choice: dict[str, Any]) -> ChunkChoice:
@@ -228,6 +234,7 @@ class LenientDecoder:
             if isinstance(calls, dict) and calls
             else None,
             self._function(delta.get("function_call"), "function_call"),
+            _raw(delta.get("annotations")),
         )
 
     def _call(self, call: dict[str, Any]) -> CallPiece:

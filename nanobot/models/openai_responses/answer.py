@@ -14,7 +14,8 @@ import msgspec
 from nanobot.core.errors import ModelBadAnswer, ModelRateLimited, ModelRejectedRequest
 from nanobot.core.event import Delta
 from nanobot.core.late_pattern import LatePattern
-from nanobot.core.message import Message, Part, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.core.message import Citation, Message, Part, StopReason, Text, Thinking, ToolCall, Usage
+from nanobot.models.citations import bounded
 from nanobot.models.lenient import decode_any
 from nanobot.models.openai.chunk import tokens
 from nanobot.models.openai_responses.output import SEPARATOR, Kind, OutputAssembly, OutputItem
@@ -61,6 +62,7 @@ class ResponseReader:
         self.has_content = False
         self.finished = False
         self.done = False
+        self.unknown_end = ""
         self.hidden_chars = 0
         self._source = source
         self._provider = source.name.partition(":")[0]
@@ -112,10 +114,14 @@ class ResponseReader:
         stop_reason = self._stop_reason
         taken = {call.id for message in self._asked for call in message.tool_calls}
         parts: list[Part] = []
-        has_calls = False
+        citations: tuple[Citation, ...] = ()
+        has_calls, chars = False, 0
         for item in self._output.items:
             if item.kind != "function_call":
                 parts += self._said(item)
+                if item.kind == "message":
+                    citations += item.citations(chars)
+                    chars += len(item.text)
             elif stop_reason != "content_filter":
                 # A call in an answer that was withheld may be half a call, and is not to be run.
                 parts.append(self._call(item, taken))
@@ -123,7 +129,8 @@ class ResponseReader:
         if has_calls and stop_reason == "stop":
             stop_reason = "tool_calls"
         self._answered()
-        return Message("assistant", tuple(parts), stop_reason, self._usage, self._source.name)
+        message = Message("assistant", tuple(parts), stop_reason, self._usage, self._source.name)
+        return msgspec.structs.replace(message, citations=bounded(citations)) if citations else message
 
     # Events ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from nanobot.core.event import Delta, TextDelta, ThinkingDelta
-from nanobot.core.message import ProviderState
+from nanobot.core.message import Citation, ProviderState
+from nanobot.models.citations import moved, of_annotations
 from nanobot.models.openai_responses.items import PHASE, REASONING
 from nanobot.models.openai_responses.stream_event import StreamEvent
 
@@ -56,6 +57,18 @@ class OutputItem:
             _string(said.get("name")),
             arguments or _string(start.get("arguments")),
         )
+
+    def citations(self, before: int) -> tuple[Citation, ...]:
+        """Return the sources of what the item says, which so many characters of text come before."""
+        found: list[Citation] = []
+        parts = self.whole.get("content")
+        for part in parts if isinstance(parts, list) else ():
+            text = part.get("text") if isinstance(part, dict) else None
+            if isinstance(text, str):
+                annotated = of_annotations(part.get("annotations"), text)
+                found += [moved(each, before) for each in annotated]
+                before += len(text)
+        return tuple(found)
 
     def state(self, provider: str) -> ProviderState | None:
         """Return what the provider wants back with a message or with reasoning.

@@ -5,7 +5,7 @@ from collections.abc import Container
 import msgspec
 
 from nanobot.core.dispatch import Cancel, Claim, LeftOut
-from nanobot.core.errors import NanobotError, QueueFull, SessionBusy
+from nanobot.core.errors import NanobotError, QueueFull, SessionBusy, UnknownToolCall
 from nanobot.core.message import Message
 from nanobot.core.store import Limits
 from nanobot.core.turn import GIVES_WAY, Admission, HistoryNote, Identity, Status, Turn
@@ -83,7 +83,8 @@ def admit(
         if turn.delegation is not None:
             delegated.belong(db, head.session, turn.delegation)
     elif identity.dedupe_key is not None or identity.is_retry:
-        known = find_known(db, head, identity, now - limits.retry_window_s)
+        since = None if _gives_results(turn) else now - limits.retry_window_s
+        known = find_known(db, head, identity, since)
         if known is not None:
             return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     if refusal is not None:
@@ -93,6 +94,8 @@ def admit(
         left_out = None
     turn = _as_the_session_says(turn, load)
     load = load.giving_way(turn, left)
+    if _repeats_running(turn, identity, earlier, load):
+        return Admitted(Admission(load.running_id, joined=True, answered_by=load.running_id))
     if load.waiting - load.gives_way and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     if turn.when_busy == "steer" and _may_join(turn, load):
@@ -102,7 +105,14 @@ def admit(
         plan, note = taking_in.finish(db, taken_in, trace=turn.trace), taken_in.note
         return _take(db, turn, identity, plan, note, head, load, capacity, now, left_out)
     if foreseen is None:
-        plan, note = plan_of(db, turn, earlier, head, load, recent)
+        try:
+            plan, note = plan_of(db, turn, earlier, head, load, recent)
+        except UnknownToolCall:
+            # Where the same results have been answered, by a client that does not say it sends them again.
+            known = find_known(db, head, Identity(identity.digest, is_retry=True), None)
+            if known is None or known.never_started:
+                raise
+            return _join_known(db, head, turn, known, earlier, load, capacity, recent, now)
     elif foreseen.standing == standing_of(None if is_made else head, load):
         plan, note = foreseen.plan, foreseen.note
     else:
@@ -126,6 +136,25 @@ def _as_the_session_says(turn: Turn, load: Load) -> Turn:
     if load.instructions is not None:
         turn = msgspec.structs.replace(turn, own_instructions=load.instructions)
     return turn
+
+
+def _gives_results(turn: Turn) -> bool:
+    """Return whether the turn answers calls: that is done once, while people say the same thing twice."""
+    return any(message.role == "tool" for message in turn.input)
+
+
+def _repeats_running(turn: Turn, identity: Identity, earlier: SentList, load: Load) -> bool:
+    """Return whether the request is that of the running turn again, from a client that says nothing of it:
+    one that has hung up, or lost its connection in a crash.
+
+    Of a client that keeps its own history, it asks for another answer.
+    """
+    if load.running_digest != identity.digest or identity.dedupe_key is not None:
+        return False
+    is_message = turn.trace and not len(earlier) and not turn.is_whole and turn.after is None
+    if not is_message or load.running_is_detached or turn.when_busy == "interrupt":
+        return False
+    return load.running_attempt > 1 or (load.gives_way and load.running_after > 0)
 
 
 def _may_join(turn: Turn, load: Load) -> bool:

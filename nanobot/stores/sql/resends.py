@@ -35,8 +35,9 @@ class Known(msgspec.Struct, frozen=True):
         return self.first_seq is None and self.end is not None and turns.may_go_on(self.end)
 
 
-def find_known(db: Db, head: TranscriptHead, identity: Identity, since: float) -> Known | None:
-    """Return the turn that the request resends, None where it is a new one.
+def find_known(db: Db, head: TranscriptHead, identity: Identity, since: float | None) -> Known | None:
+    """Return the turn that the request resends, None where it is a new one. One that is known only by its
+    count must not have ended before `since`; None: its body comes once, whatever became of the answer.
 
     Raises:
         IdempotencyMismatch: its key came with another body before.
@@ -71,7 +72,7 @@ def _by_key(db: Db, session: int, key: str, digest: bytes) -> int | None:
     return int(found[0])
 
 
-def _by_count(db: Db, head: TranscriptHead, digest: bytes, since: float) -> int | None:
+def _by_count(db: Db, head: TranscriptHead, digest: bytes, since: float | None) -> int | None:
     """Return the turn that a request resends which says only that it was sent before."""
     found = db.execute(
         "SELECT t.n, u.n, u.ended_at, u.last_seq, (SELECT turn FROM delivered WHERE session = t.session)"
@@ -82,7 +83,7 @@ def _by_count(db: Db, head: TranscriptHead, digest: bytes, since: float) -> int 
     if found is None:
         return None
     n, answering, ended_at, last_seq, delivered = found
-    if ended_at is None:
+    if ended_at is None or since is None:
         return int(n)
     is_delivered = delivered is not None and delivered >= n
     if is_delivered or ended_at < since or not _is_newest(db, head, n, answering, last_seq):

@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, ToolResult, Usage, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import AnswerTooLong, ModelRequest
 from nanobot.models.anthropic.messages import AnthropicMessages
 from tests.anthropic_api import (
     PING,
@@ -96,15 +96,23 @@ async def test_arguments_may_come_with_the_start_of_a_call(
         ("pause_turn", "length"),
         ("refusal", "content_filter"),
         ("tool_use", "stop"),
-        ("something_new", "length"),
     ],
 )
 async def test_each_stop_reason_has_its_meaning(
     upstream: Upstream, model: AnthropicMessages, reason: str, expected: StopReason
 ) -> None:
-    """`tool_use` here comes without a call; a reason that nobody knows is taken for a cut."""
+    """`tool_use` here comes without a call."""
     upstream.then(answered(*said("so"), reason=reason))
     assert (await heard(model))[1].stop_reason == expected
+
+
+async def test_a_reason_that_nobody_knows_is_taken_for_a_cut_that_is_final(
+    upstream: Upstream, model: AnthropicMessages
+) -> None:
+    upstream.then(answered(*said("so"), reason="something_new"))
+    with pytest.raises(AnswerTooLong, match="something_new") as caught:
+        await heard(model)
+    assert (caught.value.answer.text, caught.value.answer.stop_reason) == ("so", "length")
 
 
 async def test_a_refusal_before_any_word_is_an_empty_answer(

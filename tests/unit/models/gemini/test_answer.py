@@ -3,7 +3,7 @@
 import pytest
 
 from nanobot.core.message import Message, StopReason, Text, Thinking, ToolCall, ToolResult, Usage, user
-from nanobot.core.model import ModelRequest
+from nanobot.core.model import AnswerTooLong, ModelRequest
 from nanobot.core.tool import tool_spec
 from nanobot.models.gemini.generate import GeminiContent
 from tests.gemini_api import (
@@ -101,16 +101,23 @@ async def test_a_call_without_arguments_has_an_empty_object(
         ("LANGUAGE", "content_filter"),
         ("IMAGE_SAFETY", "content_filter"),
         ("MODEL_ARMOR", "content_filter"),
-        ("OTHER", "length"),
-        ("SOMETHING_NEW", "length"),
     ],
 )
 async def test_each_finish_reason_has_its_meaning(
     upstream: Upstream, model: GeminiContent, reason: str, expected: StopReason
 ) -> None:
-    """A reason that nobody knows is taken for a cut."""
     upstream.then(answered(*said("so"), reason=reason))
     assert (await heard(model))[1].stop_reason == expected
+
+
+@pytest.mark.parametrize("reason", ["OTHER", "SOMETHING_NEW"])
+async def test_a_reason_that_nobody_knows_is_taken_for_a_cut_that_is_final(
+    upstream: Upstream, model: GeminiContent, reason: str
+) -> None:
+    upstream.then(answered(*said("so"), reason=reason))
+    with pytest.raises(AnswerTooLong, match=reason) as caught:
+        await heard(model)
+    assert (caught.value.answer.text, caught.value.answer.stop_reason) == ("so", "length")
 
 
 @pytest.mark.parametrize("reason", ["SAFETY", "PROHIBITED_CONTENT", "OTHER", "BLOCKLIST"])

@@ -258,6 +258,16 @@ def test_calls_that_only_the_last_chunk_has_are_not_lost() -> None:
         ("sensitive", "content_filter"),
         ("refusal", "content_filter"),
         ("guardrail_intervened", "content_filter"),
+        ("LANGUAGE", "content_filter"),
+        ("ERROR_TOXIC", "content_filter"),
+        ("policy_violation", "content_filter"),
+        ("max_output", "length"),
+        ("maxOutputReached", "length"),
+        ("token_limit", "length"),
+        ("context_window_exceeded", "length"),
+        ("pause_turn", "length"),
+        ("TurnEnd", "stop"),
+        ("[DONE]", "stop"),
     ],
 )
 def test_reasons_are_compared_without_case_and_by_their_words(reason: str, meant: StopReason) -> None:
@@ -269,7 +279,7 @@ def test_a_reason_of_calls_is_one_where_there_are_calls(reason: str) -> None:
     assert read(call(0, "a", "f", "{}"), finish(reason))[1].stop_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("reason", ["OTHER", "banana", "LANGUAGE"])
+@pytest.mark.parametrize("reason", ["OTHER", "banana", "repetition", "abandoned", "suspended"])
 def test_a_reason_that_is_not_known_means_a_cut_answer_and_is_logged(
     reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -278,7 +288,9 @@ def test_a_reason_that_is_not_known_means_a_cut_answer_and_is_logged(
     assert reason in caplog.text
 
 
-@pytest.mark.parametrize("reason", ["error", "ERROR", "MALFORMED_FUNCTION_CALL", "abort", "network_error"])
+@pytest.mark.parametrize(
+    "reason", ["error", "ERROR", "MALFORMED_FUNCTION_CALL", "abort", "network_error", "TIMEOUT", "preempted"]
+)
 def test_a_reason_of_failure_may_be_tried_again(reason: str) -> None:
     with pytest.raises(RequestFailed) as caught:
         read(text("a"), finish(reason))

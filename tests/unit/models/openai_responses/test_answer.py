@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanobot.core.event import Delta, ThinkingDelta
-from nanobot.core.message import ProviderState, Text, Thinking, ToolCall, Usage
+from nanobot.core.message import Citation, ProviderState, Text, Thinking, ToolCall, Usage
 from nanobot.models.openai_responses.answer import ResponseReader
 from nanobot.models.openai_responses.responses import OpenAIResponses
 from nanobot.models.refusals import ErrorSource, RequestFailed
@@ -327,3 +327,18 @@ def test_whatever_comes_is_an_answer_that_says_what_was_shown_or_an_error(
         return
     shown = [part.text for part in message.parts if isinstance(part, Text | Thinking)]
     assert "".join(shown) == "".join(delta.text for delta in deltas)
+
+
+async def test_sources_of_a_text_count_from_the_beginning_of_the_message(
+    upstream: Upstream, model: OpenAIResponses
+) -> None:
+    first, second = said("Let me look."), said("Parrots talk.", id_="msg_2")
+    annotation = {"type": "url_citation", "url": "https://a.example/", "title": "A", "start_index": 0}
+    for item in (first, second):
+        for part in item.whole["content"]:
+            part["annotations"] = [{**annotation, "end_index": 7}, {"type": "file_citation", "file_id": "f"}]
+    upstream.then(answered(first, second))
+    _, message = await heard(model)
+    assert message.citations == tuple(
+        Citation("https://a.example/", "A", start, start + 7) for start in (0, len("Let me look."))
+    )
