@@ -61,7 +61,7 @@ async def test_a_summary_is_checked_beside_the_event_loop_and_without_a_pattern_
     said = [f"Number {number} is at {number + 1_000} and {number + 5_000}." for number in range(100, 250)]
     model = ScriptedModel("I remember nothing.", " ".join(said[:20]))
     threads: set[threading.Thread] = set()
-    check = summary.lacking
+    check = lacking
 
     def noting(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
         threads.add(threading.current_thread())
