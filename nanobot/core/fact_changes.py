@@ -15,6 +15,12 @@ from nanobot.core.late_pattern import LatePattern
 
 _VALUE = LatePattern(r"[^,.;:!?。，、；！？]{1,48}")
 _JOINS = LatePattern(r"\b(?:and|but|und|aber|et|mais|y|pero|e|ma|mas|и|но)\b|和|但", re.IGNORECASE)
+_NO_PLACE = LatePattern(
+    r"(?:an?|the|my|our|another|fear|peace|ein\w{0,2}|de[rmn]|meine?\w?|unser\w*|un|una|uno|une|um|uma|mi|mio|mia"
+    r"|meu|minha|moje\w*)\b|一|家|公寓|宿舍|酒店|アパート|マンション|実家",
+    re.IGNORECASE,
+)
+"""With what one begins that says how one lives, and not where."""
 _MOST_WORDS = 4
 _WORD = LatePattern(r"[^\W_]+")
 _FEWEST_LETTERS = 3
@@ -115,7 +121,9 @@ def _kind_in(text: str, language: ChangeWords) -> str | None:
         (_CALLED, language.called),
     ):
         found = _pattern(pattern).fullmatch(text) if pattern else None
-        if found is not None and _is_value(_value_of(found)):
+        if found is not None and _is_value(value := _value_of(found)):
+            if kind == HOME and _NO_PLACE.match(value):
+                continue
             groups = found.groupdict()
             return f"{kind}{groups.get('what') or groups.get('owner') or ''}".casefold()
     return None

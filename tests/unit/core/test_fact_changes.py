@@ -53,6 +53,11 @@ def test_what_has_changed_names_what_it_takes_the_place_of(new: str, before: str
     [
         "My sister lives in Berlin",
         "I moved to the sales team",
+        "I live in a small flat",
+        "I live in fear",
+        "Ich wohne in einer WG",
+        "vivo en una casa",
+        "我住在一个小公寓",
         "I live in Berlin and need a plumber",
         "my dog is called Bella",
         "I like coffee",
