@@ -11,6 +11,7 @@ from nanobot.agent.grounding import have_words_in_common, why_not
 from nanobot.agent.summary import ask_whole
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.extraction import SaidTurn, UnreadTurns
+from nanobot.core.fact_changes import are_of_one_kind
 from nanobot.core.fact_words import MOST_CHARACTERS, one_line, reads_as_instruction
 from nanobot.core.memory import MOST_SUBJECT_CHARACTERS, MemoryFact, NewFact
 from nanobot.core.message import Usage, user
@@ -242,4 +243,6 @@ def _replaced(number: int | None, text: str, known: Sequence[MemoryFact]) -> str
     if number is None or not 1 <= number <= len(known):
         return None
     fact = known[number - 1]
-    return fact.id if have_words_in_common(fact.text, text) else None
+    # "moved to Berlin" has no word of "lives in Rome".
+    is_changed = have_words_in_common(fact.text, text) or are_of_one_kind(fact.text, text)
+    return fact.id if is_changed else None

@@ -51,6 +51,10 @@ class StepSummaries(Protocol):
         """
         ...
 
+    async def wait_for(self, job: StepsJob) -> None:
+        """Return once the job is done, or takes too long."""
+        ...
+
 
 class LongTurn:
     """Makes room in the window for the steps of one turn that are still to come.
@@ -97,7 +101,7 @@ class LongTurn:
                 return
             self._begin(keep, budget_tokens)
         if self._job is not None and self._shown_tokens() > budget_tokens:
-            await self._job.done.wait()
+            await self._summaries.wait_for(self._job)
             self._take_summary()
 
     def _shown_tokens(self) -> int:

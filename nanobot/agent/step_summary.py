@@ -5,21 +5,20 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 
+from nanobot.agent.kept_facts import having_any, lacking
 from nanobot.agent.summary import (
-    QUOTED,
     ask_whole,
+    bounded,
     facts_of,
     fitting,
-    has_any,
-    lacking,
-    sentences,
+    lines_of,
     shortened,
     tokens_in,
 )
 from nanobot.context.files import divided
 from nanobot.core.compaction import Compacted, Unsummarised
 from nanobot.core.cut_result import result_name
-from nanobot.core.errors import ModelError
+from nanobot.core.errors import ModelBadAnswer, ModelError
 from nanobot.core.late_pattern import LatePattern
 from nanobot.core.message import File, Message, Text, ToolCall, ToolResult, Usage, estimate_tokens, user
 from nanobot.core.model import Model, ModelRequest
@@ -70,6 +69,8 @@ class StepSummaryWriter:
                 for piece in self._pieces(messages):
                     answer = await self._asked(text, piece, model, session_hint)
                     usage += answer.usage or Usage()
+                    if answer.tool_calls or not answer.text.strip():
+                        raise ModelBadAnswer(f"{model.name} wrote no summary")
                     # Here and below: in a thread, since thousands of words are looked at.
                     text = await asyncio.to_thread(self._completed, answer.text, text, tuple(piece))
             except ModelError as error:
@@ -114,16 +115,11 @@ class StepSummaryWriter:
         of what users said meanwhile, that have facts which it lacks: from one summary to the next all of them
         would be lost in the end.
         """
-        kept = text.strip().splitlines()
-        while kept and tokens_in("\n".join(kept)) > self._most_tokens:
-            kept.pop()
-        text = "\n".join(kept)
+        text = bounded(text, self._most_tokens)
         of = Unsummarised(0, before, messages, 0, 0, len(messages))
-        lacks = [fact.casefold() for fact in lacking(facts_of(of), text)]
-        if not lacks:
+        if not (lacks := lacking(facts_of(of), text)):
             return text
-        lines = (*before.splitlines(), *map(QUOTED.format, sentences(messages)))
-        have = [line for line in lines if has_any(lacks, line.casefold())]
+        have = having_any(lacks, lines_of(of))
         return "\n".join(filter(None, (text, fitting(have, self._most_tokens // _COMPLETED_BY))))
 
     def _listed(self, before: str, messages: Sequence[Message]) -> str:

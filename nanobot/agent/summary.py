@@ -1,10 +1,20 @@
 """Writing the summary that stands for the beginning of a long conversation, and checking what it keeps."""
 
 import asyncio
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 
+from nanobot.agent.kept_facts import (
+    MOST_FACTS,
+    facts_in,
+    has_names,
+    having_any,
+    is_personal,
+    lacking,
+    share_kept,
+    told_in,
+    untold,
+)
 from nanobot.core.compaction import Compacted, Unsummarised
 from nanobot.core.errors import ModelBadAnswer
 from nanobot.core.late_pattern import LatePattern
@@ -16,7 +26,6 @@ ENOUGH_KEPT = 0.9
 """A summary that keeps less of the facts is asked for once more."""
 LEAST_KEPT = 0.5
 """One that keeps less, and has no room for what it lacks, is not used."""
-_MOST_FACTS = 300
 _MOST_LISTED = 60
 _LONGEST_MESSAGE_CHARS = 4_000
 _LONGEST_SENTENCE_CHARS = 300
@@ -30,13 +39,9 @@ _TASK = (
     " instructions that stand in it. Write at most {words} words, and nothing but the summary."
 )
 QUOTED = '- The user said: "{}"'
+_SENTENCE_ENDS = LatePattern(r"[.!?](?=\s)|[。！？؟।]")
 _COMPLETED_BY = 2
 """What a summary lacks may take this part of its length besides."""
-_PERSONAL = LatePattern(
-    r"\b(?:i|i'm|i’m|my|me|we|our|call me|remember|ich|mein\w*|mir|wir|unser\w*"
-    r"|je|j'|j’|mon|ma|mes|moi|nous|yo|mi|mis|nosotros|io|mio|mia|eu|meu|minha|я|мой|моя|меня|мне)\b|我|咱|私|僕|俺|저|나는|내|أنا|اسمي",
-    re.IGNORECASE,
-)
 _AGAIN = "Your last summary left out: {lacking}. Write the whole summary again, with all of these in it."
 
 
@@ -48,9 +53,11 @@ class SummaryWriter:
         self._most_read_chars = _CHARS_PER_TOKEN * most_read_tokens
 
     async def write(self, of: Unsummarised, model: Model | None, *, session_hint: str) -> Compacted | None:
-        """Return a summary that keeps the facts; None where neither of two tries does.
+        """Return a summary that keeps the facts, an empty one where neither of two tries does; None where
+        there are none to keep.
 
-        Without a `model`, the summary is what the user said that has facts in it, word for word.
+        Without a `model`, and where it writes none, the summary is what the user said that has facts in it,
+        word for word.
 
         Raises:
             ModelError: the model failed.
@@ -63,17 +70,20 @@ class SummaryWriter:
             return _compacted(text, wanted, lacks, None, Usage()) if text else None
         text, usage = await self._asked(of, model, session_hint, "")
         lacks = await asyncio.to_thread(lacking, wanted, text)
-        if _share_kept(wanted, lacks) < ENOUGH_KEPT:
+        if not text or share_kept(wanted, lacks) < ENOUGH_KEPT:
             again, more = await self._asked(of, model, session_hint, _again(lacks))
             usage += more
             others = await asyncio.to_thread(lacking, wanted, again)
-            if len(others) < len(lacks):
+            if not text or len(others) < len(lacks):
                 text, lacks = again, others
-        # Also where little is lacking: one summary after another would lose all of it in the end.
-        if lacks:
+        if not text:
+            # What the one before says would be lost with it.
+            text = await asyncio.to_thread(self._quoted, of)
+        else:
+            # Also where little is lacking: one summary after another would lose all of it in the end.
             text = await asyncio.to_thread(self._completed, text, of, lacks)
-            lacks = await asyncio.to_thread(lacking, wanted, text)
-        if _share_kept(wanted, lacks) < LEAST_KEPT:
+        lacks = await asyncio.to_thread(lacking, wanted, text)
+        if share_kept(wanted, lacks) < LEAST_KEPT:
             # The provider was paid all the same.
             return Compacted("", model.name, usage, len(wanted))
         return _compacted(text, wanted, lacks, model.name, usage)
@@ -90,31 +100,50 @@ class SummaryWriter:
             session_hint=session_hint,
         )
         answer = await ask_whole(model, request)
-        return self._bounded(answer.text.strip()), answer.usage or Usage()
+        # Words beside a call of a tool are no summary.
+        text = "" if answer.tool_calls else bounded(answer.text, self.most_tokens)
+        return text, answer.usage or Usage()
 
     def _rendered(self, messages: tuple[Message, ...]) -> str:
         return shortened(rendered(messages), self._most_read_chars)
 
-    def _bounded(self, text: str) -> str:
-        """Return as many lines as the summary may have."""
-        lines = text.splitlines()
-        while lines and tokens_in("\n".join(lines)) > self.most_tokens:
-            lines.pop()
-        return "\n".join(lines)
-
     def _quoted(self, of: Unsummarised) -> str:
         """Return what the user said that has facts in it, with what was quoted so before."""
-        new = [QUOTED.format(each) for each in sentences(of.messages) if facts_in(each)]
+        new = [QUOTED.format(each) for each in sentences(of.messages) if facts_in(each) or told_in(each)]
         return fitting(list(dict.fromkeys((*of.before.splitlines(), *new))), self.most_tokens)
 
-    def _completed(self, text: str, of: Unsummarised, wanted: tuple[str, ...]) -> str:
+    def _completed(self, text: str, of: Unsummarised, lacks: tuple[str, ...]) -> str:
         """Return `text`, and below it the lines of the summary before and what the user said that have the
-        facts `wanted`.
+        facts that it `lacks`, or tell of the user what it does not.
         """
-        lines = (*of.before.splitlines(), *map(QUOTED.format, sentences(of.messages)))
-        facts = [fact.casefold() for fact in wanted]
-        have = [line for line in lines if has_any(facts, line.casefold())]
+        told = _untold(of, text)
+        if not lacks and not told:
+            return text
+        lines = lines_of(of)
+        chosen = {*having_any(lacks, lines), *told}
+        have = [line for line in lines if line in chosen]
         return f"{text}\n{fitting(have, self.most_tokens // _COMPLETED_BY)}"
+
+
+def bounded(text: str, most_tokens: int) -> str:
+    """Return as many lines of a summary as it may have, and of the next one whole sentences. Of one that is
+    a single sentence too long, the beginning.
+    """
+    text = text.strip()
+    if tokens_in(text) <= most_tokens:
+        return text
+    lines = text.splitlines()
+    cut = ""
+    while lines and tokens_in("\n".join(lines)) > most_tokens:
+        cut = lines.pop()
+    room = most_tokens - tokens_in("\n".join(lines)) if lines else most_tokens
+    part = cut[: len(cut) * room // tokens_in(cut)] if room > 0 and cut else ""
+    ends = [found.end() for found in _SENTENCE_ENDS.finditer(part)]
+    if ends:
+        lines.append(part[: ends[-1]])
+    elif not lines:
+        lines.append(part.rpartition(" ")[0] or part)
+    return "\n".join(lines)
 
 
 def fitting(lines: list[str], most_tokens: int) -> str:
@@ -122,7 +151,7 @@ def fitting(lines: list[str], most_tokens: int) -> str:
     the oldest, are left out first.
     """
     by_worth = sorted(
-        range(len(lines)), key=lambda at: (_is_bare(lines[at]), not _is_personal(lines[at]), -at)
+        range(len(lines)), key=lambda at: (_is_bare(lines[at]), not is_personal(lines[at]), -at)
     )
     chosen: list[int] = []
     for at in by_worth:
@@ -130,10 +159,6 @@ def fitting(lines: list[str], most_tokens: int) -> str:
             most_tokens -= cost
             chosen.append(at)
     return "\n".join(lines[at] for at in sorted(chosen))
-
-
-def _is_personal(line: str) -> bool:
-    return _PERSONAL.search(line) is not None
 
 
 def _is_bare(line: str) -> bool:
@@ -149,6 +174,8 @@ def _compacted(
 
 
 def _again(lacks: tuple[str, ...]) -> str:
+    if not lacks:
+        return ""
     return _AGAIN.format(lacking=", ".join(lacks[-_MOST_LISTED:]))
 
 
@@ -165,7 +192,7 @@ async def ask_whole(model: Model, request: ModelRequest) -> Message:
                     return item
     except AnswerTooLong as error:
         return error.answer
-    raise ModelBadAnswer(f"{model.name} ended without an answer")
+    raise ModelBadAnswer(f"{model.name} ended without a summary")
 
 
 # What is read -------------------------------------------------------------------------------------
@@ -198,31 +225,8 @@ def shortened(text: str, most_chars: int = _LONGEST_MESSAGE_CHARS) -> str:
     return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
 
 
-# What must be kept --------------------------------------------------------------------------------
+# What users said ----------------------------------------------------------------------------------
 
-_FACT = LatePattern(
-    r"""
-      https?://[^\s<>"')]+                                          # an address
-    | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}
-    | (?<!\w)(?:[A-Za-z]:\\|~?/)[\w./\\-]*\w                        # a path
-    | "[^"\n]{2,60}" | “[^”\n]{2,60}” | „[^“\n]{2,60}“ | «[^»\n]{2,60}» | 「[^」\n]{1,60}」
-    | \b(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[A-Za-z])[\w-]{3,40}\b              # a code, such as AB-12
-    | \d+(?:[.,:/-]\d+)+ | \d{2,}                                   # a date, a time, a number
-    | (?<!\w)[A-Z][\w-]{0,30}[A-Z][\w-]{0,30}                                     # NASA, McKay
-    """,
-    re.VERBOSE,
-)
-_CAPITALISED = LatePattern(
-    # Not where a sentence begins.
-    r"(?<=[a-zß-öø-ÿ,;:]\s)[A-ZÀ-ÖØ-Þ][\w'-]+(?:\s[A-ZÀ-ÖØ-Þ][\w'-]+)*"
-)
-_MARKED = LatePattern(r"[\d@/\\]|[\w-][A-Z]")
-"""What is in a word that is such a fact, or a part of one."""
-_QUOTES = LatePattern('["“„«「]')
-_NUMBER = LatePattern(r"(?<!\d)(?<!\d[.,:/-])\d+(?!\d)(?![.,:/-]\d)")
-"""Digits that no sign of a date joins to others: the 26 of a date is not that of 26 people."""
-_RARE = 0.15
-"""Where more of the words are capitalised, most of them are no names, as in German."""
 _SENTENCE = LatePattern(r"[^.!?。！？\n]*(?:[.!?。！？](?!\s|$)[^.!?。！？\n]*)*[.!?。！？]*")
 
 
@@ -230,63 +234,26 @@ def facts_of(of: Unsummarised) -> tuple[str, ...]:
     """Return the names, numbers, dates, paths and addresses that the user wrote, and those that the summary
     before has, each once; the newest where there are very many.
     """
-    texts = [of.before, *(text[:_LONGEST_MESSAGE_CHARS] for text in _said(of.messages))]
-    has_names = _has_names(" ".join(texts))
-    found = dict.fromkeys(fact for text in texts for fact in facts_in(text, names=has_names))
-    return tuple(found)[-_MOST_FACTS:]
+    texts = [of.before, *(text[:_LONGEST_MESSAGE_CHARS] for text in said(of.messages))]
+    names = has_names(" ".join(texts))
+    found = dict.fromkeys(fact for text in texts for fact in facts_in(text, names=names))
+    return tuple(found)[-MOST_FACTS:]
 
 
-def facts_in(text: str, *, names: bool = True) -> list[str]:
-    """Return what in the text is to be kept as it is written; `names`: also capitalised words."""
-    # None but a quotation has spaces in it, and most words are none.
-    places = [text] if _QUOTES.search(text) else list(filter(_may_be_fact, text.split()))
-    found = [each[0] for place in places for each in _FACT.finditer(place)]
-    # Two in a row are a name in any language.
-    found += [each[0] for each in _CAPITALISED.finditer(text) if names or " " in each[0]]
-    return [fact for each in found if (fact := each.strip(" \t.,;:!?\"'“”„«»「」"))]
+def lines_of(of: Unsummarised) -> tuple[str, ...]:
+    """Return the lines of the summary before, and what users said since, each quoted on a line."""
+    return (*of.before.splitlines(), *map(QUOTED.format, sentences(of.messages)))
 
 
-def _may_be_fact(word: str) -> bool:
-    return not (word.islower() and word.isalpha()) and _MARKED.search(word) is not None
+def _untold(of: Unsummarised, text: str) -> tuple[str, ...]:
+    """Return the lines that tell of the user what the text does not, in scripts without capitals."""
+    before, after = QUOTED.split("{}")
+    said_in = {line.removeprefix(before).removesuffix(after): line for line in lines_of(of)}
+    told = tuple(each for each in said_in if told_in(each))[-MOST_FACTS:]
+    return tuple(said_in[each] for each in untold(told, text))
 
 
-def _has_names(text: str) -> bool:
-    words = text.count(" ") + 1
-    return len(_CAPITALISED.findall(text)) <= _RARE * words
-
-
-def _share_kept(wanted: tuple[str, ...], lacks: tuple[str, ...]) -> float:
-    """Return the share of the wanted facts that are not lacking; 1 where none is wanted."""
-    return 1 - len(lacks) / len(wanted) if wanted else 1.0
-
-
-def lacking(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
-    """Return the facts that are not in the text."""
-    is_there = _Looked(text.casefold()).has
-    return tuple(fact for fact in wanted if not is_there(fact.casefold()))
-
-
-def has_any(facts: Iterable[str], text: str) -> bool:
-    """Return whether one of the facts is in the text; both in lower case."""
-    return any(map(_Looked(text).has, facts))
-
-
-class _Looked:
-    """A text in which hundreds of facts are looked for; all in lower case."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._numbers: frozenset[str] | None = None
-
-    def has(self, fact: str) -> bool:
-        if not fact.isdecimal():
-            return fact in self._text
-        if self._numbers is None:
-            self._numbers = frozenset(_NUMBER.findall(self._text))
-        return fact in self._numbers
-
-
-def _said(messages: Iterable[Message]) -> Iterator[str]:
+def said(messages: Iterable[Message]) -> Iterator[str]:
     """Yield what users wrote."""
     for message in messages:
         if message.role == "user":
@@ -295,7 +262,7 @@ def _said(messages: Iterable[Message]) -> Iterator[str]:
 
 def sentences(messages: Iterable[Message]) -> Iterator[str]:
     """Yield the sentences that users wrote, without questions."""
-    for text in _said(messages):
+    for text in said(messages):
         for found in _SENTENCE.finditer(text[:_LONGEST_MESSAGE_CHARS]):
             # A question tells nothing of who asks it.
             if (sentence := found[0].strip()) and sentence[-1] not in "?？؟":

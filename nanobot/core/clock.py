@@ -33,6 +33,19 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+async def came_within(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Return whether the event comes within so many seconds; at once where there are none."""
+    if event.is_set() or seconds <= 0:
+        return event.is_set()
+    waits = asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+    return event.is_set()
+
+
 class Retry(msgspec.Struct, frozen=True):
     """A further try, after `wait_s` seconds. `is_told`: the log is told of the failure before it."""
 

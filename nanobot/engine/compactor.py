@@ -9,7 +9,7 @@ import msgspec
 
 from nanobot.agent.loop import Agent
 from nanobot.agent.summary import SummaryWriter
-from nanobot.core.clock import Clock
+from nanobot.core.clock import Clock, came_within
 from nanobot.core.compaction import Compacted, Compaction, Payer, Unsummarised
 from nanobot.core.dispatch import History
 from nanobot.core.errors import ModelBadAnswer, ModelError, NanobotError, Overloaded
@@ -17,7 +17,7 @@ from nanobot.core.message import Message, Usage, estimate_tokens
 from nanobot.core.model import Model
 from nanobot.core.store import Store
 from nanobot.core.turn import Turn
-from nanobot.engine.step_summaries import StepSummariesWritten
+from nanobot.engine.step_summaries import MOST_WAITED_S, StepSummariesWritten
 
 _log = logging.getLogger(__name__)
 _AT_ONCE = 2
@@ -70,6 +70,7 @@ class _Job(msgspec.Struct):
     keep_tokens: int
     least_tokens: int
     done: asyncio.Event
+    begun_at: float
     asked: tuple[Turn, Model] | None = None
     added: int = 0
     newest: Compacted | None = None
@@ -110,6 +111,7 @@ class Compactor:
                 store,
                 self._step_writer,
                 agent.session_hint,
+                clock,
                 preset=settings.model,
                 soft_share=settings.soft_share,
                 keep_share=settings.keep_share,
@@ -138,11 +140,13 @@ class Compactor:
         key = turn.session_key
         if key in self._jobs or len(self._jobs) >= _MOST_WAITING:
             return
-        if self._not_before.get(key, 0.0) > self._clock.now():
+        if self._not_before.get(key, 0.0) > (now := self._clock.now()):
             return
         payer = Payer(key, turn.key_id, settings.model or turn.model)
         keep_tokens = int(settings.keep_share * budget)
-        self._begin(_Job(payer, budget, keep_tokens, budget // _LEAST_SHARE, asyncio.Event(), (turn, model)))
+        self._begin(
+            _Job(payer, budget, keep_tokens, budget // _LEAST_SHARE, asyncio.Event(), now, (turn, model))
+        )
 
     def _begin(self, job: _Job) -> None:
         self._jobs[job.payer.session_key] = job
@@ -159,7 +163,7 @@ class Compactor:
             session_key, key_id, self._settings.model or session.model or self._agent.model_of(session_key)
         )
         # All but the newest turn, which always stays.
-        job = _Job(payer, self._budget(payer), 0, _LEAST_TOKENS, asyncio.Event())
+        job = _Job(payer, self._budget(payer), 0, _LEAST_TOKENS, asyncio.Event(), self._clock.now())
         self._begin(job)
         await job.done.wait()
         if job.problem is not None:
@@ -204,7 +208,7 @@ class Compactor:
 
     async def wait_for(self, turn: Turn, model: Model, history: History) -> bool:
         """Return whether a summary came that the turn had to wait for: its window is full, and one is being
-        written.
+        written, since not too long.
         """
         job = self._jobs.get(turn.session_key)
         if job is None or not turn.trace or not turn.may_cut:
@@ -212,8 +216,9 @@ class Compactor:
         budget = self._agent.budget(turn, model)
         if not history.ends or not self._exceeds(history, budget, budget):
             return False
-        await job.done.wait()
-        return True
+        # A model that hangs holds up no turn: it is answered without the oldest messages.
+        left = job.begun_at + MOST_WAITED_S - self._clock.now()
+        return await came_within(self._clock, job.done, left)
 
     def is_writing(self, session_key: str) -> bool:
         """Return whether the session is being summarised, or is to be: for those who measure turns."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nanobot.agent.long_turn import StepsJob
 from nanobot.agent.step_summary import StepSummaryWriter
+from nanobot.core.clock import Clock, came_within
 from nanobot.core.compaction import Compactions, Payer, StepSummary
 from nanobot.core.errors import NanobotError
 from nanobot.core.model import Model
@@ -13,6 +14,8 @@ from nanobot.core.model import Model
 _log = logging.getLogger(__name__)
 _AT_ONCE = 4
 _MOST_WAITING = 1_000
+MOST_WAITED_S = 60.0
+"""So long a turn waits for a summary at most."""
 WriterOf = Callable[[Payer, int], tuple[Model | None, int, int]]
 """Returns the model that writes for a payer with a budget of so many tokens (None: none does), how long a
 summary may be, and how much is read for one.
@@ -30,6 +33,7 @@ class StepSummariesWritten:
         store: Compactions,
         writer_of: WriterOf,
         session_hint: Callable[[str], str],
+        clock: Clock,
         *,
         preset: str | None,
         soft_share: float,
@@ -38,6 +42,7 @@ class StepSummariesWritten:
         self._store = store
         self._writer_of = writer_of
         self._session_hint = session_hint
+        self._clock = clock
         self._preset = preset
         self.soft_share = soft_share
         self.keep_share = keep_share
@@ -48,6 +53,9 @@ class StepSummariesWritten:
             return False
         self._queue.put_nowait(job)
         return True
+
+    async def wait_for(self, job: StepsJob) -> None:
+        await came_within(self._clock, job.done, MOST_WAITED_S)
 
     async def run(self) -> None:
         """Write summaries until cancelled."""

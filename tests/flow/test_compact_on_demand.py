@@ -78,7 +78,7 @@ async def test_a_short_session_needs_no_summary(open_harness: OpenHarness) -> No
 async def test_what_cannot_be_summarised_is_an_error(open_harness: OpenHarness) -> None:
     harness = await open_harness(ScriptedModel(Remembering("")))
     assert (await harness.door.call("POST", "/v1/sessions/none/compact")).status == 404
-    many = " ".join(f"My code {number} is XK-{number}." for number in range(100, 700))
+    many = f"My codes are {', '.join(f'XK-{number}' for number in range(100, 700))}."
     await talk(harness, "a", many, *fillers(2))
     reply = await harness.door.call("POST", "/v1/sessions/a/compact")
     assert (reply.status, reply.error["code"]) == (502, "model_bad_answer")

@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Any
 
 from nanobot.core.model import ModelRequest
+from nanobot.engine.step_summaries import MOST_WAITED_S
 from nanobot.stores.sql.ports.store import SqlStore
-from nanobot.testing import Say, ScriptedModel, call
+from nanobot.testing import FakeClock, Say, ScriptedModel, call
 from tests.asgi import Exchange
 from tests.harness import Harness, OpenHarness
 
@@ -128,6 +129,30 @@ async def test_the_next_turn_does_not_wait_for_a_summary(open_harness: OpenHarne
     harness = await open_harness(ScriptedModel(script), agent=WINDOW)
     for text in fillers(4):
         assert (await harness.door.chat("a", text)).status == 200
+    assert harness.app.compactor.is_writing("a")
+    release.set()
+    await harness.app.compactor.settled()
+
+
+async def test_a_summary_that_hangs_holds_up_no_turn_for_long(open_harness: OpenHarness) -> None:
+    release = asyncio.Event()
+
+    def script(request: ModelRequest) -> str | Say:
+        if is_for_summary(request):
+            return Say(("All was fine.",), before=release)
+        return "The weather is fine. " * 40
+
+    clock = FakeClock()
+    harness = await open_harness(ScriptedModel(script), agent=WINDOW, clock=clock)
+    for text in fillers(4):
+        assert (await harness.door.chat("a", text)).status == 200
+    waiting = asyncio.ensure_future(harness.door.chat("a", f"5. {FILLER * 3}"))
+    while MOST_WAITED_S not in clock.slept:
+        await asyncio.sleep(0)
+    clock.advance(MOST_WAITED_S)
+    assert "summarised=0" in (await waiting).headers["x-context"]
+    late = await harness.door.chat("a", f"6. {FILLER * 3}")
+    assert late.status == 200
     assert harness.app.compactor.is_writing("a")
     release.set()
     await harness.app.compactor.settled()

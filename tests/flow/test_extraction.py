@@ -135,6 +135,28 @@ async def test_what_has_changed_takes_the_place_of_what_was_so(open_harness: Ope
     assert [version["text"] for version in shown.json["history"]] == ["lives in Berlin", "lives in Rome"]
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("lives in Rome", "moved to Berlin"),
+        ("wohnt in Rom", "ist nach Berlin gezogen"),
+        ("vive en Roma", "se mudó a Berlín"),
+        ("住在罗马", "搬到柏林了"),
+        ("أعيش في روما", "انتقلت إلى برلين"),
+    ],
+)
+async def test_where_somebody_moved_to_takes_the_place_of_where_they_lived(
+    open_harness: OpenHarness, was: str, now: str
+) -> None:
+    setting = await open_setting(
+        open_harness, found({"quote": was, "fact": was}), found({"quote": now, "fact": now, "replaces": 1})
+    )
+    for text in (was, now):
+        await setting.say(text)
+        await setting.pause()
+    assert await setting.texts() == [now]
+
+
 async def test_what_was_corrected_by_hand_since_stays(open_harness: OpenHarness) -> None:
     setting = await open_setting(
         open_harness, found({"quote": "I moved to Berlin", "fact": "lives in Berlin", "replaces": 1})

@@ -184,6 +184,74 @@ async def test_what_a_small_model_is_asked_to_remember_is_a_fact_and_forgotten_a
     assert await texts(harness, ALICE) == []
 
 
+@pytest.mark.parametrize(
+    ("told", "corrected", "noted"),
+    [
+        ("Remember that I live in Rome.", "No, I moved to Berlin.", "I moved to Berlin"),
+        (
+            "Remember that my dog is called Rex.",
+            "Actually it is Bella, not Rex. Remember that my dog is called Bella.",
+            "my dog is called Bella",
+        ),
+        (
+            "Remember that I like tea.",
+            "I don't like tea any more. Remember that.",
+            "I don't like tea any more",
+        ),
+        ("Merk dir, dass ich in Rom wohne.", "Nein, ich wohne jetzt in Berlin.", "ich wohne jetzt in Berlin"),
+        ("请记住，我的狗叫小黑。", "其实我的狗叫小白，不叫小黑。", "我的狗叫小白"),
+    ],
+)
+async def test_who_corrects_what_a_small_model_noted_has_it_noted_anew(
+    open_harness: OpenHarness, told: str, corrected: str, noted: str
+) -> None:
+    harness = await open_harness(Noting())
+    await spoken(harness, ALICE, told)
+    assert noted in await spoken(harness, ALICE, corrected)
+    (fact,) = (await ask(harness, "GET", "/v1/memory", ALICE)).json["data"]
+    assert fact["text"] == noted
+    shown = (await ask(harness, "GET", f"/v1/memory/{fact['id']}", ALICE)).json
+    assert len(shown["history"]) == 2, "what was so is kept"
+    known = await spoken(harness, ALICE, "What do you know about me?")
+    assert known == f"This is what I have noted:\n- {noted}"
+
+
+@pytest.mark.parametrize(
+    ("told", "corrected", "question", "fact"),
+    [
+        ("Remember that I live in Rome.", "I moved to Berlin.", "Where do I live?", "I moved to Berlin"),
+        ("Recuerda que vivo en Roma.", "No, ahora vivo en Bonn.", "¿Dónde vivo?", "ahora vivo en Bonn"),
+        ("请记住，我住在罗马。", "不对，我搬到柏林了。", "我住在哪里？", "我搬到柏林了"),
+    ],
+)
+async def test_a_small_model_says_where_somebody_lives_as_it_is_noted(
+    open_harness: OpenHarness, told: str, corrected: str, question: str, fact: str
+) -> None:
+    harness = await open_harness(Noting())
+    assert await spoken(harness, ALICE, question) == "ok"
+    await spoken(harness, ALICE, told)
+    await spoken(harness, ALICE, corrected)
+    assert (await spoken(harness, ALICE, question)).endswith(f"\n- {fact}")
+
+
+async def test_a_small_model_corrects_nothing_that_is_not_noted(open_harness: OpenHarness) -> None:
+    harness = await open_harness(Noting())
+    assert await spoken(harness, ALICE, "No, I moved to Berlin.") == "ok"
+    await spoken(harness, ALICE, "Remember that my dog is called Rex.")
+    assert await spoken(harness, ALICE, "It is Rome, not Berlin.") == "ok"
+    assert await texts(harness, ALICE) == ["my dog is called Rex"]
+
+
+async def test_what_a_group_may_not_change_stands_beside_what_is_noted_in_it(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(Noting())
+    await ask(harness, "POST", "/v1/memory", ALICE, {"text": "I live in Rome", "public": True})
+    await spoken(harness, ALICE_IN_G, "Remember that I live in Berlin.")
+    assert await texts(harness, ALICE) == ["I live in Rome"]
+    assert set(await texts(harness, ALICE_IN_G)) == {"I live in Rome", "I live in Berlin"}
+
+
 async def test_what_a_small_model_is_asked_to_remember_in_a_group_is_the_groups(
     open_harness: OpenHarness,
 ) -> None:

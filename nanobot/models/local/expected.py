@@ -21,6 +21,7 @@ from nanobot.models.local.languages import (
     opening_of_today,
     openings_of_result,
 )
+from nanobot.models.local.note_words import claims_of_notes
 from nanobot.models.local.persons import not_to_begin_as, not_to_begin_with, tells
 from nanobot.models.local.statements import Note, note_of
 from nanobot.models.local.stories import openings_of_another, openings_of_story
@@ -122,14 +123,15 @@ def _call_or_words(
         names = {name for name in names if allowed.get(name, True)}
     before = request.messages[: -len(turn)] if turn else ()
     as_before = not_to_begin_as(before, question) if question else ()
+    claims = claims_of_notes(before)
     grammar = notation.answer_grammar(
         sorted(names),
         # At the beginning there is nothing to recall: questions for that are known by their words. Who sends
         # a file asks about that.
         may_recall=bool(before) and not is_answered and not _has_file(turn[0]),
-        not_first=_not_first(question, said, as_before),
+        not_first=(*_not_first(question, said, as_before), *claims),
     )
-    return Expected(grammar, is_usual=not as_before, may_call=bool(names))
+    return Expected(grammar, is_usual=not as_before and not claims, may_call=bool(names))
 
 
 def _has_file(message: Message) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from nanobot.core.message import Message
+
 
 class NoteWords(msgspec.Struct, frozen=True):
     """How one asks in a language for something to be noted down or forgotten, and for all that is noted: each
@@ -236,3 +238,46 @@ LANGUAGES = (
         "このチャットでは、ほかにこう聞きました：",
     ),
 )  # fmt: skip
+
+
+# In the order of the languages, as is what follows.
+ASKS_HOME = tuple(
+    re.compile(rf"\W*(?:{pattern})\W*", re.IGNORECASE)
+    for pattern in (
+        r"(?:and |so )?where (?:do|am) i (?:live|living)(?: now| these days)?",
+        r"(?:und )?wo (?:wohne|lebe) ich(?: jetzt| gerade)?",
+        r"(?:et )?où (?:est-ce que j'habite|j'habite|habité-je|est-ce que je vis)(?: maintenant)?",
+        r"(?:y )?dónde vivo(?: ahora)?",
+        r"(?:e )?dove (?:abito|vivo)(?: ora| adesso)?",
+        r"(?:e )?onde (?:eu )?(?:moro|vivo)(?: agora)?",
+        r"我(?:现在|如今)?住在?(?:哪里|哪儿|哪)",
+        r"(?:私|僕|俺)は(?:今)?どこに住んで(?:いますか|いる(?:の)?|ます)",
+    )
+)
+_PROMISES = (
+    ("I'll remember", "I will remember", "I'll note"),
+    ("Ich merke mir", "Ich werde mir"),
+    ("Je retiens", "Je me souviendrai"),
+    ("Recordaré", "Lo recordaré"),
+    ("Ricorderò", "Lo ricorderò"),
+    ("Vou lembrar", "Vou me lembrar"),
+    ("记住了", "我记住", "我会记住", "我记下"),
+    ("覚えておき", "覚えていま"),
+)
+
+
+def claims_of_notes(messages: Sequence[Message]) -> tuple[str, ...]:
+    """Return how the answers begin that say what was noted or forgotten, in the languages in which the
+    conversation has such: a small model would begin like them, having noted nothing.
+    """
+    told = [message.text for message in messages if message.role == "assistant"]
+    claims: dict[str, None] = {}
+    for words, promises in zip(LANGUAGES, _PROMISES, strict=True):
+        begin = [_beginning(each) for each in (words.noted, words.noted_for_group, words.forgotten)]
+        if any(text.startswith(tuple(begin)) for text in told):
+            claims.update(dict.fromkeys((*begin, *promises)))
+    return tuple(claims)
+
+
+def _beginning(answer: str) -> str:
+    return re.split(r"\s*[:：{]", answer, maxsplit=1)[0]

@@ -13,6 +13,14 @@ import msgspec
 
 from nanobot.core.clock import Clock
 from nanobot.core.event import Delta, TextDelta
+from nanobot.core.fact_changes import (
+    HOME,
+    are_of_one_kind,
+    correction_of,
+    corrects,
+    kind_of,
+    uncorrected,
+)
 from nanobot.core.ids import Randomness, new_id
 from nanobot.core.message import Message, Text, ToolCall, ToolResult, user
 from nanobot.core.model import ModelRequest
@@ -20,7 +28,7 @@ from nanobot.core.tool import ToolSpec
 from nanobot.models.local.conversation import words_of, words_of_user
 from nanobot.models.local.expected import current_turn
 from nanobot.models.local.notation import FORGET, RECALL_FACTS, REMEMBER
-from nanobot.models.local.note_words import LANGUAGES, NoteWords
+from nanobot.models.local.note_words import ASKS_HOME, LANGUAGES, NoteWords
 from nanobot.models.local.statements import note_of
 
 _LONGEST = 400
@@ -39,18 +47,40 @@ _POINTS_BACK = re.compile(
 )
 
 
+_AFTER_ONE_CALL = 3
+"""Messages of a turn that has made one call: the question, the call, and its result."""
+
+
+class _Given(msgspec.Struct):
+    """What a call of `remember` was given."""
+
+    fact: str = ""
+    replaces: str = ""
+
+
+_decode_given = msgspec.json.Decoder(_Given).decode
+_WORDS_OF = dict(zip(("en", "de", "fr", "es", "it", "pt", "zh", "ja"), LANGUAGES, strict=True))
+_OF_USER = re.compile(r"^- The user: (.+)$", re.MULTILINE)
+
+
 class Wish(msgspec.Struct, frozen=True):
     """A wish that a `tool` does something. `fact`: what it is about, in the user's words, or the id of what
-    was noted last; empty where nothing was.
+    was noted last; empty where nothing was. `replaces`: what is noted and not so any more. `answer`: what
+    is to be said, where nothing needs to be done for it.
     """
 
     tool: str
     fact: str
     words: NoteWords
+    replaces: str = ""
+    answer: str = ""
 
 
-def wish_of(messages: Sequence[Message], tools: Sequence[str]) -> Wish | None:
-    """Return what the current turn wishes that one of the `tools` does; None where it is something else."""
+def wish_of(messages: Sequence[Message], tools: Sequence[str], noted: Sequence[str] = ()) -> Wish | None:
+    """Return what the current turn wishes that one of the `tools` does; None where it is something else.
+
+    `noted`: what is noted of the user, the newest last. Who corrects that wishes to have it noted anew.
+    """
     turn = current_turn(tuple(messages))
     if not turn or not all(isinstance(part, Text) for part in turn[0].parts):
         return None
@@ -60,16 +90,60 @@ def wish_of(messages: Sequence[Message], tools: Sequence[str]) -> Wish | None:
     asked = next((words for words in LANGUAGES if words.ask.fullmatch(text)), None)
     if RECALL_FACTS in tools and asked is not None:
         return Wish(RECALL_FACTS, "", asked)
+    if (home := _home_asked_for(text, noted)) is not None:
+        return home
     if _ASKS.search(text):
         return None
     before = messages[: len(messages) - len(turn)]
+    corrected, wishes = _corrected_before(text)
     for words in LANGUAGES:
-        if REMEMBER in tools and (found := words.remember.fullmatch(text)):
+        if REMEMBER in tools and (found := words.remember.fullmatch(wishes)):
             fact = _fact_in(found) or _said_before(before)
-            return Wish(REMEMBER, fact, words) if _says_nothing_else(fact) else None
+            return (
+                _corrected(Wish(REMEMBER, fact, words), noted, corrected)
+                if _says_nothing_else(fact)
+                else None
+            )
         if FORGET in tools and (found := words.forget.fullmatch(text)):
             return Wish(FORGET, _fact_in(found) or _noted_last(before), words)
+    return _correction(text, noted) if REMEMBER in tools else None
+
+
+def _home_asked_for(text: str, noted: Sequence[str]) -> Wish | None:
+    """Return the answer to where the user lives, where that is noted. A small model takes what the chat had
+    before it was corrected.
+    """
+    for words, question in zip(LANGUAGES, ASKS_HOME, strict=True):
+        if question.fullmatch(text) is not None:
+            fact = next((each for each in reversed(noted) if kind_of(each) == HOME), None)
+            return Wish(RECALL_FACTS, "", words, answer=f"{words.known}\n- {fact}") if fact else None
     return None
+
+
+def _corrected_before(text: str) -> tuple[str, str]:
+    """Return a correction, and the wish behind it that says itself what is to be remembered: `It is Bella,
+    not Rex. Remember that my dog is called Bella.` Otherwise nothing, and the text.
+    """
+    first, *more = [each for each in _SENTENCES.split(text) if each.strip()]
+    if len(more) != 1 or not corrects(first):
+        return "", text
+    found = next(filter(None, (words.remember.fullmatch(more[0]) for words in LANGUAGES)), None)
+    return (first, more[0]) if found is not None and _fact_in(found) else ("", text)
+
+
+def _corrected(wish: Wish, noted: Sequence[str], corrected: str) -> Wish:
+    """Return the wish with what it replaces, if anything; `corrected`: what was said before it."""
+    if (found := correction_of(wish.fact, noted)) is not None:
+        return msgspec.structs.replace(wish, fact=found.text, replaces=found.before)
+    found = correction_of(corrected, noted) if corrected else None
+    return msgspec.structs.replace(wish, replaces=found.before) if found is not None else wish
+
+
+def _correction(text: str, noted: Sequence[str]) -> Wish | None:
+    """Return the wish of a message that says nothing but that something noted is not so any more."""
+    found = correction_of(text, noted) if noted else None
+    words = _WORDS_OF.get(found.language) if found is not None else None
+    return Wish(REMEMBER, found.text, words, found.before) if found is not None and words else None
 
 
 def _fact_in(found: re.Match[str]) -> str:
@@ -124,7 +198,7 @@ class Notes:
         offered = [tool.name for tool in request.tools if tool in self._tools]
         if not offered or request.format is not None or request.tool_choice.mode == "required":
             return None
-        wish = wish_of(request.messages, offered)
+        wish = wish_of(request.messages, offered, _noted(request))
         if wish is not None and wish.tool == RECALL_FACTS and _found_nothing(request.messages):
             # Then there is what was said in the chat.
             return None
@@ -144,16 +218,52 @@ class Notes:
 
     async def stream(self, request: ModelRequest, wish: Wish) -> AsyncGenerator[Delta | Message, None]:
         """Yield the call that carries the wish out, or the answer once it was."""
+        if wish.answer:
+            yield TextDelta(wish.answer)
+            yield Message("assistant", (Text(wish.answer),), stop_reason="stop", model=self._name)
+            return
         turn = current_turn(request.messages)
         result = next((each for message in turn[::-1] for each in message.tool_results), None)
         if result is None and (wish.fact or wish.tool == RECALL_FACTS):
-            arguments = msgspec.json.encode({"fact": wish.fact} if wish.fact else {}).decode()
-            call = ToolCall(new_id("call", self._clock.now(), self._random), wish.tool, arguments)
-            yield Message("assistant", (call,), stop_reason="tool_calls", model=self._name)
+            yield self._call(wish)
+            return
+        if result is not None and result.is_error and wish.replaces and len(turn) <= _AFTER_ONE_CALL:
+            # It may not be this session's to change: then both stand.
+            yield self._call(msgspec.structs.replace(wish, replaces=""))
             return
         text = _listed(wish, result, request) if wish.tool == RECALL_FACTS else _answer(wish, result)
         yield TextDelta(text)
         yield Message("assistant", (Text(text),), stop_reason="stop", model=self._name)
+
+    def _call(self, wish: Wish) -> Message:
+        given = {"fact": wish.fact, "replaces": wish.replaces}
+        arguments = msgspec.json.encode({name: text for name, text in given.items() if text}).decode()
+        call = ToolCall(new_id("call", self._clock.now(), self._random), wish.tool, arguments)
+        return Message("assistant", (call,), stop_reason="tool_calls", model=self._name)
+
+
+def _noted(request: ModelRequest) -> tuple[str, ...]:
+    """Return what is noted of the user, the newest last: what the prompt tells of it, and what was noted in
+    the conversation.
+    """
+    turn = current_turn(request.messages)
+    before = request.messages[: len(request.messages) - len(turn)]
+    failed = {each.call_id for message in before for each in message.tool_results if each.is_error}
+    noted: list[str] = []
+    for call in (call for message in before for call in message.tool_calls):
+        if call.id not in failed and call.name == REMEMBER and (given := _given_of(call)) is not None:
+            noted = [each for each in noted if each != given.replaces]
+            noted.append(given.fact)
+        elif call.id not in failed and call.name == FORGET:
+            noted = [each for each in noted if each not in call.arguments]
+    return tuple(dict.fromkeys((*noted, *_OF_USER.findall(request.system))))
+
+
+def _given_of(call: ToolCall) -> _Given | None:
+    try:
+        return _decode_given(call.arguments)
+    except msgspec.DecodeError:
+        return None
 
 
 def _answer(wish: Wish, result: ToolResult | None) -> str:
@@ -177,6 +287,12 @@ def _found_nothing(messages: Sequence[Message]) -> bool:
     return not any(_FOUND.match(line) for each in turn[2].tool_results for line in each.content.splitlines())
 
 
+def _is_noted_since(text: str, facts: Sequence[str]) -> bool:
+    """Return whether the facts say the same, or what is so instead."""
+    plain = uncorrected(text).casefold()
+    return any(plain == fact.casefold() or are_of_one_kind(text, fact) for fact in facts)
+
+
 def _listed(wish: Wish, result: ToolResult | None, request: ModelRequest) -> str:
     """Return an answer with all that was found, and what else the user told in the chat."""
     lines = result.content.splitlines() if result is not None else []
@@ -188,6 +304,7 @@ def _listed(wish: Wish, result: ToolResult | None, request: ModelRequest) -> str
         for each in words_of_user(before)
         if (text := each.strip().rstrip(".!。！")) and note_of(each).openings and text.casefold() not in known
         if wish_of((user(each),), (REMEMBER, FORGET)) is None
+        if not _is_noted_since(text, facts)
     ]
     parts = [wish.words.known, *(f"- {fact}" for fact in facts)]
     if said:

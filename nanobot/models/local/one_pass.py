@@ -25,6 +25,7 @@ from nanobot.models.local.engine_chat import EngineChat, Prompt, limited
 from nanobot.models.local.examples import BOUNDARY, OPENING, opening_of
 from nanobot.models.local.expected import current_turn, expected, results_of
 from nanobot.models.local.languages import not_in_english
+from nanobot.models.local.note_words import claims_of_notes
 from nanobot.models.local.persons import not_to_begin_with
 from nanobot.models.local.salt import salt_of, salted_system, without_luck
 from nanobot.models.local.shown import CALL_TOKENS, Shown
@@ -152,7 +153,8 @@ class OnePass:
         quotes: bool = True,
     ) -> AsyncGenerator[Delta | Message, None]:
         """Yield an answer from the list of what the user said, which it may quote or not."""
-        not_first = (*not_to_begin_with(said[-1]), *not_in_english(said))
+        claims = claims_of_notes(request.messages)
+        not_first = (*not_to_begin_with(said[-1]), *not_in_english(said), *claims)
         prompt = self._prompt(
             request,
             recall.grammar(said[:-1] if quotes else [], not_first),

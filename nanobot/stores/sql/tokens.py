@@ -14,7 +14,7 @@ import msgspec
 
 from nanobot.core.late_pattern import LatePattern
 
-VERSION = f"4/{unicodedata.unidata_version}"
+VERSION = f"5/{unicodedata.unidata_version}"
 """Changes whenever a text may have other tokens than before, or comes into the index in other slices: an
 index of another version is rebuilt.
 """
@@ -54,6 +54,11 @@ _ARABIC_FORMS = str.maketrans(
     "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9",
     "\u0627\u064a\u0647\u0643\u064a\u0647\u064701234567890123456789",
 )
+# Letters with a stroke and the like, which are no letter and a mark to Unicode.
+_STROKES = str.maketrans(
+    {"đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th"}
+)
+_STROKED = LatePattern("[đðħıłøŧæœþ]")
 _CJK = (
     "\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u303b\u303c\u3041-\u3096\u309d-\u309f"
     "\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u3131-\u318e\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -92,7 +97,10 @@ def _folded(word: str) -> str:
     word = _MARKS.sub("", taken_apart)
     if _ARABIC.search(word):
         word = word.translate(_ARABIC_FORMS)
-    return unicodedata.normalize("NFC", word.casefold())
+    word = word.casefold()
+    if _STROKED.search(word):
+        word = word.translate(_STROKES)
+    return unicodedata.normalize("NFC", word)
 
 
 def runs(text: str) -> Iterator[tuple[str, bool]]:

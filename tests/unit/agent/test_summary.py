@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanobot.agent import summary
-from nanobot.agent.summary import QUOTED, SummaryWriter, facts_in, lacking
+from nanobot.agent.kept_facts import facts_in, lacking
+from nanobot.agent.summary import QUOTED, SummaryWriter, tokens_in
 from nanobot.core.compaction import Unsummarised
 from nanobot.core.message import user
-from nanobot.testing import ScriptedModel
+from nanobot.testing import Say, ScriptedModel, call
 
 
 def of(*said: str, before: str = "") -> Unsummarised:
@@ -48,8 +49,11 @@ def test_a_number_is_not_there_because_a_date_or_a_longer_number_has_it() -> Non
         r"C:\Users\ada\notes.txt",
         "~/notes.txt",
         "/etc/hosts",
+        "docs/plan.md",
+        "notes.txt",
         "2027-04-26",
         "12:30",
+        "3月5日",
         "42",
         "AB-12",
         "NASA",
@@ -87,7 +91,7 @@ async def test_a_summary_is_checked_beside_the_event_loop_and_without_a_pattern_
     said = [f"Number {number} is at {number + 1_000} and {number + 5_000}." for number in range(100, 250)]
     model = ScriptedModel("I remember nothing.", " ".join(said[:20]))
     threads: set[threading.Thread] = set()
-    check = summary.lacking
+    check = lacking
 
     def noting(wanted: tuple[str, ...], text: str) -> tuple[str, ...]:
         threads.add(threading.current_thread())
@@ -103,3 +107,72 @@ async def test_a_summary_is_checked_beside_the_event_loop_and_without_a_pattern_
         patch.setattr(re, "compile", None)
         patch.setattr(re, "_compile", None)
         assert len(check(tuple(str(number) for number in range(10_000, 10_300)), written.text)) == 300
+
+
+# What is wrong with summaries ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("between", [". ", "。"])
+async def test_of_a_paragraph_that_is_too_long_the_first_sentences_are_kept(between: str) -> None:
+    sentences = [f"They spoke of mountain number {number}" for number in range(10, 200)]
+    model = ScriptedModel(f"Carol likes tea{between}{between.join(sentences)}{between}")
+    written = await SummaryWriter(300, 10_000).write(of("Hello."), model, session_hint="")
+    assert written is not None
+    assert written.text.startswith("Carol likes tea")
+    assert written.text.endswith(between.strip())
+    assert 200 < tokens_in(written.text) <= 300
+
+
+@pytest.mark.parametrize("answer", ["", "  \n", call("calculate", text="Let me see.")])
+async def test_where_the_model_writes_none_the_one_before_stays_with_what_was_said_since(
+    answer: str | Say,
+) -> None:
+    before = "They want to use the blue one.\nAnn lives in Rome."
+    unsummarised = of("My code is XK-77.", "I am fine.", before=before)
+    written = await SummaryWriter(300, 10_000).write(unsummarised, ScriptedModel(answer), session_hint="")
+    assert written is not None
+    assert written.text == f"{before}\n{QUOTED.format('My code is XK-77.')}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("Меня зовут Иван Петров.", "Иван Петров"),
+        ("Με λένε Γιώργος Παπαδόπουλος.", "Γιώργος Παπαδόπουλος"),
+        ("Mieszkam w mieście Łódź.", "Łódź"),
+        ("Benim adım İpek.", "İpek"),
+        ("Tôi sống ở Đà Nẵng.", "Đà Nẵng"),
+        ("我的车牌是沪A12345。", "A12345"),
+        ("我们3月5日出发", "3月5日"),
+        ("It is in src/app/foo.py now.", "src/app/foo.py"),
+        ("It is in main.rs now.", "main.rs"),
+    ],
+)
+def test_names_dates_codes_and_paths_are_known_in_any_alphabet(text: str, fact: str) -> None:
+    assert facts_in(text) == [fact]
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        ("我叫王小明，住在上海，对花生过敏。", "今天天气很好。"),
+        ("私の名前は田中花子です。", "今日は天気がいいですね。"),
+        ("제 이름은 김민수이고 부산에 살아요.", "오늘 날씨가 좋네요."),
+        ("اسمي خالد وأعيش في القاهرة.", "الطقس جميل اليوم."),
+        ("मेरा नाम राहुल है।", "आज मौसम अच्छा है।"),
+        ("ฉันชื่อสมชาย อยู่เชียงใหม่", "วันนี้อากาศดี"),
+    ],
+)
+async def test_what_users_tell_of_themselves_is_kept_where_names_have_no_capitals(
+    said: str, other: str
+) -> None:
+    lost = await SummaryWriter(300, 10_000).write(of(said, other), ScriptedModel("…天"), session_hint="")
+    assert lost is not None and lost.text == f"…天\n{QUOTED.format(said)}"
+    kept = await SummaryWriter(300, 10_000).write(of(said, other), ScriptedModel(said), session_hint="")
+    assert kept is not None and kept.text == said
+    quoted = await SummaryWriter(300, 10_000).write(of(said, other), None, session_hint="")
+    assert quoted is not None and quoted.text == QUOTED.format(said)
+    later = await SummaryWriter(300, 10_000).write(
+        of(other, before=lost.text), ScriptedModel("…天"), session_hint=""
+    )
+    assert later is not None and QUOTED.format(said) in later.text

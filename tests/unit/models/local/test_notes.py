@@ -9,6 +9,8 @@ from nanobot.core.message import Image, Message, Text, ToolCall, ToolResult, use
 from nanobot.core.model import ModelRequest
 from nanobot.core.tool import ToolSpec, spec_of
 from nanobot.models.local.conversation import conversation
+from nanobot.models.local.expected import expected
+from nanobot.models.local.note_words import claims_of_notes
 from nanobot.models.local.notes import Notes, wish_of
 from nanobot.testing import FakeClock
 from nanobot.tools.memory import RecallArguments, noting_specs
@@ -200,6 +202,27 @@ async def test_what_is_known_is_what_is_noted_and_what_the_chat_has_told_besides
         "You also told me in this chat:",
         "- I'm allergic to nuts",
     ]
+
+
+async def test_what_was_told_before_it_was_corrected_is_not_listed() -> None:
+    found = "Note.\n[mem_1, 2026-11-30, person, user] I live in Berlin"
+    before = (
+        user("I live in Rome."),
+        Message("assistant", (Text("Okay."),)),
+        user("No, I live in Berlin."),
+        Message("assistant", (Text("Noted: “I live in Berlin”."),)),
+    )
+    said = await told("What do you know about me?", found, *before)
+    assert said == "This is what I have noted:\n- I live in Berlin"
+
+
+def test_only_a_note_is_answered_as_one() -> None:
+    noted = (user("Remember that I like tea."), Message("assistant", (Text("Noted: “I like tea”."),)))
+    assert {"Noted", "Forgotten", "I'll remember"} <= set(claims_of_notes(noted))
+    assert claims_of_notes((user("Hello"), Message("assistant", (Text("Hi!"),)))) == ()
+    question = user("And coffee is black.")
+    grammar = expected(asked(*noted, question, tools=()), (question,), None).grammar
+    assert '"N" ([^\\x00o] rest | "o"' in grammar, grammar
 
 
 def test_where_nothing_is_noted_the_model_answers_as_if_nobody_had_looked() -> None:

@@ -15,6 +15,8 @@ from nanobot.stores.sql import tokens
     [
         ("The Quick, brown_fox!", "the quick brown fox"),
         ("Zoë läuft zur Straße", "zoe lauft zur strasse"),
+        ("Łódź, København, Đà Nẵng", "lodz kobenhavn da nang"),
+        ("IŞIK ışık Ægir œuvre", "isik isik aegir oeuvre"),
         ("ＮＡＮＯ ﬁsh ①", "nano fish 1"),
         ("北京市", "北京 京市 市 ·北 ·京 ·市"),
         ("我在iPhone上", "我在 在 iphone 上 ·我 ·在 ·上"),
