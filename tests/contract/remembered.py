@@ -21,6 +21,7 @@ async def remember(
     replaces: str | None = None,
     layer: Layer | None = None,
     origin: Origin = "conversation",
+    subject: str = "",
     is_public: bool = False,
     is_pinned: bool = False,
 ) -> MemoryFact:
@@ -31,6 +32,7 @@ async def remember(
             id=f"mem_{next(_numbers):026d}",
             text=text,
             origin=origin,
+            subject=subject,
             layer=layer,
             turn_id=turn_id,
             replaces=replaces,

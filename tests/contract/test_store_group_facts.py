@@ -1,8 +1,10 @@
 """What turns tell a group: it says of whom it is so."""
 
 import msgspec
+import pytest
 
 from nanobot.core.dispatch import Claim
+from nanobot.core.errors import InvalidRequest
 from nanobot.core.memory import NewFact
 from nanobot.core.message import Message, Text
 from nanobot.core.turn import Identity
@@ -76,3 +78,20 @@ async def test_what_a_person_says_of_themselves_in_private_needs_no_name(harness
     here = await harness.say(ALICE_IN_G, "Only here", "Noted")
     fact = await remember(harness, ALICE_IN_G, "likes tea", turn_id=here.turn.id, layer="session")
     assert fact.subject == ""
+
+
+async def test_a_member_changes_what_is_so_of_another_only_by_saying_of_whom_it_is(
+    harness: StoreHarness,
+) -> None:
+    alice = await harness.say(ALICE_IN_G, "I live in Rome", "Noted")
+    rome = await remember(harness, ALICE_IN_G, "lives in Rome", turn_id=alice.turn.id)
+    bob = await harness.say(BOB_IN_G, "I moved to Berlin", "Noted")
+    with pytest.raises(InvalidRequest, match="is so of wx:alice, who is not who speaks"):
+        await remember(harness, BOB_IN_G, "lives in Berlin", turn_id=bob.turn.id, replaces=rome.id)
+    changed = await remember(
+        harness, BOB_IN_G, "lives in Bonn", turn_id=bob.turn.id, replaces=rome.id, subject="wx:alice"
+    )
+    assert (changed.id, changed.subject) == (rome.id, "wx:alice")
+    moved = await harness.say(ALICE_IN_G, "I moved to Ulm", "Noted")
+    ulm = await remember(harness, ALICE_IN_G, "lives in Ulm", turn_id=moved.turn.id, replaces=rome.id)
+    assert (ulm.id, ulm.subject) == (rome.id, "wx:alice")

@@ -37,6 +37,8 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
         _check_word(before, new.origin)
     text, subject = _worded(new.text), one_line(new.subject, MOST_SUBJECT_CHARACTERS)
     is_new_subject = subject or before is None or not before.subject
+    if turn is not None and before is not None and not is_new_subject:
+        _check_member(db, key, turn, before)
     if turn is not None and target.layer == "group" and new.told_to is None and is_new_subject:
         subject = tellers.subject_of(db, key, turn, target.owner, subject)
     others = facts.of_owner(db, target)
@@ -51,6 +53,19 @@ def remember(db: Db, *, key: str, new: NewFact, now: float, rules: MemoryRules) 
     fact = _made(new, target, before, text=text, subject=subject, now=now)
     _insert(db, key, fact, turn)
     return msgspec.structs.replace(fact, turn_id=new.turn_id)
+
+
+def _check_member(db: Db, key: str, turn: int, before: MemoryFact) -> None:
+    """Return where the fact may be about who speaks, or about no member of the group.
+
+    Raises:
+        InvalidRequest: another member told it of themselves.
+    """
+    if before.layer == "group" and tellers.is_of_another(db, key, turn, before):
+        raise InvalidRequest(
+            f"{before.text!r} is so of {before.subject}, who is not who speaks: leave out what it replaces,"
+            f" or say that the new fact is about {before.subject}"
+        )
 
 
 def _made(

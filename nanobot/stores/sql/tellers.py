@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from nanobot.core.fact_words import one_line
-from nanobot.core.memory import MOST_SUBJECT_CHARACTERS
+from nanobot.core.memory import MOST_SUBJECT_CHARACTERS, MemoryFact
 from nanobot.core.speakers import may_be_an_id
 from nanobot.stores.sql import facts, tokens, transcript
 from nanobot.stores.sql.db import Db
@@ -51,6 +51,21 @@ def _names(db: Db, turn: int) -> list[str]:
     messages = [transcript.decode(body) for (body,) in rows]
     said = (one_line(message.name or "", _LONGEST_NAME) for message in messages if message.role == "user")
     return list(dict.fromkeys(name for name in said if name))
+
+
+def is_of_another(db: Db, key: str, turn: int, fact: MemoryFact) -> bool:
+    """Return whether another member told the group the fact of themselves, and not who speaks in the turn."""
+    person = db.scopes.of(key).person
+    told = db.execute(
+        "SELECT person, turn FROM fact WHERE id = ? AND layer = 'group' AND turn IS NOT NULL", (fact.id,)
+    ).fetchall()
+    if not told or any(teller in names_of(db, person) for teller, _ in told):
+        return False
+    return any(
+        tokens.folded(fact.subject.removesuffix(f" ({teller})"))
+        in map(tokens.folded, (*_names(db, told_in), teller))
+        for teller, told_in in told
+    )
 
 
 def _tell_apart(db: Db, group: str, called: str, person: Sequence[str]) -> bool:
