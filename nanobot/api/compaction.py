@@ -210,7 +210,7 @@ class CompactionRoutes:
                 ),
             )
             said += _spoken(sent)
-            resolved = await self._attachments.resolve(new, key or "", leaves_trace=False)
+            resolved = await self._attachments.resolve(new, key or "")
             messages = (*messages, *resolved)
         if not messages and not before:
             raise InvalidRequest(

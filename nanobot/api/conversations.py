@@ -79,13 +79,13 @@ class Conversations:
             )
         (messages, metadata), _ = await self._bodies.read(request, partial(parse_create, bounds=self._bounds))
         now = self._clock.now()
-        imported = [
-            ImportedMessage(message, now, is_input=True) for message in await self._resolved(messages, key)
-        ]
-        try:
-            session = await self._store.import_session(key, imported, title=None, metadata=metadata)
-        except SessionExists:
-            session = await self._existing(key, messages, metadata)
+        async with self._attachments.keeping(key) as kept:
+            whole = await self._attachments.resolve(messages, key, kept=kept)
+            imported = [ImportedMessage(message, now, is_input=True) for message in whole]
+            try:
+                session = await self._store.import_session(key, imported, title=None, metadata=metadata)
+            except SessionExists:
+                session = await self._existing(key, messages, metadata)
         await answer(send, 200, encode(conversation_object(session)))
 
     async def _existing(self, key: str, messages: tuple[Message, ...], metadata: dict[str, str]) -> Session:
@@ -166,9 +166,10 @@ class Conversations:
         """POST /v1/conversations/{conversation_id}/items"""
         key = _key(request)
         sent, _ = await self._bodies.read(request, partial(parse_items, bounds=self._bounds))
-        messages = await self._resolved(sent, key)
-        with _as_conversation(key):
-            added = await self._store.add_messages(key, messages)
+        async with self._attachments.keeping(key) as kept:
+            messages = await self._attachments.resolve(sent, key, kept=kept)
+            with _as_conversation(key):
+                added = await self._store.add_messages(key, messages)
         await answer(send, 200, encode(page([item for row in added for item in _shown(row)], has_more=False)))
 
     async def _item(self, key: str, id_: str, param: str | None = None) -> Row:
@@ -187,9 +188,6 @@ class Conversations:
         if row is None or all(item.id != id_ for item in _shown(row)):
             raise no_item(id_, param)
         return row
-
-    async def _resolved(self, messages: tuple[Message, ...], key: str) -> tuple[Message, ...]:
-        return await self._attachments.resolve(messages, key)
 
 
 def _shown(row: Row) -> tuple[WireItem, ...]:

@@ -77,7 +77,7 @@ class Counting:
         check_request(parsed, settings)
         target = await self._target(parsed, named, caller)
         key = target.session_key if target is not None else ""
-        messages = await self._attachments.resolve((*parsed.earlier, *parsed.input), key, leaves_trace=False)
+        messages = await self._attachments.resolve((*parsed.earlier, *parsed.input), key)
         tokens = self._fixed(parsed) + sum(map(estimate_tokens, messages))
         # A client that sends its history means that one.
         if target is not None and not parsed.earlier:

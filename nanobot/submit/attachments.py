@@ -3,7 +3,8 @@ that were sent along or uploaded.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -32,13 +33,13 @@ _IMAGE_TYPES = "PNG, JPEG, GIF and WebP"
 
 
 class _Asker(msgspec.Struct, frozen=True):
-    """For whom files are read. `pictures`: how many the model is shown of each file; `keeps`: whether files
-    may be kept with the session.
+    """For whom files are read. `pictures`: how many the model is shown of each file; `kept`: where the ids of
+    files go that are kept with the session, None: none may be.
     """
 
     session_key: str
     pictures: int = 0
-    keeps: bool = False
+    kept: list[str] | None = None
 
 
 class Attachments:
@@ -66,12 +67,13 @@ class Attachments:
         session_key: str,
         *,
         most_pictures: int = 0,
-        leaves_trace: bool = True,
+        kept: list[str] | None = None,
     ) -> tuple[Message, ...]:
         """Return `messages` with the content of every part; the same object where nothing is missing.
 
         `most_pictures`: how many pictures out of the files the model may be shown in all. A file with more
-        text than is read is kept with the session, if the turn `leaves_trace`.
+        text than is read is kept with the session, and its id added to `kept`, also where this raises; None:
+        none is. `keeping` has such a list.
 
         Raises:
             InvalidRequest: some content cannot be fetched or read; `param` names the part.
@@ -85,10 +87,23 @@ class Attachments:
                 f"{len(unresolved)} files and URLs in one request: at most {_MOST_REFERENCES} are allowed",
                 param="messages",
             )
-        asker = _Asker(session_key, most_pictures // len(unresolved), leaves_trace)
+        asker = _Asker(session_key, most_pictures // len(unresolved), kept)
         parts = await _all([self._resolve(part, asker) for part in unresolved])
         # What was sent along may be megabytes.
         return _replaced(await asyncio.to_thread(with_sources, messages), parts)
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, session_key: str) -> AsyncGenerator[list[str], None]:
+        """Yield where `resolve` puts the ids of the files that it keeps; they are deleted again where the
+        request is refused within.
+        """
+        kept: list[str] = []
+        try:
+            yield kept
+        except NanobotError:
+            if self._kept_files is not None:
+                await self._kept_files.take_back(kept, session_key)
+            raise
 
     async def resolve_earlier(self, messages: tuple[Message, ...], session_key: str) -> tuple[Message, ...]:
         """Return the messages that a client sent before the new ones and the transcript lacks, with the
@@ -183,9 +198,9 @@ class Attachments:
 
     async def _keep(self, name: str, content: bytes, asker: _Asker) -> str | None:
         """Keep the file with the session, where that may be; return its id."""
-        if self._kept_files is None or not asker.keeps:
+        if self._kept_files is None or asker.kept is None:
             return None
-        return await self._kept_files.keep(name, content, asker.session_key)
+        return await self._kept_files.keep(name, content, asker.session_key, asker.kept)
 
     async def _remote_image(self, part: RemoteImage, asker: _Asker) -> Image:
         path = f"{part.path}.url"

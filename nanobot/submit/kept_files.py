@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nanobot.core.accounts import matches
 from nanobot.core.clock import Clock
-from nanobot.core.errors import UploadNotFound, UploadsFull
+from nanobot.core.errors import StoreError, UploadNotFound, UploadsFull
 from nanobot.core.ids import Randomness, new_file_id
 from nanobot.core.uploads import Upload, Uploads
 
@@ -42,8 +42,10 @@ class KeptFiles:
         """Return whether every file that is sent to the session is to be kept."""
         return any(matches(session_key, pattern) for pattern in self._commands)
 
-    async def keep(self, name: str, content: bytes, session_key: str) -> str | None:
+    async def keep(self, name: str, content: bytes, session_key: str, added: list[str]) -> str | None:
         """Return the id of the upload, which may be there already; None where the session has no room for it.
+
+        `added` gets the id of one that was not there, for `take_back`.
 
         Raises:
             StoreError: it cannot be written.
@@ -60,12 +62,24 @@ class KeptFiles:
             created_at=now,
             expires_at=now + self._ttl_s if self._ttl_s else None,
         )
+        # Before it is there: whoever waits for it may be cancelled.
+        added.append(upload.id)
         try:
             await self._uploads.add_upload(upload, content, self._quota_bytes)
         except UploadsFull:
             _log.info("a file that was sent along is not kept: the uploads of its session are full")
             return None
         return upload.id
+
+    async def take_back(self, added: Sequence[str], session_key: str) -> None:
+        """Delete uploads that were kept for a request which was refused."""
+        for upload_id in added:
+            try:
+                await self._uploads.delete_upload(upload_id, session_key)
+            except UploadNotFound:
+                pass
+            except StoreError:
+                _log.warning("the file %s of a request that was refused is still there", upload_id)
 
     async def _known(self, name: str, content: bytes, session_key: str) -> str | None:
         """Return the id of an upload that is this very file: clients send one again with each new try."""

@@ -94,12 +94,19 @@ class Submitter:
             RateLimited, QuotaExceeded, SessionBusy, QueueFull, Overloaded, IdempotencyMismatch,
                 ShuttingDown, StoreError
         """
+        if _is_text(request.input) and _is_text(request.earlier):
+            return await self._submitted(request, caller, None)
+        async with self._attachments.keeping(request.session_key) as kept:
+            return await self._submitted(request, caller, kept)
+
+    async def _submitted(self, request: TurnRequest, caller: Caller, kept: list[str] | None) -> Submission:
+        """Do as `submit`; `kept` gets the ids of files that were kept for the request, None: it is text."""
         identity = request.identity
         if identity.is_retry:
             identity = await self.recognised(request.session_key, identity)
             request = msgspec.structs.replace(request, identity=identity)
-        if not (_is_text(request.input) and _is_text(request.earlier)):
-            request = await self._resolved(request)
+        if kept is not None:
+            request = await self._resolved(request, kept)
         wanted = request.format
         if wanted is not None and wanted.kind == "json_schema":
             await self._schemas.check(wanted.schema, request.format_param or "format", request.session_key)
@@ -160,7 +167,7 @@ class Submitter:
         turn_id = turn.turn_id if isinstance(turn, Admission) else turn.id
         return self._followers.follow(turn_id, turn.answered_by)
 
-    async def _resolved(self, request: TurnRequest) -> TurnRequest:
+    async def _resolved(self, request: TurnRequest, kept: list[str]) -> TurnRequest:
         """Return the request with everything that its messages refer to.
 
         One that is sent again was resolved the first time; what it refers to may be gone by now.
@@ -172,7 +179,7 @@ class Submitter:
             request.input,
             key,
             most_pictures=self._most_pictures(await self._model(request)),
-            leaves_trace=request.trace,
+            kept=kept if request.trace else None,
         )
         # Only after resolving is it known which of the files are recordings.
         if _has_audio(whole) and (model := await self._model(request)) not in self._audio_models:

@@ -271,6 +271,19 @@ def shortened(path: Path) -> None:
     os.truncate(path, 8192)
 
 
+async def test_a_file_that_was_emptied_is_noticed_though_the_log_has_what_is_looked_at(data: Path) -> None:
+    store = await open_store(data, CLOCK)
+    try:
+        await store.check()
+        assert (data / DATABASE).stat().st_size
+        os.truncate(data / DATABASE, 0)
+        with pytest.raises(StoreCorrupt, match="shortened"):
+            await store.check()
+    finally:
+        with contextlib.suppress(StoreError, sqlite3.Error):
+            await store.close()
+
+
 @pytest.mark.parametrize("harm", [deleted, replaced, overwritten_in_place, zeroed, shortened])
 async def test_a_file_that_comes_to_harm_under_the_server_is_noticed(
     data: Path, harm: Callable[[Path], None]

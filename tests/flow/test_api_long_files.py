@@ -247,3 +247,52 @@ async def test_a_model_that_cannot_read_on_is_not_told_to(open_harness: OpenHarn
     assert (await chat(harness.door, part(b"some line\n" * 7_000, "a.txt"))).status == 200
     assert "read_file" not in offered(model)
     assert "the rest cannot be shown" in seen(model)[0].note
+
+
+# Refused requests ---------------------------------------------------------------------------------
+
+LONG = b"a long story " * 20_000
+
+
+async def kept_files(door: Door, key: str = ANN) -> list[Any]:
+    return list((await door.call("GET", "/v1/files", headers={"x-session-key": key})).json["data"])
+
+
+async def test_a_long_file_of_a_message_that_is_refused_is_not_kept(open_harness: OpenHarness) -> None:
+    """Each such request would leave megabytes on the disk."""
+    harness = await open_harness(ScriptedModel("ok"))
+    reply = await chat(harness.door, part(LONG, "a.txt"), {"type": "text", "text": "word " * 200_000})
+    assert (reply.status, reply.error["code"]) == (400, "context_length_exceeded")
+    reply = await chat(harness.door, part(LONG, "a.txt"), part(b"PK\x03\x04 broken", "b.docx"))
+    assert reply.status == 400
+    assert not await kept_files(harness.door)
+    assert (await chat(harness.door, part(LONG, "a.txt"))).status == 200
+    assert len(await kept_files(harness.door)) == 1
+
+
+async def test_a_file_that_was_kept_before_stays_where_a_later_message_is_refused(
+    open_harness: OpenHarness,
+) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    assert (await chat(harness.door, part(LONG, "a.txt"))).status == 200
+    reply = await chat(harness.door, part(LONG, "a.txt"), {"type": "text", "text": "word " * 200_000})
+    assert reply.status == 400
+    assert len(await kept_files(harness.door)) == 1
+
+
+async def test_a_long_file_for_a_conversation_that_exists_is_not_kept(open_harness: OpenHarness) -> None:
+    harness = await open_harness(ScriptedModel("ok"))
+    await harness.door.chat(ANN, "hello")
+    file = {"type": "input_file", "file_data": base64.b64encode(LONG).decode(), "filename": "a.txt"}
+    item = {"type": "message", "role": "user", "content": [file]}
+    for path, status, files_kept in (
+        ("/v1/conversations", 409, 0),
+        ("/v1/conversations/none/items", 404, 0),
+        (f"/v1/conversations/{ANN}/items", 200, 1),
+    ):
+        reply = await harness.door.call(
+            "POST", path, body=json.dumps({"items": [item]}).encode(), headers={"x-session-key": ANN}
+        )
+        assert reply.status == status, reply.text
+        assert len(await kept_files(harness.door)) == files_kept
+    assert not await kept_files(harness.door, "none")

@@ -7,7 +7,7 @@ import msgspec
 
 from nanobot.core.errors import InvalidRequest
 from nanobot.core.late_pattern import LatePattern
-from nanobot.core.message import Message, Text, ToolCall, ToolResult
+from nanobot.core.message import Message, Part, Text, ToolCall, ToolResult
 
 _STRING = LatePattern(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _BRACKET = LatePattern(rb"[\[{]|[\]}]")
@@ -45,8 +45,9 @@ class RequestBounds(msgspec.Struct, frozen=True):
                 param=param,
             )
 
-    def check_new(self, new: Sequence[object], param: str) -> None:
-        """Return where the new messages of the list in the field `param` are not too many.
+    def check_new(self, new: Sequence[Message], param: str) -> None:
+        """Return where the new messages of the list in the field `param` are not too many, and the ids and
+        names of their calls and results, which take no room in the window, not too long.
 
         Raises:
             InvalidRequest
@@ -55,6 +56,13 @@ class RequestBounds(msgspec.Struct, frozen=True):
             raise InvalidRequest(
                 f"{param} has {len(new)} new messages, behind the last one of the assistant: at most"
                 f" {self.max_new_messages} are allowed (api.max_new_messages)",
+                param=param,
+            )
+        size = sum(_id_size(part) for message in new for part in message.parts)
+        if size > self.max_text_chars:
+            raise InvalidRequest(
+                f"the ids and names of calls and results in {param} have {size} characters: at most"
+                f" {self.max_text_chars} are allowed (api.max_text_chars)",
                 param=param,
             )
 
@@ -147,16 +155,24 @@ class RequestBounds(msgspec.Struct, frozen=True):
 
 
 def text_size(message: Message) -> int:
-    """Return how many characters of text the message has, those of its calls and results included."""
+    """Return how many characters of text the message has, those of its calls and results included, with their
+    ids and names.
+    """
     size = 0
     for part in message.parts:
         if isinstance(part, Text):
             size += len(part.text)
         elif isinstance(part, ToolCall):
-            size += len(part.arguments)
+            size += _id_size(part) + len(part.arguments)
         elif isinstance(part, ToolResult):
-            size += len(part.content)
+            size += _id_size(part) + len(part.content)
     return size
+
+
+def _id_size(part: Part) -> int:
+    if isinstance(part, ToolCall):
+        return len(part.id) + len(part.name)
+    return len(part.call_id) if isinstance(part, ToolResult) else 0
 
 
 DEFAULT_BOUNDS = RequestBounds()

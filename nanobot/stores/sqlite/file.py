@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from nanobot.core.errors import StoreError
+from nanobot.core.errors import StoreCorrupt, StoreError
 from nanobot.stores.sqlite.opening import DATABASE, explain, open_reader
 
 
@@ -17,6 +17,7 @@ class DatabaseFile:
         self._directory = directory
         self._path = directory / DATABASE
         self._identity = _identity(self._path)
+        self._size = self._bytes()
 
     def check(self) -> None:
         """Return where the file is in its place, and what was looked at of it can be read.
@@ -27,13 +28,21 @@ class DatabaseFile:
 
         Raises:
             StoreError: it was deleted or replaced, or cannot be read.
-            StoreCorrupt: it is damaged.
+            StoreCorrupt: it is damaged, or shorter than it was.
         """
         if _identity(self._path) != self._identity:
             raise StoreError(
                 f"{self._path} was deleted or replaced while the server runs: stop the server, put the file"
                 " back, start it again"
             )
+        size = self._bytes()
+        if size < self._size:
+            # The write-ahead log and caches may have all that is looked at.
+            raise StoreCorrupt(
+                f"{self._path} was shortened from {self._size} to {size} bytes, which nanobot never does:"
+                " stop the server, and restore a copy made by `nanobot backup`"
+            )
+        self._size = size
         db = open_reader(self._directory)
         try:
             for table in _tables(db):
@@ -44,6 +53,12 @@ class DatabaseFile:
             raise explain(error, self._path) from error
         finally:
             db.close()
+
+    def _bytes(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
 
 
 def _tables(db: sqlite3.Connection) -> list[str]:

@@ -44,6 +44,36 @@ def test_messages_are_bounded() -> None:
         response(input=[one] * 4)
 
 
+@pytest.mark.parametrize("length", [400, 500])
+def test_ids_and_names_of_calls_count_as_text(length: int) -> None:
+    """The window does not count them: hundreds of megabytes could be stored with what fits it."""
+    bounds = RequestBounds(max_text_chars=1_000)
+    ids = ["a" * length, "b" * length]
+    said = [
+        {"role": "user", "content": "x"},
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": id_, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id_ in ids
+            ],
+        },
+        *({"role": "tool", "tool_call_id": id_, "content": "x"} for id_ in ids),
+    ]
+    outputs = [{"type": "function_call_output", "call_id": id_ + "c", "output": "x"} for id_ in ids]
+    bodies = (
+        lambda: parse_chat(json.dumps({"model": "nanobot", "messages": said}).encode(), bounds),
+        lambda: parse_response(
+            decode_response(json.dumps({"model": "nanobot", "input": outputs}).encode()), {}, bounds
+        ),
+    )
+    for parse in bodies:
+        if length == 400:
+            parse()
+        else:
+            with pytest.raises(InvalidRequest, match=r"api\.max_text_chars"):
+                parse()
+
+
 def test_new_messages_are_bounded() -> None:
     bounds = RequestBounds(max_new_messages=2)
     question = {"role": "user", "content": "x"}
