@@ -243,26 +243,6 @@ async def test_a_turn_that_failed_for_good_is_not_taken_up_again(harness: StoreH
     assert (await harness.ended(again.turn_id)).end.outcome == "failed"
 
 
-@pytest.mark.parametrize(
-    ("text", "policy", "joins"),
-    [
-        ("hello", "queue", True),
-        ("hello", "steer", True),
-        ("hello", "interrupt", False),
-        ("more", "queue", False),
-    ],
-)
-async def test_a_message_that_comes_again_after_a_crash_joins_the_turn_that_goes_on(
-    harness: StoreHarness, text: str, policy: WhenBusy, joins: bool
-) -> None:
-    """Its client has lost the connection, and not every client says that it sends a message again."""
-    claim = await harness.start("a", "hello")
-    await harness.reopen()
-    await harness.engine.claim()
-    again = await harness.admit("a", text, when_busy=policy)
-    assert ((again.turn_id, again.joined) == (claim.turn.id, True)) == joins
-
-
 async def test_a_turn_that_had_made_something_goes_on_from_its_last_stored_step(
     harness: StoreHarness,
 ) -> None:

@@ -159,24 +159,6 @@ async def test_a_turn_that_is_followed_or_was_sent_again_does_not_give_way(open_
     ) == "U:q1|A:Once upon a time|U:q2"
 
 
-async def test_a_message_that_comes_again_without_a_word_joins_the_turn_that_it_began(
-    open_harness: OpenHarness,
-) -> None:
-    """Not every client says that it sends a request again. With its own history it would ask for another
-    answer.
-    """
-    clock = FakeClock()
-    model, harness = await opened(open_harness, clock, (Say(("a1",)),))
-    await harness.door.chat("k", "q1")
-    left = await hang_up(harness, clock, "q2")
-    again = harness.door.chatting("k", "q2", stream=True)
-    await settled(harness)
-    model.gate.set()
-    reply = await again.done()
-    assert (reply.said, reply.turn_id) == ("Once upon a time", left)
-    assert await transcript(harness, "k") == ["q1", "a1", "q2", "Once upon a time"]
-
-
 async def test_the_same_message_of_another_client_is_another_message(open_harness: OpenHarness) -> None:
     model, harness = await opened(open_harness, FakeClock(), (Say(("a1",)),))
     await harness.door.chat("k", "q1")

@@ -94,8 +94,6 @@ def admit(
         left_out = None
     turn = _as_the_session_says(turn, load)
     load = load.giving_way(turn, left)
-    if _repeats_running(turn, identity, earlier, load):
-        return Admitted(Admission(load.running_id, joined=True, answered_by=load.running_id))
     if load.waiting - load.gives_way and turn.when_busy == "reject":
         raise SessionBusy("a turn of this session is running: wait for its end, or send x-when-busy: queue")
     if turn.when_busy == "steer" and _may_join(turn, load):
@@ -141,20 +139,6 @@ def _as_the_session_says(turn: Turn, load: Load) -> Turn:
 def _gives_results(turn: Turn) -> bool:
     """Return whether the turn answers calls: that is done once, while people say the same thing twice."""
     return any(message.role == "tool" for message in turn.input)
-
-
-def _repeats_running(turn: Turn, identity: Identity, earlier: SentList, load: Load) -> bool:
-    """Return whether the request is that of the running turn again, from a client that says nothing of it:
-    one that has hung up, or lost its connection in a crash.
-
-    Of a client that keeps its own history, it asks for another answer.
-    """
-    if load.running_digest != identity.digest or identity.dedupe_key is not None:
-        return False
-    is_message = turn.trace and not len(earlier) and not turn.is_whole and turn.after is None
-    if not is_message or load.running_is_detached or turn.when_busy == "interrupt":
-        return False
-    return load.running_attempt > 1 or (load.gives_way and load.running_after > 0)
 
 
 def _may_join(turn: Turn, load: Load) -> bool:

@@ -19,8 +19,6 @@ class Load(msgspec.Struct):
     running_in_all: int = 0
     running_n: int | None = None
     running_id: str = ""
-    running_digest: bytes = b""
-    running_attempt: int = 0
     running_trace: bool = True
     running_is_detached: bool = False
     running_after: int = 0
@@ -88,8 +86,7 @@ def read_load(
         load.known = None if reaches else NO_FACTS
         return head, load
     found = db.execute(
-        "SELECT t.n, t.id, t.digest, t.attempt, t.body, coalesce(b.parent_seq, t.first_seq - 1)"
-        " FROM dispatch d"
+        "SELECT t.n, t.id, t.body, coalesce(b.parent_seq, t.first_seq - 1) FROM dispatch d"
         " JOIN turn t ON t.n = d.turn"
         " LEFT JOIN branch b ON b.session = d.session AND b.first_seq = t.first_seq"
         " WHERE d.session = ? AND d.owner IS NOT NULL",
@@ -97,8 +94,7 @@ def read_load(
     ).fetchone()
     if found is None:
         return head, load
-    load.running_n, load.running_id, digest, load.running_attempt, body, after = found
-    load.running_digest = bytes(digest)
+    load.running_n, load.running_id, body, after = found
     load.running_after = after or 0
     running = turns.decode(body)
     load.running_trace = running.trace
