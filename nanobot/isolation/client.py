@@ -89,6 +89,17 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+def http_session() -> aiohttp.ClientSession:
+    """Return a session for an `InspectingClient`, in which attempts alone say how long they may take: aiohttp
+    would end a turn after five minutes that is kept running while others attack it.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+
+
 class InspectingClient:
     """Sends requests and inspects every answer, whether the request was meant as an attack or not.
 

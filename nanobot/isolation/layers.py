@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import aiohttp
 import msgspec
 
 from nanobot.app import App, Models, open_app
 from nanobot.config import Config, KeyTable
 from nanobot.isolation.canaries import Canaries
-from nanobot.isolation.client import InspectingClient, Leak, Requester
+from nanobot.isolation.client import InspectingClient, Leak, Requester, http_session
 from nanobot.isolation.layer_audit import AuditedSession, LayerAudit, LayerOptions, make_sessions
 from nanobot.isolation.run import isolated_config
 from nanobot.isolation.searching_model import SearchingModel
@@ -94,9 +93,7 @@ async def run_layer_audit(
         async with (
             open_app(isolated, Models(model, dict.fromkeys(config.models, model))) as app,
             serve_on_free_port(app.asgi) as origin,
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
-            ) as http,
+            http_session() as http,
         ):
             client = InspectingClient(http, origin, canaries, _REFUSAL_S)
             show_progress(f"{len(sessions)} sessions tell a secret each, and ask for those of the others")

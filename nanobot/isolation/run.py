@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
-import aiohttp
 import msgspec
 
 from nanobot.app import App, Models, open_app
@@ -21,7 +20,7 @@ from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.audit import EXPIRED_KEY, IsolationAudit, IsolationOptions
 from nanobot.isolation.caching_models import CachingModel, caching_models
 from nanobot.isolation.canaries import Canaries
-from nanobot.isolation.client import InspectingClient, Leak
+from nanobot.isolation.client import InspectingClient, Leak, http_session
 from nanobot.isolation.recording_model import RecordingModel, vaults
 from nanobot.isolation.report import ChannelCoverage, Report, RouteCoverage
 from nanobot.isolation.scan import ARGUMENT_CHANNELS, OPERATOR_CHANNELS, LogScanner, scan_audit_log
@@ -52,9 +51,7 @@ async def run_isolation_audit(
         with LogScanner(canaries, OPERATOR_CHANNELS) as log:
             async with (
                 serving(isolated, model, vaults(canaries, owners)) as (origin, needs_key, caching),
-                aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
-                ) as http,
+                http_session() as http,
                 asyncio.TaskGroup() as group,
             ):
                 client = InspectingClient(http, origin, canaries, options.refusal_timeout_s)

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from nanobot.isolation.attacker import own_sessions
 from nanobot.isolation.attempts import ATTEMPTS
 from nanobot.isolation.canaries import Canaries
-from nanobot.isolation.client import Attempt, InspectingClient, Requester
+from nanobot.isolation.client import Attempt, InspectingClient, Requester, http_session
 from nanobot.isolation.server import serve_on_free_port
 from nanobot.isolation.tenants import Resources, make_tenants
 
@@ -75,3 +75,8 @@ def test_no_refusal_has_to_come_sooner_than_others() -> None:
     attempts = [attempt for route, build in ATTEMPTS.items() for attempt in build(route, own, victim)]
     assert len(attempts) > 100
     assert {attempt.timeout_s for attempt in attempts} == {Attempt(route="", target="").timeout_s}
+
+
+async def test_a_turn_may_be_kept_running_for_as_long_as_others_attack_it() -> None:
+    async with http_session() as http:
+        assert http.timeout.total is None, "by default it would end after five minutes, and look damaged"
