@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from nanobot.core.scopes import ScopeRules
+from nanobot.stores.sql.prepared import PreparedMessages
 from nanobot.stores.sql.recent_messages import RecentMessages
 from nanobot.stores.sql.slices import Slices
 from nanobot.stores.sql.tokens import Phrase
@@ -101,6 +102,9 @@ class Db(Protocol):
         back.
         """
         ...
+
+    prepared: PreparedMessages
+    """What is known of the messages that are being written."""
 
     def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Rows:
         """Run a statement and return its rows."""

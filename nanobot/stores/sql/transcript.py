@@ -16,7 +16,6 @@ from nanobot.core.visible import START, place_after, unpacked
 from nanobot.stores.sql import hidden
 from nanobot.stores.sql.db import Db, Value, among
 
-encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode
 
 
@@ -158,13 +157,13 @@ def append(
         visible = message if is_held else reply if message is last else None
         place = None
         if visible is not None:
-            after = place_after(unpacked(head.place), visible, calls).packed()
+            after = db.prepared.place_after(unpacked(head.place), visible, calls).packed()
             if after != head.place:
                 head.place = place = after
             if is_input and message.role == "assistant":
                 calls |= {call.id: call for call in message.tool_calls}
-        id_ = message_id(head.session, head.last_seq)
-        rows.append((id_, head.session, turn, is_input, head.tokens, place, now, encode(message)))
+        id_, body = message_id(head.session, head.last_seq), db.prepared.body_of(message)
+        rows.append((id_, head.session, turn, is_input, head.tokens, place, now, body))
     alone = len(rows) % _ROWS_A_STATEMENT
     for row in rows[:alone]:
         db.execute(_INSERT_ONE, row)

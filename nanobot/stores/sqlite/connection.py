@@ -7,6 +7,7 @@ from typing import Any
 
 from nanobot.core.scopes import DEFAULT_RULES
 from nanobot.stores.sql.db import Dialect, Value
+from nanobot.stores.sql.prepared import NONE_PREPARED
 from nanobot.stores.sql.recent_messages import RecentMessages
 from nanobot.stores.sql.slices import Slices
 from nanobot.stores.sqlite import dialect
@@ -38,6 +39,7 @@ class Connection(sqlite3.Connection):
         # None is kept but where it is opened to write.
         self.recent = RecentMessages()
         self.slices = Slices()
+        self.prepared = NONE_PREPARED
         self.scopes = DEFAULT_RULES
 
     def insert(self, sql: str, values: Sequence[Value] = (), /) -> int:

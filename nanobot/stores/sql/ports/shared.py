@@ -19,8 +19,9 @@ from nanobot.core.turn import Turn
 from nanobot.core.vectors import Vectors
 from nanobot.core.workspace import SessionIdentity
 from nanobot.stores.live.live import Live
-from nanobot.stores.sql.db import Database, Job, SearchIndex
+from nanobot.stores.sql.db import Database, Db, Job, SearchIndex
 from nanobot.stores.sql.pieces import is_large
+from nanobot.stores.sql.prepared import NONE_PREPARED, PreparedMessages
 from nanobot.stores.sql.queue import Capacity
 
 T = TypeVar("T")
@@ -180,13 +181,27 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
         self, said: Sequence[Message], job: Job[T], then: Callable[[T], None] | None = None
     ) -> T:
         """Write what was said, as `Database.write` does; what has megabytes, such as pictures, apart from
-        what others say meanwhile.
+        what others say meanwhile, and with all that can be computed of it before.
         """
-        if is_large(said):
-            return await self.database.write_piece(job, then)
-        return await self.database.write(job, then)
+        if not is_large(said):
+            return await self.database.write(job, then)
+        return await self.database.write_piece(await asyncio.to_thread(prepared_job, job, said), then)
 
     def ids_of(self, turn_id: str) -> tuple[str, ...]:
         """Return the ids of a turn that has not ended: its own, and those of the turns that joined it."""
         turn = self.live.get(turn_id)
         return (turn_id,) if turn is None else tuple(turn.ids)
+
+
+def prepared_job(job: Job[T], said: Sequence[Message]) -> Job[T]:
+    """Return the job, for which all is computed of what is large that can be before its transaction."""
+    prepared = PreparedMessages([message for message in said if is_large((message,))])
+
+    def run(db: Db) -> T:
+        db.prepared = prepared
+        try:
+            return job(db)
+        finally:
+            db.prepared = NONE_PREPARED
+
+    return run
