@@ -14,9 +14,14 @@ IDLE = "![...document.querySelectorAll('button')].some((each) => each.innerText 
 
 
 def answers(count: int) -> str:
-    """Return the condition that there are `count` whole answers."""
+    """Return the condition that there are `count` whole answers, which look as at the last look: they are
+    drawn a few blocks at a time.
+    """
     are_stored = f"[...{ANSWERS}].every((each) => each.innerText.includes('Fork'))"
-    return f"{ANSWERS}.length === {count} && {IDLE} && {are_stored}"
+    are_drawn = (
+        f"globalThis.looked === (globalThis.looked = [...{ANSWERS}].map((each) => each.innerHTML).join())"
+    )
+    return f"{ANSWERS}.length === {count} && {IDLE} && {are_stored} && {are_drawn}"
 
 
 def asked(provider: Upstream) -> list[str]:
